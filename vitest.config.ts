@@ -1,0 +1,37 @@
+import { defineConfig } from 'vitest/config';
+
+// unit: pure code, in parallel. process: real processes and PID namespaces, one file at a time.
+// container: needs a Docker engine; never part of `npm test`.
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/integration/**', 'test/container/**'],
+        },
+      },
+      {
+        test: {
+          name: 'process',
+          include: ['test/integration/**/*.test.ts'],
+          globalSetup: ['test/build-first.ts'],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          name: 'container',
+          include: ['test/container/**/*.test.ts'],
+          globalSetup: ['test/container/images.ts'],
+          fileParallelism: false,
+          testTimeout: 300_000,
+          hookTimeout: 1_800_000,
+        },
+      },
+    ],
+  },
+});
