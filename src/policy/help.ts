@@ -1,0 +1,66 @@
+const EXIT_CODES = `Exit codes:
+  0   was asked to stop, and everything has stopped
+  10  a command has failed for good, and --exit-on-failed says that this ends it
+  64  the command line can't be understood
+  70  an error of upkeep's own
+  78  something configured can't be used`;
+
+const EXAMPLES = `Examples:
+  upkeep run "/usr/sbin/sshd" "/etc/init.d/apache2 start"
+  upkeep run "web: nginx -g 'daemon off;'" "app: node /srv/app.js"
+  docker run IMAGE "/usr/sbin/sshd" "cd /srv && exec python3 app.py"
+                            (in an image with ENTRYPOINT ["upkeep", "run"])`;
+
+const TOP = `upkeep keeps several commands running inside one container: it looks for each
+one in the process table, starts what is missing, and starts again what dies.
+
+Usage:
+  upkeep run [OPTION…] COMMAND…   keep every COMMAND running
+  upkeep help [run]               show this, or the help for run
+  upkeep --version                show the version
+
+${EXAMPLES}
+
+${EXIT_CODES}
+`;
+
+const RUN = `Usage: upkeep run [OPTION…] [--] COMMAND…
+
+Keeps every COMMAND running. A COMMAND is one argument, so it needs quotes where
+it has arguments of its own. "NAME: COMMAND" gives it a name; else it is called
+after its program or script. It is split into words as a shell would do it; one
+that takes a shell (|, &&, $VAR, > …) is given to /bin/sh -c. Programs that put
+themselves in the background are kept running like those that don't.
+
+Options, before the first COMMAND:
+  --interval DURATION         time between two looks at the process table
+                              (50ms to 1h; default: 5s). A death is most often
+                              seen at once, and by the next look at the latest
+  --grace DURATION            time to stop everything when asked to stop; what is
+                              left then is killed (0 to 1h; default: 9s)
+  --log plain|json|raw        how upkeep and its commands are logged
+                              (default: plain)
+  --exit-on-failed[=NAME,…]   end when one of these commands has failed for good;
+                              without names: when any has (default: never)
+  --adopt, --no-adopt         take over what runs already instead of starting it
+                              once more (default: --adopt)
+  --process-table procfs|ps-list
+                              where to look for processes
+                              (default: what suits the platform)
+  --socket PATH               the control socket (default: /run/upkeep.sock, or
+                              where that can't be written a folder that can)
+  -h, --help                  show this
+  -V, --version               show the version
+  --                          end of the options
+
+A DURATION is a number with a unit: 500ms, 1.5s, 2m, 1h. Without one: seconds.
+
+${EXAMPLES}
+
+${EXIT_CODES}
+`;
+
+/** What `--help` shows: at most 80 columns, with a line break at its end. */
+export function helpText(topic: 'run' | null): string {
+  return topic === 'run' ? RUN : TOP;
+}

@@ -1,0 +1,271 @@
+import { formatDuration } from '../output/duration.ts';
+import { parseCommands } from './command.ts';
+import type { CommandSpec } from './spec.ts';
+import { didYouMean, shown, UsageError } from './usage-error.ts';
+import { quoteWord } from './words.ts';
+
+/** What `upkeep run` was asked for besides its commands. Every duration is in milliseconds. */
+export interface RunOptions {
+  /** Between two scans. */
+  readonly interval: number;
+  /** Until nothing may be left when upkeep is asked to stop. */
+  readonly grace: number;
+  readonly log: 'plain' | 'json' | 'raw';
+  /** Ends the container when a command has failed for good: true for any, else one of these. */
+  readonly exitOnFailed: boolean | readonly string[];
+  /** Takes over what already runs instead of starting it twice. */
+  readonly adopt: boolean;
+  /** null: what suits the platform. */
+  readonly table: 'procfs' | 'ps-list' | null;
+  /** The control socket's path; null: the default one. */
+  readonly socket: string | null;
+}
+
+export type RunRequest =
+  | { readonly kind: 'run'; readonly options: RunOptions; readonly commands: readonly CommandSpec[] }
+  | { readonly kind: 'help'; readonly topic: 'run' | null }
+  | { readonly kind: 'version' };
+
+export const RUN_DEFAULTS: RunOptions = {
+  interval: 5_000,
+  grace: 9_000,
+  log: 'plain',
+  exitOnFailed: false,
+  adopt: true,
+  table: null,
+  socket: null,
+};
+
+const VERBS = ['run', 'help'];
+const EXAMPLE = 'upkeep run "/usr/sbin/sshd" "/etc/init.d/apache2 start"';
+const LOGS = ['plain', 'json', 'raw'] as const;
+const TABLES = ['procfs', 'ps-list'] as const;
+
+/** Options of `run`, and whether a value follows: `optional` only behind `=`. */
+const OPTIONS: Readonly<Record<string, 'none' | 'needed' | 'optional'>> = {
+  '--adopt': 'none',
+  '--exit-on-failed': 'optional',
+  '--grace': 'needed',
+  '--help': 'none',
+  '--interval': 'needed',
+  '--log': 'needed',
+  '--no-adopt': 'none',
+  '--process-table': 'needed',
+  '--socket': 'needed',
+  '--version': 'none',
+  '-V': 'none',
+  '-h': 'none',
+};
+
+/** Reads the arguments behind `upkeep`. @throws UsageError for what can't be understood. */
+export function parseRunArguments(argv: readonly string[]): RunRequest {
+  const [verb, ...rest] = argv;
+  if (verb === undefined) {
+    throw new UsageError(`cannot start: no verb is given; write, for instance, ${EXAMPLE}, or upkeep --help`);
+  }
+  if (verb === 'run') return parseRun(rest);
+  if (verb === '--help' || verb === '-h') return { kind: 'help', topic: null };
+  if (verb === '--version' || verb === '-V') return { kind: 'version' };
+  if (verb === 'help') {
+    const [topic, ...more] = rest;
+    if (more.length > 0) {
+      throw new UsageError(
+        `cannot show help for ${more.length + 1} topics: help takes one; write upkeep help run`,
+      );
+    }
+    if (topic === undefined || topic === 'help') return { kind: 'help', topic: null };
+    if (topic === 'run') return { kind: 'help', topic: 'run' };
+    throw new UsageError(
+      `cannot show help for ${shown(topic)}: there is no such verb${didYouMean(topic, VERBS)}; write upkeep --help`,
+    );
+  }
+  if (verb.startsWith('-')) {
+    const own = isOption(verb);
+    throw new UsageError(
+      own
+        ? `cannot use ${optionName(verb)} here: it is an option of run; write upkeep run ${verb} …`
+        : `cannot use the option ${shown(verb)}: it is unknown${didYouMean(verb, ['--help', '--version'])}; write upkeep --help`,
+    );
+  }
+  if (/[/\s]/.test(verb)) {
+    throw new UsageError(
+      `cannot use ${shown(verb)} as a verb: it looks like a command; write upkeep run ${argv.map(quotedCommand).join(' ')}`,
+    );
+  }
+  throw new UsageError(
+    `cannot use ${shown(verb)} as a verb: there is no such verb${didYouMean(verb, VERBS)}; write upkeep --help, or upkeep run ${quotedCommand(verb)} if it is a command`,
+  );
+}
+
+function parseRun(argv: readonly string[]): RunRequest {
+  const options: { -readonly [Key in keyof RunOptions]: RunOptions[Key] } = { ...RUN_DEFAULTS };
+  let any = false;
+  const named = new Set<string>();
+  let at = 0;
+  for (; at < argv.length; at++) {
+    const argument = argv[at]!;
+    if (argument === '--' || !argument.startsWith('-')) break;
+    const name = optionName(argument);
+    const takes = OPTIONS[name];
+    if (!isOption(argument) || takes === undefined) throw unknownOption(argument, name);
+    let value = argument.length > name.length ? argument.slice(name.length + 1) : null;
+    if (takes === 'none' && value !== null) {
+      const remedy = name === '--adopt' ? '--adopt or --no-adopt' : name;
+      throw new UsageError(`cannot use ${shown(argument)}: ${name} takes no value; write ${remedy} alone`);
+    }
+    if (takes === 'needed') {
+      if (value === null) {
+        const next = argv[at + 1];
+        if (next !== undefined && !next.startsWith('-')) value = argv[++at]!;
+      }
+      if (value === null || value === '') {
+        throw new UsageError(`cannot use ${name}: it needs a value; write ${name} ${EXAMPLE_VALUES[name]}`);
+      }
+    }
+    switch (name) {
+      case '-h':
+      case '--help':
+        return { kind: 'help', topic: 'run' };
+      case '-V':
+      case '--version':
+        return { kind: 'version' };
+      case '--interval':
+        options.interval = bounded(value!, name, 50, 3_600_000);
+        break;
+      case '--grace':
+        options.grace = bounded(value!, name, 0, 3_600_000);
+        break;
+      case '--log':
+        options.log = oneOf(value!, name, LOGS);
+        break;
+      case '--process-table':
+        options.table = oneOf(value!, name, TABLES);
+        break;
+      case '--socket':
+        options.socket = value;
+        break;
+      case '--adopt':
+      case '--no-adopt':
+        options.adopt = name === '--adopt';
+        break;
+      case '--exit-on-failed':
+        if (value === null) any = true;
+        for (const part of value?.split(',') ?? []) {
+          if (part === '') {
+            throw new UsageError(
+              `cannot use ${shown(argument)}: a name is empty; write ${name}=NAME,NAME, or ${name} alone for any command`,
+            );
+          }
+          named.add(part);
+        }
+        break;
+    }
+  }
+
+  const dashes = argv[at] === '--';
+  const texts = argv.slice(dashes ? at + 1 : at);
+  const stray = dashes ? -1 : texts.findIndex((text) => text.startsWith('-'));
+  if (stray > 0) throw strayOption(texts, stray);
+  if (texts.length === 0) {
+    throw new UsageError(`cannot run: no command is given; write, for instance, ${EXAMPLE}`);
+  }
+  const commands = parseCommands(texts);
+  const names = commands.map((command) => command.name);
+  for (const name of named) {
+    if (names.includes(name)) continue;
+    throw new UsageError(
+      `cannot exit on the failure of ${shown(name)}: no command has that name${didYouMean(name, names)}; the names are ${names.join(', ')}`,
+    );
+  }
+  options.exitOnFailed = any || (named.size > 0 && [...named]);
+  return { kind: 'run', options, commands };
+}
+
+const EXAMPLE_VALUES: Readonly<Record<string, string>> = {
+  '--grace': '9s',
+  '--interval': '5s',
+  '--log': 'json',
+  '--process-table': 'ps-list',
+  '--socket': '/run/upkeep.sock',
+};
+
+/** Reads `500ms`, `5s`, `1.5s`, `2m`, `1h`, `1m30s`, `3 m 2 s`; a bare number is in seconds.
+ * @param what names the thing in errors: an option, a key.
+ * @returns whole milliseconds.
+ * @throws UsageError for anything else. */
+export function parseDuration(text: string, what: string): number {
+  const number = '(\\d+(?:\\.\\d+)?|\\.\\d+)';
+  const bare = new RegExp(`^${number}$`).exec(text);
+  const parts = bare
+    ? [0, 0, 0, bare[1], 0]
+    : new RegExp(
+        `^(?:${number} ?d)? ?(?:${number} ?h)? ?(?:${number} ?m)? ?(?:${number} ?s)? ?(?:${number} ?ms)?$`,
+      )
+        .exec(text)
+        ?.slice(1);
+  const units = [86_400_000, 3_600_000, 60_000, 1_000, 1];
+  const ms = Math.round(
+    (parts ?? []).reduce<number>((sum, part, i) => sum + Number(part ?? 0) * units[i]!, 0),
+  );
+  if (!parts?.some((part) => part !== undefined) || !Number.isSafeInteger(ms)) {
+    const why = parts && !Number.isSafeInteger(ms) ? 'is too long' : 'is no duration';
+    throw new UsageError(
+      `cannot use ${shown(text)} for ${what}: it ${why}; write a number and a unit, as in 500ms, 1.5s, 2m or 1h`,
+    );
+  }
+  return ms;
+}
+
+function bounded(text: string, what: string, least: number, most: number): number {
+  const ms = parseDuration(text, what);
+  if (ms >= least && ms <= most) return ms;
+  const why = ms < least ? `the least is ${formatDuration(least)}` : `the most is ${formatDuration(most)}`;
+  throw new UsageError(
+    `cannot use ${shown(text)} for ${what}: ${why}; write something from ${formatDuration(least)} to ${formatDuration(most)}`,
+  );
+}
+
+function oneOf<T extends string>(text: string, what: string, choices: readonly T[]): T {
+  const choice = choices.find((candidate) => candidate === text);
+  if (choice !== undefined) return choice;
+  throw new UsageError(
+    `cannot use ${shown(text)} for ${what}: it is unknown${didYouMean(text, choices)}; write one of ${choices.join(', ')}`,
+  );
+}
+
+function optionName(argument: string): string {
+  return argument.split('=', 1)[0]!;
+}
+
+function isOption(argument: string): boolean {
+  const name = optionName(argument);
+  return Object.hasOwn(OPTIONS, name) && (name === argument || name.startsWith('--'));
+}
+
+function unknownOption(argument: string, name: string): UsageError {
+  return new UsageError(
+    `cannot use the option ${shown(name)}: it is unknown${didYouMean(name, Object.keys(OPTIONS))}; see upkeep run --help, or, if it is a command, put -- first: upkeep run -- ${quotedCommand(argument)}`,
+  );
+}
+
+/** An argument that begins with a dash behind the first command: most often, somebody forgot the quotes. */
+function strayOption(texts: readonly string[], stray: number): UsageError {
+  const argument = texts[stray]!;
+  const whole = [texts[stray - 1]!, ...texts.slice(stray).map(quoteWord)].join(' ');
+  const before = texts
+    .slice(0, stray - 1)
+    .map((text) => `${quotedCommand(text)} `)
+    .join('');
+  const quoted = `upkeep run ${before}${quotedCommand(whole)}`;
+  const what = isOption(argument) ? `the option ${shown(argument)}` : shown(argument);
+  return new UsageError(
+    `cannot use ${what} behind the command ${shown(texts[stray - 1]!)}: options go before the first command; ` +
+      `if it belongs to the command, quote the whole command: ${quoted}; ` +
+      `if it really is a command of its own, put -- first: upkeep run -- ${texts.map(quotedCommand).join(' ')}`,
+  );
+}
+
+/** As one would type it: `"nginx -g 'daemon off;'"`. */
+function quotedCommand(text: string): string {
+  return `"${text.replace(/["$`\\]/g, '\\$&')}"`;
+}
