@@ -1,0 +1,176 @@
+import type { Exit, Leader, Remains, Told } from '../../machines/events.ts';
+import { formatDuration } from './duration.ts';
+
+/** What telling needs beside what is told. */
+export interface TellContext {
+  /** The time of day, taken at the moment of writing; `Told.at` is monotonic and says nothing to a reader. */
+  readonly wallClock: () => Date;
+  /** The last lines that a command wrote, oldest first. */
+  readonly tail: (command: string) => readonly string[];
+}
+
+const PREFIX = 'upkeep | ';
+const MOST_NAMES = 10;
+
+/** The lines for a human, each with its newline, or null for what only machines care for. */
+export function tellPlain(told: Told, ctx: TellContext): string | null {
+  // `command.running`, `command.failedStart` or `command.failed` follows, and tells how it went.
+  if (told.type === 'command.launched') return null;
+  const message = messageOf(told);
+  const lines = lastLines(told, ctx);
+  if (lines.length === 0) return plainLines(message);
+  const quoted = lines.map((line) => `${PREFIX}${subject(told)}  > ${oneLine(line)}\n`);
+  return `${PREFIX}${oneLine(message)}; its last lines:\n${quoted.join('')}`;
+}
+
+/** One JSON object and its newline: `time`, `name` (always "upkeep"), `event`, the event's own fields, `message`. */
+export function tellJson(told: Told, ctx: TellContext): string {
+  const { type, ...fields } = told;
+  const lines = lastLines(told, ctx);
+  return `${JSON.stringify({
+    time: ctx.wallClock().toISOString(),
+    name: 'upkeep',
+    event: type,
+    ...fields,
+    ...(lines.length > 0 && { lastLines: lines }),
+    message: messageOf(told),
+  })}\n`;
+}
+
+/** Every line of a message with the prefix: a message of several lines must not look like a service's. */
+function plainLines(message: string): string {
+  return message
+    .split(/\r?\n/)
+    .map((line) => `${PREFIX}${line}\n`)
+    .join('');
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/[\r\n]+/g, ' ');
+}
+
+function subject(told: Told): string {
+  return 'command' in told && told.command !== null ? `${told.command}: ` : '';
+}
+
+function lastLines(told: Told, ctx: TellContext): readonly string[] {
+  return told.type === 'command.failedStart' ? ctx.tail(told.command) : [];
+}
+
+function messageOf(told: Told): string {
+  return subject(told) + sentenceOf(told);
+}
+
+function sentenceOf(told: Told): string {
+  switch (told.type) {
+    case 'upkeep.started': {
+      const { version, pid, commands, table, lineage, reaping } = told;
+      return (
+        `upkeep ${version} is pid ${pid}; keeps ${listOf(commands)} running; ` +
+        `table: ${table}; lineage: ${lineage}; reaping: ${reaping}`
+      );
+    }
+    case 'upkeep.notice':
+      return told.level === 'warn' ? `warning: ${told.message}` : told.message;
+    case 'command.launched':
+      return `starting: pid ${told.pid}`;
+    case 'command.running':
+      return runningOf(told.how, told.leader, told.took);
+    case 'command.died':
+      return (
+        `died: pid ${told.id.pid} ${howItEnded(told.exit)} after ${formatDuration(told.uptime)}` +
+        `${remainsOf(told.remains, ', leaving ')}; ${nextTry(`restart ${told.restart}`, told.wait)}`
+      );
+    case 'command.failedStart':
+      return `cannot start: ${whyNotStarted(told.reason, told.exit)}; ${nextTry(`failure ${told.failures}`, told.wait, 'tried again ')}`;
+    case 'command.clearing':
+      return `sends ${told.signal} to what its dead leader left behind${remainsOf(told.remains, ': ')}`;
+    case 'command.stopping':
+      return `stopping: ${told.how}`;
+    case 'command.stopped':
+      return `stopped${statusOf(told.exit)} after ${formatDuration(told.took)}${stillThere(told.left)}`;
+    case 'command.failed':
+      return `failed for good: ${told.reason}`;
+    case 'supervisor.stopping':
+      return `stopping everything, within ${formatDuration(told.budget)}: ${told.reason}`;
+    case 'supervisor.stopped':
+      return `stopped after ${formatDuration(told.took)}, with exit code ${told.code}${stillThere(told.left)}`;
+    default:
+      return missing(told);
+  }
+}
+
+/** Does not compile while a case is missing above. */
+function missing(told: never): never {
+  throw new Error(`cannot tell ${JSON.stringify(told)}: no sentence for it`);
+}
+
+function listOf(commands: readonly string[]): string {
+  if (commands.length === 0) return 'nothing';
+  const count = commands.length === 1 ? '1 command' : `${commands.length} commands`;
+  return commands.length > MOST_NAMES ? count : `${commands.join(', ')} (${count})`;
+}
+
+const KNOWN_BY: Readonly<Record<Leader['rule'], string>> = {
+  launcher: 'as it was launched',
+  tag: 'by its tag',
+  ancestry: 'by its descent',
+  name: 'by its name only',
+};
+
+function runningOf(how: 'started' | 'adopted' | 'handover', leader: Leader, took: number | null): string {
+  const process = `pid ${leader.pid} (${leader.name}`;
+  const after = took === null ? '' : ` after ${formatDuration(took)}`;
+  switch (how) {
+    case 'started':
+      return leader.rule === 'launcher'
+        ? `running: ${process})${after}`
+        : `running: ${process}, known ${KNOWN_BY[leader.rule]})${after}`;
+    case 'adopted':
+      return `running already: ${process}, known ${KNOWN_BY[leader.rule]})`;
+    case 'handover':
+      return `running on: ${process}, known ${KNOWN_BY[leader.rule]}) has taken over`;
+  }
+}
+
+function howItEnded(exit: Exit): string {
+  if (!exit.known) return "is gone (exit status unknown: it was not upkeep's child)";
+  if (exit.signal !== null) return `was killed by ${exit.signal}${exit.core ? ' (core dumped)' : ''}`;
+  return `exited with status ${exit.code ?? 'unknown'}`;
+}
+
+function whyNotStarted(reason: string, exit: Exit | null): string {
+  if (exit === null || !exit.known) return reason;
+  const ending = howItEnded(exit).replace(/^was /, '');
+  return reason.includes(ending) ? reason : `${reason} (${ending})`;
+}
+
+function statusOf(exit: Exit | null): string {
+  if (exit === null || !exit.known) return '';
+  return exit.signal !== null ? ` (${exit.signal})` : ` (status ${exit.code ?? 'unknown'})`;
+}
+
+function nextTry(what: string, wait: number | null, verb = ''): string {
+  if (wait === null) return verb === '' ? 'it is not restarted' : `${what}, not ${verb.trim()}`;
+  return `${what}, ${verb}${wait === 0 ? 'now' : `in ${formatDuration(wait)}`}`;
+}
+
+function countOf(count: number, one: string, many: string): string {
+  return `${count} ${count === 1 ? one : many}`;
+}
+
+/** `tagged` holds the workers too. */
+function remainsOf({ workers, tagged, sessions }: Remains, before: string): string {
+  const parts: string[] = [];
+  const processes = Math.max(workers, tagged);
+  if (processes > 0) {
+    const all = countOf(processes, 'process', 'processes');
+    parts.push(workers > 0 ? `${all} (${countOf(workers, 'worker', 'workers')})` : all);
+  }
+  if (sessions > 0) parts.push(countOf(sessions, 'session', 'sessions'));
+  return parts.length === 0 ? '' : before + parts.join(' and ');
+}
+
+function stillThere(left: number): string {
+  return left === 0 ? '' : `; ${countOf(left, 'process is', 'processes are')} still there`;
+}
