@@ -1,0 +1,351 @@
+import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
+import { setImmediate as turn } from 'node:timers/promises';
+import type { ProcessRow, ProcessTable, TableChange } from './table.ts';
+import { TableBook } from './table-book.ts';
+
+/*
+ * Why a scan is exact though it reads almost nothing.
+ *
+ * The kernel hands out pids in a circle, and the last field of /proc/loadavg is the last one handed out. Let L(k) be
+ * that number as scan k reads it, before it lists /proc. A row was read after some L(j). For its pid to belong to
+ * somebody else, the pid must have been handed out again after that, at a time between L(i) and L(i+1), i >= j, so
+ * it is among the pids from L(i) (exclusive) to L(i+1) (inclusive) in the circle:
+ * - scan i+1 finds it listed: it is in that scan's range, is read, and its start ticks tell;
+ * - scan i+1 does not find it listed, for a pid is handed out a moment before its process can be seen: the old
+ *   process has vanished in scan i+1, and whoever is listed under that pid later is unknown, so is read;
+ * - it was handed out after L(i+1) was read, but before /proc was listed: scan i+1 goes on showing the old process,
+ *   which held the pid at L(i+1); scan i+2 has the pid in its range.
+ * A row that could not be verified (EMFILE …) is kept in mind for the next scan. L moves on only when a scan has
+ * succeeded. So what a scan says holds for the moment `at`, or a later one.
+ *
+ * This supposes that less than a whole round was handed out between two scans: see `wholeRoundPossible`. It does not
+ * hold for processes whose pid was chosen (clone3 with set_tid, a write to ns_last_pid: checkpoint and restore), nor
+ * under many thousands of forks a second that fail after a pid was taken for them, which the kernel does not count.
+ */
+
+/** What `procfsTable` can be told. */
+export interface ProcfsOptions {
+  /** Where /proc is. Default `/proc`. */
+  readonly root?: string;
+  /** Monotonic time in ms. Default `performance.now`. */
+  readonly now?: () => number;
+  /** A scan works for so many ms at a stretch, then lets the event loop turn. Default 8. */
+  readonly sliceMs?: number;
+}
+
+/** What /proc/PID/stat tells. */
+export interface Stat {
+  readonly comm: string;
+  /** As in `ProcessRow`: a zombie main thread whose other threads run is 'S'. */
+  readonly state: string;
+  readonly ppid: number;
+  readonly session: number;
+  readonly startTicks: number;
+  /** A thread other than its process's main one: /proc/TID can be read, though it is not listed. */
+  readonly thread: boolean;
+}
+
+/** The state of the kernel's pid allocator. */
+interface Cursor {
+  /** Monotonic ms, from just before it was read. */
+  readonly at: number;
+  /** 0 where it is not told. */
+  readonly lastPid: number;
+  /** Tasks in the whole system. */
+  readonly tasks: number;
+  readonly pidMax: number;
+  /** Forks since boot; NaN where not known. */
+  readonly forks: number;
+}
+
+/** `gone`: no such process. `unknown`: it could not be read just now. */
+type Missing = 'gone' | 'unknown';
+
+/** A process is read at every scan until so many ms after it was first seen: it may exec, rewrite its title, or be
+ * given other limits by PAM. */
+const YOUNG = 1000;
+/** In what user space sees, on every architecture that Node runs on. */
+const TICKS_PER_SECOND = 100;
+/** The kernel hands these out once only. */
+const RESERVED_PIDS = 300;
+/** More than any machine forks in a millisecond. */
+const FORKS_PER_MS = 100;
+/** From this pid_max on the time alone tells that there was no whole round; /proc/stat, which has the count of forks,
+ * is slow to read on a big machine. */
+const HUGE_PID_MAX = 1_000_000;
+const COMM_BYTES = 15;
+
+/** Reads the first `length` bytes of a /proc/PID/stat; null where that is not what they are. */
+export function parseStat(bytes: Buffer, length = bytes.length): Stat | null {
+  // comm may hold anything, `)` too, but nothing behind it does.
+  const open = bytes.indexOf(0x28);
+  const close = length > 0 ? bytes.lastIndexOf(0x29, length - 1) : -1;
+  if (open < 0 || close < open || close + 2 >= length) return null;
+  const letter = String.fromCharCode(bytes[close + 2]!);
+  const fields: number[] = [];
+  let at = close + 3;
+  // From field 4 (ppid) to field 38 (exit_signal).
+  while (fields.length < 35 && bytes[at] === 0x20 && ++at < length) {
+    const negative = bytes[at] === 0x2d;
+    if (negative) at++;
+    let value = 0;
+    for (; at < length && bytes[at]! >= 0x30 && bytes[at]! <= 0x39; at++)
+      value = value * 10 + bytes[at]! - 0x30;
+    fields.push(negative ? -value : value);
+  }
+  const startTicks = fields[22 - 4];
+  if (startTicks === undefined) return null;
+  return {
+    comm: bytes.toString('utf8', open + 1, Math.min(close, open + 1 + COMM_BYTES)),
+    state: letter === 'Z' && fields[20 - 4]! > 1 ? 'S' : letter,
+    ppid: fields[0]!,
+    session: fields[6 - 4]!,
+    startTicks,
+    thread: fields[38 - 4] === -1,
+  };
+}
+
+/**
+ * True for every pid that can have been handed out since `before` was the last one, now that `after` is: those behind
+ * `before` up to `after`, in the circle. Holds for less than one round.
+ */
+export function handedOut(before: number, after: number, pid: number): boolean {
+  return after >= before ? pid > before && pid <= after : pid > before || pid <= after;
+}
+
+/**
+ * Can pids have been handed out once round in `elapsed` ms and `forks` forks (NaN: not known)? A round is at least
+ * all numbers that nobody holds: each of the system's `tasks` holds one, and may leave one as a group's and one as a
+ * session's. Half a round counts as one, because not every fork that fails is counted.
+ */
+export function wholeRoundPossible(pidMax: number, tasks: number, elapsed: number, forks: number): boolean {
+  const round = pidMax - RESERVED_PIDS - 3 * tasks;
+  const tooQuick = elapsed * FORKS_PER_MS < round;
+  const tooFew = forks * 2 < round;
+  return !tooQuick && !tooFew;
+}
+
+/**
+ * The process table from /proc. A process is not read again once it is a second old, as long as its pid can't have
+ * been given to somebody else: ppid, state and names of its row are those of then, or of the last `refresh`. A process
+ * that has died but is not reaped yet stays a row, and the row's state may not say so: `refresh` tells.
+ */
+export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
+  const { root = '/proc', now = () => performance.now(), sliceMs = 8 } = options;
+  const book = new TableBook();
+  const { rows } = book;
+  /** Pids of known processes to read at the next scan whatever their number is: the young ones (the value: when first
+   * seen), and those that could not be read. */
+  const again = new Map<number, number>();
+  const buffer = Buffer.allocUnsafe(4096);
+  /** As of the last scan that succeeded. */
+  let cursor: Cursor | null = null;
+
+  /** Fills the buffer from the start of a file, and says how many bytes. */
+  function read(path: string): number | Missing | 'denied' {
+    let file = -1;
+    try {
+      file = openSync(path, 'r');
+      return readSync(file, buffer, 0, buffer.length, null);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ENOENT' || code === 'ESRCH' || code === 'ENOTDIR') return 'gone';
+      return code === 'EACCES' || code === 'EPERM' ? 'denied' : 'unknown';
+    } finally {
+      if (file >= 0) closeSync(file);
+    }
+  }
+
+  function readStat(pid: number): Stat | Missing {
+    const length = read(`${root}/${pid}/stat`);
+    if (length === 'gone') return 'gone';
+    if (typeof length === 'string') return 'unknown';
+    // A process that ends while it is read may leave nothing to read.
+    return length === 0 ? 'gone' : (parseStat(buffer, length) ?? 'unknown');
+  }
+
+  /** The whole row of a process whose stat has just been read. */
+  function readRow(pid: number, stat: Stat): ProcessRow | Missing {
+    const { comm, state, ppid, session, startTicks } = stat;
+    let argv: readonly string[] = [];
+    const cmdline = read(`${root}/${pid}/cmdline`);
+    if (typeof cmdline === 'number') {
+      let length = cmdline;
+      while (length > 0 && buffer[length - 1] === 0) length--;
+      if (length > 0) argv = buffer.toString('utf8', 0, length).split('\0');
+    }
+    // The command line goes away with the main thread.
+    const old = rows.get(pid);
+    if (argv.length === 0 && state !== 'Z' && old?.startTicks === startTicks) argv = old.argv;
+    let locks: string | null = null;
+    const limits = read(`${root}/${pid}/limits`);
+    if (typeof limits === 'number') {
+      locks = /^Max file locks +(\d+)/m.exec(buffer.toString('latin1', 0, limits))?.[1] ?? null;
+    }
+    if (cmdline === 'unknown' || limits === 'unknown') return 'unknown';
+    if (cmdline === 'gone' || limits === 'gone') {
+      // The process is gone, or this kernel has no such file.
+      const still = readStat(pid);
+      if (typeof still === 'string') return still;
+      if (still.startTicks !== startTicks) return 'unknown';
+    }
+    return { pid, ppid, startTicks, state, session, comm, argv, locks };
+  }
+
+  function readText(name: string): string {
+    try {
+      return readFileSync(`${root}/${name}`, 'latin1');
+    } catch {
+      return '';
+    }
+  }
+
+  /** Is /proc/loadavg the kernel's own? lxcfs and the like put one with made-up numbers over it. */
+  function isGenuine(): boolean {
+    try {
+      return statSync(root).dev === statSync(`${root}/loadavg`).dev;
+    } catch {
+      return false;
+    }
+  }
+
+  function readCursor(at: number): Cursor {
+    // gVisor says 0 for the last pid.
+    const loadavg = isGenuine() ? /\/(\d+) (\d+)\s*$/.exec(readText('loadavg')) : null;
+    const pidMax = Number.parseInt(readText('sys/kernel/pid_max'), 10) || 0;
+    const processes = pidMax < HUGE_PID_MAX ? /^processes (\d+)$/m.exec(readText('stat')) : null;
+    return {
+      at,
+      lastPid: Number(loadavg?.[2] ?? 0),
+      tasks: Number(loadavg?.[1] ?? 0),
+      pidMax,
+      forks: processes ? Number(processes[1]) : Number.NaN,
+    };
+  }
+
+  /** Which pids can have been given to somebody else since the last scan; null: any. */
+  function reusable(next: Cursor): ((pid: number) => boolean) | null {
+    const last = cursor;
+    if (!last || last.lastPid === 0 || next.lastPid === 0) return null;
+    const pidMax = Math.min(last.pidMax, next.pidMax);
+    const tasks = Math.max(last.tasks, next.tasks);
+    if (wholeRoundPossible(pidMax, tasks, now() - last.at, next.forks - last.forks)) return null;
+    return (pid) => handedOut(last.lastPid, next.lastPid, pid);
+  }
+
+  async function work(): Promise<TableChange> {
+    let sliceEnd = performance.now() + sliceMs;
+    const at = now();
+    const next = readCursor(at);
+    const inRange = reusable(next);
+    // At the very first scan, most processes are long past their youth.
+    const bornBefore = cursor
+      ? 0
+      : Number.parseFloat(readText('uptime')) * TICKS_PER_SECOND - TICKS_PER_SECOND || 0;
+    const found = new Map<number, ProcessRow | null>();
+
+    /** Reads a listed process, as far as it has to be; true if it did. */
+    const look = (pid: number): boolean => {
+      const old = rows.get(pid);
+      const whole = !old || again.has(pid) || inRange?.(pid) === true;
+      if (!whole && inRange) return false;
+      const stat = readStat(pid);
+      let row: ProcessRow | Missing;
+      if (typeof stat === 'string') row = stat;
+      else if (!old && stat.thread) row = 'gone';
+      else if (whole || stat.startTicks !== old.startTicks || stat.comm !== old.comm)
+        row = readRow(pid, stat);
+      else {
+        const { ppid, state, session } = stat;
+        row = { ...old, ppid, state, session, argv: state === 'Z' ? [] : old.argv };
+      }
+      if (row === 'unknown') {
+        if (old) again.set(pid, again.get(pid) ?? at);
+      } else if (row === 'gone') {
+        again.delete(pid);
+        if (old) found.set(pid, null);
+      } else {
+        if (row.startTicks !== old?.startTicks) {
+          if (row.startTicks < bornBefore) again.delete(pid);
+          else again.set(pid, now());
+        } else if (now() - (again.get(pid) ?? 0) >= YOUNG) again.delete(pid);
+        found.set(pid, row);
+      }
+      return true;
+    };
+
+    const listed = new Set<number>();
+    for (const name of listProc()) {
+      const pid = parsePid(name);
+      if (pid === 0) continue;
+      listed.add(pid);
+      if (look(pid) && performance.now() >= sliceEnd) {
+        await turn();
+        sliceEnd = performance.now() + sliceMs;
+      }
+    }
+    for (const [pid, row] of [...rows]) {
+      if (listed.has(pid)) continue;
+      // To say that somebody is gone has consequences, so it is made sure of; a refresh during this scan may also
+      // have found someone newer than the list.
+      const stat = readStat(pid);
+      if (stat === 'unknown') again.set(pid, again.get(pid) ?? at);
+      else if (stat === 'gone' || stat.startTicks !== row.startTicks) {
+        again.delete(pid);
+        found.set(pid, null);
+      }
+      if (performance.now() >= sliceEnd) {
+        await turn();
+        sliceEnd = performance.now() + sliceMs;
+      }
+    }
+    cursor = next;
+    return book.commit(at, found);
+  }
+
+  function listProc(): string[] {
+    try {
+      return readdirSync(root, 'latin1');
+    } catch (error) {
+      const why = (error as Error).message;
+      throw new Error(
+        `cannot read the process table: ${why}; is ${root} mounted, and are there free file descriptors?`,
+        {
+          cause: error,
+        },
+      );
+    }
+  }
+
+  return {
+    kind: 'procfs',
+    rows,
+    scan: () => book.scan(work),
+    refresh(pid) {
+      const old = rows.get(pid);
+      const stat = readStat(pid);
+      if (stat === 'unknown') return 'unknown';
+      const row = stat === 'gone' || (!old && stat.thread) ? 'gone' : readRow(pid, stat);
+      if (row === 'unknown') return 'unknown';
+      if (row === 'gone' || (old && old.startTicks !== row.startTicks)) {
+        again.delete(pid);
+        book.refreshed(pid, null);
+        return null;
+      }
+      if (!old) again.set(pid, now());
+      book.refreshed(pid, row);
+      return row;
+    },
+  };
+}
+
+/** The number that a name in /proc stands for; 0 where it is none. */
+function parsePid(name: string): number {
+  let pid = 0;
+  for (let i = 0; i < name.length; i++) {
+    const digit = name.charCodeAt(i) - 0x30;
+    if (digit < 0 || digit > 9) return 0;
+    pid = pid * 10 + digit;
+  }
+  return pid;
+}
