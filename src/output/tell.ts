@@ -141,8 +141,10 @@ function howItEnded(exit: Exit): string {
 
 function whyNotStarted(reason: string, exit: Exit | null): string {
   if (exit === null || !exit.known) return reason;
-  const ending = howItEnded(exit).replace(/^was /, '');
-  return reason.includes(ending) ? reason : `${reason} (${ending})`;
+  const ending = howItEnded(exit);
+  // The reason may be no more than what the status says, and then the status says it better.
+  if (reason === 'exited') return ending;
+  return exit.code === 0 || reason.includes(ending) ? reason : `${reason} (${ending.replace(/^was /, '')})`;
 }
 
 function statusOf(exit: Exit | null): string {

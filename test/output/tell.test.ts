@@ -1,0 +1,254 @@
+import { describe, expect, test } from 'vitest';
+import type { Exit, Leader, Remains, Told } from '../../machines/events.ts';
+import { type TellContext, tellJson, tellPlain } from '../../src/output/tell.ts';
+
+const NONE: Remains = { workers: 0, tagged: 0, sessions: 0 };
+const id = { pid: 42, startTicks: 7 };
+const leader: Leader = { ...id, name: 'apache2', rule: 'tag', since: 1 };
+const command = 'apache2';
+const at = 5;
+
+function ended(how: Partial<Exit>): Exit {
+  return { known: true, code: null, signal: null, core: false, ...how };
+}
+const status1 = ended({ code: 1 });
+const sigkill = ended({ signal: 'SIGKILL' });
+const unknown = ended({ known: false });
+
+function died(more: Partial<Extract<Told, { type: 'command.died' }>>): Told {
+  const usual = { exit: sigkill, uptime: 10_920_000, restart: 3, wait: 0, remains: NONE };
+  return { type: 'command.died', at, command, id, ...usual, ...more };
+}
+
+function failedStart(more: Partial<Extract<Told, { type: 'command.failedStart' }>>): Told {
+  const usual = { pid: 42, reason: 'exited with status 1', exit: status1, failures: 3, wait: 7200 };
+  return { type: 'command.failedStart', at, command, ...usual, ...more };
+}
+
+function context(lines: readonly string[] = []): TellContext {
+  return {
+    wallClock: () => new Date('2026-03-04T12:00:00.000Z'),
+    tail: (name) => (name === command ? lines : []),
+  };
+}
+
+const started = {
+  type: 'upkeep.started',
+  at,
+  version: '0.1.0',
+  pid: 1,
+  table: 'procfs',
+  lineage: 'tag',
+  reaping: 'pid 1',
+} as const;
+const ELEVEN = Array.from({ length: 11 }, (_, i) => `c${i}`);
+
+/** What each event says; a null where people are spared it and only machines are told. */
+const SENTENCES: readonly (readonly [Told, string])[] = [
+  [
+    { ...started, commands: ['sshd', 'apache2'] },
+    'upkeep 0.1.0 is pid 1; keeps sshd, apache2 (2 commands) running; table: procfs; lineage: tag; reaping: pid 1',
+  ],
+  [
+    { ...started, commands: ['sshd'] },
+    'upkeep 0.1.0 is pid 1; keeps sshd (1 command) running; table: procfs; lineage: tag; reaping: pid 1',
+  ],
+  [
+    { ...started, commands: ELEVEN },
+    'upkeep 0.1.0 is pid 1; keeps 11 commands running; table: procfs; lineage: tag; reaping: pid 1',
+  ],
+  [
+    { ...started, commands: [] },
+    'upkeep 0.1.0 is pid 1; keeps nothing running; table: procfs; lineage: tag; reaping: pid 1',
+  ],
+  [{ type: 'upkeep.notice', at, command: null, level: 'info', message: 'reloaded' }, 'reloaded'],
+  [{ type: 'upkeep.notice', at, command, level: 'warn', message: 'two fit' }, 'apache2: warning: two fit'],
+  [{ type: 'command.launched', at, command, pid: 41, start: 1 }, 'apache2: starting: pid 41'],
+  [
+    {
+      type: 'command.running',
+      at,
+      command,
+      leader: { ...leader, rule: 'launcher' },
+      how: 'started',
+      took: 1000,
+    },
+    'apache2: running: pid 42 (apache2) after 1 s',
+  ],
+  [
+    { type: 'command.running', at, command, leader, how: 'started', took: 120 },
+    'apache2: running: pid 42 (apache2, known by its tag) after 120 ms',
+  ],
+  [
+    { type: 'command.running', at, command, leader: { ...leader, rule: 'name' }, how: 'adopted', took: null },
+    'apache2: running already: pid 42 (apache2, known by its name only)',
+  ],
+  [
+    {
+      type: 'command.running',
+      at,
+      command,
+      leader: { ...leader, rule: 'ancestry' },
+      how: 'handover',
+      took: null,
+    },
+    'apache2: running on: pid 42 (apache2, known by its descent) has taken over',
+  ],
+  [died({}), 'apache2: died: pid 42 was killed by SIGKILL after 3 h 2 m; restart 3, now'],
+  [
+    died({ exit: ended({ signal: 'SIGSEGV', core: true }), restart: 4, wait: 7200 }),
+    'apache2: died: pid 42 was killed by SIGSEGV (core dumped) after 3 h 2 m; restart 4, in 7.2 s',
+  ],
+  [
+    died({ exit: status1, uptime: 5000, wait: null }),
+    'apache2: died: pid 42 exited with status 1 after 5 s; it is not restarted',
+  ],
+  [
+    died({ exit: ended({ code: 0 }), uptime: 5000 }),
+    'apache2: died: pid 42 exited with status 0 after 5 s; restart 3, now',
+  ],
+  [
+    died({ exit: unknown, uptime: 5000 }),
+    "apache2: died: pid 42 is gone (exit status unknown: it was not upkeep's child) after 5 s; restart 3, now",
+  ],
+  [
+    died({ remains: { workers: 5, tagged: 6, sessions: 1 }, uptime: 5000 }),
+    'apache2: died: pid 42 was killed by SIGKILL after 5 s, leaving 6 processes (5 workers) and 1 session; restart 3, now',
+  ],
+  [failedStart({}), 'apache2: cannot start: exited with status 1; failure 3, tried again in 7.2 s'],
+  [
+    failedStart({ reason: 'left no process', exit: ended({ code: 0 }), wait: 0 }),
+    'apache2: cannot start: left no process; failure 3, tried again now',
+  ],
+  [
+    failedStart({ reason: 'exited', exit: status1, wait: 0 }),
+    'apache2: cannot start: exited with status 1; failure 3, tried again now',
+  ],
+  [
+    failedStart({ reason: 'exited', exit: sigkill, wait: 0 }),
+    'apache2: cannot start: was killed by SIGKILL; failure 3, tried again now',
+  ],
+  [
+    failedStart({ reason: 'exited', exit: unknown, wait: 0 }),
+    'apache2: cannot start: exited; failure 3, tried again now',
+  ],
+  [
+    failedStart({ reason: 'did not return', exit: sigkill, wait: null }),
+    'apache2: cannot start: did not return (killed by SIGKILL); failure 3, not tried again',
+  ],
+  [
+    failedStart({ reason: 'no such program', exit: null, pid: null }),
+    'apache2: cannot start: no such program; failure 3, tried again in 7.2 s',
+  ],
+  [
+    {
+      type: 'command.clearing',
+      at,
+      command,
+      remains: { workers: 1, tagged: 1, sessions: 0 },
+      signal: 'SIGTERM',
+    },
+    'apache2: sends SIGTERM to what its dead leader left behind: 1 process (1 worker)',
+  ],
+  [
+    {
+      type: 'command.clearing',
+      at,
+      command,
+      remains: { workers: 0, tagged: 2, sessions: 3 },
+      signal: 'SIGKILL',
+    },
+    'apache2: sends SIGKILL to what its dead leader left behind: 2 processes and 3 sessions',
+  ],
+  [{ type: 'command.stopping', at, command, how: 'SIGTERM' }, 'apache2: stopping: SIGTERM'],
+  [
+    { type: 'command.stopped', at, command, exit: ended({ code: 0 }), took: 120, left: 0 },
+    'apache2: stopped (status 0) after 120 ms',
+  ],
+  [
+    { type: 'command.stopped', at, command, exit: sigkill, took: 9000, left: 1 },
+    'apache2: stopped (SIGKILL) after 9 s; 1 process is still there',
+  ],
+  [
+    { type: 'command.stopped', at, command, exit: unknown, took: 120, left: 2 },
+    'apache2: stopped after 120 ms; 2 processes are still there',
+  ],
+  [{ type: 'command.stopped', at, command, exit: null, took: 120, left: 0 }, 'apache2: stopped after 120 ms'],
+  [
+    { type: 'command.failed', at, command, reason: '5 restarts in 10 s' },
+    'apache2: failed for good: 5 restarts in 10 s',
+  ],
+  [
+    { type: 'supervisor.stopping', at, reason: 'SIGTERM', budget: 9000 },
+    'stopping everything, within 9 s: SIGTERM',
+  ],
+  [{ type: 'supervisor.stopped', at, code: 0, took: 300, left: 0 }, 'stopped after 300 ms, with exit code 0'],
+  [
+    { type: 'supervisor.stopped', at, code: 10, took: 9000, left: 2 },
+    'stopped after 9 s, with exit code 10; 2 processes are still there',
+  ],
+];
+
+test('no event is left out here', () => {
+  // A type that is added to Told and not here does not compile; one without a row fails.
+  const types: Record<Told['type'], true> = {
+    'upkeep.started': true,
+    'upkeep.notice': true,
+    'command.launched': true,
+    'command.running': true,
+    'command.died': true,
+    'command.failedStart': true,
+    'command.clearing': true,
+    'command.stopping': true,
+    'command.stopped': true,
+    'command.failed': true,
+    'supervisor.stopping': true,
+    'supervisor.stopped': true,
+  };
+  expect(new Set(SENTENCES.map(([told]) => told.type))).toEqual(new Set(Object.keys(types)));
+});
+
+describe('plain', () => {
+  test.each(SENTENCES.filter(([told]) => told.type !== 'command.launched'))('%j', (told, sentence) => {
+    expect(tellPlain(told, context())).toBe(`upkeep | ${sentence}\n`);
+  });
+
+  test('a launch is not told: how it goes will be', () => {
+    expect(tellPlain({ type: 'command.launched', at, command, pid: 41, start: 1 }, context())).toBeNull();
+  });
+
+  test('the last lines follow a failed start', () => {
+    expect(tellPlain(failedStart({ wait: 0 }), context(['Syntax error', 'on line 3\rof it']))).toBe(
+      'upkeep | apache2: cannot start: exited with status 1; failure 3, tried again now; its last lines:\n' +
+        'upkeep | apache2:   > Syntax error\n' +
+        'upkeep | apache2:   > on line 3 of it\n',
+    );
+  });
+
+  test('every line of a longer message is recognizable as upkeep’s own', () => {
+    const told: Told = { type: 'upkeep.notice', at, command: null, level: 'info', message: 'one\ntwo' };
+    expect(tellPlain(told, context())).toBe('upkeep | one\nupkeep | two\n');
+  });
+});
+
+describe('json', () => {
+  test.each(SENTENCES)('%j', (told, sentence) => {
+    const text = tellJson(told, context());
+    expect(text.endsWith('\n')).toBe(true);
+    expect(text.indexOf('\n')).toBe(text.length - 1);
+    const { type, ...fields } = told;
+    expect(JSON.parse(text)).toEqual({
+      time: '2026-03-04T12:00:00.000Z',
+      name: 'upkeep',
+      event: type,
+      ...fields,
+      message: sentence,
+    });
+  });
+
+  test('the last lines of a failed start are a list', () => {
+    const told = JSON.parse(tellJson(failedStart({}), context(['one', 'two "2"'])));
+    expect(told.lastLines).toEqual(['one', 'two "2"']);
+    expect(told.message).toBe('apache2: cannot start: exited with status 1; failure 3, tried again in 7.2 s');
+  });
+});
