@@ -18,6 +18,9 @@ export interface Line {
 }
 
 const ASSIGNMENT = /^[A-Za-z_][A-Za-z0-9_]*=/;
+/** Runs of characters that mean nothing but themselves, outside of quotes and in double quotes. */
+const ORDINARY = /[^\s\\'"$`<>|&;()#=~*?[]+/y;
+const IN_QUOTES = /[^\\"$`]+/y;
 const RESERVED = new Set(
   '! { } [[ case do done elif else esac fi for function if in select then until while'.split(' '),
 );
@@ -59,23 +62,25 @@ export function splitWords(text: string): { words: string[] } | { needsShell: tr
 export function readLine(text: string): Line {
   const commands: Word[][] = [];
   let command: Word[] = [];
-  let word: { text: string; raw: string; literal: boolean } | null = null;
+  let word: { text: string; raw: string; literal: boolean; assigns: boolean | null; last: string } | null =
+    null;
   let shell = false;
   // The next word is where a redirection goes to.
   let target = false;
   let at = 0;
 
   const add = (value: string, raw: string, literal = true) => {
-    word ??= { text: '', raw: '', literal: true };
+    word ??= { text: '', raw: '', literal: true, assigns: null, last: '' };
     word.text += value;
     word.raw += raw;
+    word.last = raw;
     if (!literal) {
       word.literal = false;
       shell = true;
     }
   };
   const endWord = () => {
-    if (word !== null && !target) command.push(word);
+    if (word !== null && !target) command.push({ text: word.text, raw: word.raw, literal: word.literal });
     if (word !== null) target = false;
     word = null;
   };
@@ -95,7 +100,8 @@ export function readLine(text: string): Line {
 
   while (at < text.length) {
     const char = text[at]!;
-    const raw: string = (word as { raw: string } | null)?.raw ?? '';
+    // TypeScript doesn't see that the functions above change it.
+    const current = word as { raw: string; assigns: boolean | null; last: string } | null;
     if (char === ' ' || char === '\t') {
       endWord();
       at++;
@@ -132,8 +138,10 @@ export function readLine(text: string): Line {
           at += 2;
         } else if (inner === '`' || (inner === '$' && /[\w{([@*#?$!\\-]/.test(next))) addExpansion();
         else {
-          add(inner, inner);
-          at++;
+          IN_QUOTES.lastIndex = at;
+          const run = IN_QUOTES.exec(text)?.[0] ?? inner;
+          add(run, run);
+          at += run.length;
         }
       }
       if (at >= text.length && !shell) {
@@ -146,7 +154,7 @@ export function readLine(text: string): Line {
     } else if (char === '<' || char === '>') {
       shell = true;
       // The digits of `2>`.
-      if (/^[0-9]+$/.test(raw)) word = null;
+      if (current !== null && /^[0-9]+$/.test(current.raw)) word = null;
       endWord();
       while (at < text.length && '<>&|-'.includes(text[at]!)) at++;
       target = text[at - 1] !== '-' || text[at - 2] === '<';
@@ -160,9 +168,13 @@ export function readLine(text: string): Line {
       endCommand();
       at++;
     } else {
-      const tilde = char === '~' && (raw === '' || (ASSIGNMENT.test(raw) && /[=:]$/.test(raw)));
-      add(char, char, !(tilde || '*?['.includes(char)));
-      at++;
+      ORDINARY.lastIndex = at;
+      const run = ORDINARY.exec(text)?.[0] ?? char;
+      // `A=~` and `A=x:~` are expanded as `~` is.
+      if (char === '=' && current !== null) current.assigns ??= ASSIGNMENT.test(`${current.raw}=`);
+      const tilde = char === '~' && (current === null || (current.assigns && /[=:]$/.test(current.last)));
+      add(run, run, !(tilde || '*?['.includes(char)));
+      at += run.length;
     }
   }
   endCommand();
