@@ -20,6 +20,8 @@ export type Rule = 'launcher' | 'tag' | 'ancestry' | 'name';
 export interface Leader extends ProcessId {
   readonly name: string;
   readonly rule: Rule;
+  /** Monotonic ms at which the process itself began; may be negative, for one that is older than upkeep. */
+  readonly since: number;
 }
 
 /** How a process ended. `known: false` when it was no child of ours, so that nobody could tell us. */
@@ -158,3 +160,30 @@ export type Told = { readonly at: number } & (
       readonly left: number;
     }
 );
+
+/** What a machine hands to its `tell` port: src/ stamps the time on it. */
+export type Telling = Told extends infer T ? (T extends unknown ? Omit<T, 'at'> : never) : never;
+
+/** What the scan reports to the root: edges only. The first report carries who was found alive. */
+export type ScanReport =
+  | { readonly type: 'scan.began'; readonly at: number; readonly found: Readonly<Record<string, Leader>> }
+  | {
+      readonly type: 'scan.changed';
+      readonly at: number;
+      readonly facts: readonly { readonly command: string; readonly fact: CommandFact }[];
+    };
+
+export type SupervisorEvent =
+  | ScanReport
+  /** A command has come to rest, wished or given up. */
+  | {
+      readonly type: 'command.rested';
+      readonly at: number;
+      readonly command: string;
+      readonly state: 'stopped' | 'failed';
+      readonly left: number;
+    }
+  /** An order for one command. */
+  | { readonly type: 'command.ordered'; readonly command: string; readonly order: CommandOrder }
+  /** End the container's life; the second such order kills. */
+  | { readonly type: 'shutdown.ordered'; readonly at: number; readonly reason: string };

@@ -1,0 +1,26 @@
+/**
+ * What the machines need of the world, as typed placeholders. src/supervise.ts provides every one of them; a
+ * placeholder that is still there when it runs says so.
+ */
+import { type EventObject, fromCallback, fromEventObservable } from 'xstate';
+import type { ScanReport } from './events.ts';
+
+const missing = (port: string): Error =>
+  new Error(`cannot run: the port "${port}" was not provided; see src/supervise.ts`);
+
+const callbackPort = <TInput>(port: string) =>
+  fromCallback<EventObject, TInput>(() => {
+    throw missing(port);
+  });
+
+/** Starts the launcher of `command`. Answers `launcher.started` or `launch.failed`, once. Leaving the state that
+ * invoked it ends nothing: what was launched is the service. */
+export const launchPort = callbackPort<{ command: string }>('launch');
+
+/** Runs the service's own stop command and answers `stopper.finished`. Ends it when the state is left. */
+export const stopperPort = callbackPort<{ command: string }>('stopper');
+
+/** Watches the process table for all commands: `scan.began` once, then `scan.changed` with edges. */
+export const scanPort = fromEventObservable<ScanReport, { commands: readonly string[] }>(() => {
+  throw missing('scan');
+});

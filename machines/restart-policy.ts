@@ -1,0 +1,94 @@
+/** When a command is started again, and when not any more. Pure; every number is in milliseconds. */
+
+export interface CommandPolicy {
+  /** A launcher alive this long is a foreground program. */
+  readonly settle: number;
+  /** How long a launcher that should return (an init script) may take before it counts as a foreground program. */
+  readonly startTimeout: number;
+  /** How long a launcher that left with status 0 is given for its daemon to appear. */
+  readonly linger: number;
+  /** A run this long forgets all failures. */
+  readonly stable: number;
+  /** How long workers without a master have between SIGTERM and SIGKILL. */
+  readonly clear: number;
+  readonly backoff: Backoff;
+  /** Failures in a row after which the command has failed for good; null: never. */
+  readonly giveUpAfter: number | null;
+  /** The launcher is expected to return. */
+  readonly returns: boolean;
+  /** The service has a stop command of its own. */
+  readonly ownStop: boolean;
+}
+
+export interface Backoff {
+  readonly first: number;
+  readonly factor: number;
+  readonly max: number;
+  /** Up to this part of a delay is taken off, so that commands which fail together do not retry together. */
+  readonly jitter: number;
+}
+
+export const DEFAULT_POLICY: CommandPolicy = {
+  settle: 1_000,
+  startTimeout: 30_000,
+  linger: 2_000,
+  stable: 10_000,
+  clear: 250,
+  backoff: { first: 250, factor: 2, max: 60_000, jitter: 0.2 },
+  giveUpAfter: null,
+  returns: false,
+  ownStop: false,
+};
+
+/** setTimeout turns anything larger into 1 ms, and NaN as well: a hot loop. */
+const LONGEST_DELAY = 2_147_483_647;
+
+/**
+ * The wait before the next try after `failures` failures in a row (1 for the first).
+ *
+ * @param seed any integer; two commands with different seeds jitter differently
+ * @returns whole ms, at least 1, at most `backoff.max`; grows with `failures` as long as the jitter is below
+ *   1 - 1/factor, which `DEFAULT_POLICY` keeps
+ */
+export function backoffDelay(backoff: Backoff, failures: number, seed: number): number {
+  const exponent = Math.max(0, failures - 1);
+  const full = Math.min(backoff.max, backoff.first * backoff.factor ** exponent);
+  return clampDelay(full * (1 - backoff.jitter * unitNoise(seed, failures)));
+}
+
+/** The least wait after a failure that is the system's (fork failed), not the command's. */
+export const SYSTEM_BACKOFF_FLOOR = 1_000;
+
+/** Any number as a delay that timers can keep: whole ms from 1 to 2^31-1. NaN counts as the longest. */
+export function clampDelay(ms: number): number {
+  if (Number.isNaN(ms)) return LONGEST_DELAY;
+  return Math.min(LONGEST_DELAY, Math.max(1, Math.round(ms)));
+}
+
+/** True when a run of `uptime` was long enough that its end is no failure. */
+export function wasStable(policy: CommandPolicy, uptime: number): boolean {
+  return uptime >= policy.stable;
+}
+
+/** True when `failures` in a row are as many as the policy bears. */
+export function givesUp(policy: CommandPolicy, failures: number): boolean {
+  return policy.giveUpAfter !== null && failures >= policy.giveUpAfter;
+}
+
+/** When, within a stop's budget, SIGTERM has had its time and SIGKILL follows. */
+export function killAfter(budget: number): number {
+  return Math.max(0, Math.max(budget - 500, budget * 0.8));
+}
+
+/** When, within a stop's budget, the service's own stop command has had its time and SIGTERM follows. */
+export function askFor(budget: number): number {
+  return (budget * 2) / 3;
+}
+
+/** A number in [0, 1) that depends on nothing but its arguments (mulberry32). */
+function unitNoise(seed: number, step: number): number {
+  let x = (seed + Math.imul(step, 0x6d2b79f5)) | 0;
+  x = Math.imul(x ^ (x >>> 15), x | 1);
+  x ^= x + Math.imul(x ^ (x >>> 7), x | 61);
+  return ((x ^ (x >>> 14)) >>> 0) / 4_294_967_296;
+}

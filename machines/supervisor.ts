@@ -1,0 +1,189 @@
+/**
+ * The root: keeps the container alive, shuts it down, owns the exit code. It looks at the process table once
+ * before anything is started, then spawns an actor per command and hands each its own facts and orders.
+ */
+import { type ActorRefFrom, assign, enqueueActions, setup } from 'xstate';
+import { commandMachine } from './command.ts';
+import type { CommandOrder, SupervisorEvent, Telling } from './events.ts';
+import { scanPort } from './ports.ts';
+import { type CommandPolicy, clampDelay } from './restart-policy.ts';
+
+/** A command as the machines see it. What it runs is known to src/ alone. */
+export interface CommandPlan {
+  readonly name: string;
+  readonly policy: CommandPolicy;
+  /** Its failure for good ends the container. */
+  readonly vital: boolean;
+}
+
+export interface SupervisorInput {
+  readonly commands: readonly CommandPlan[];
+  /** ms for the whole of a shutdown. */
+  readonly grace: number;
+  /** Any integer; spreads the backoff of commands and of containers. */
+  readonly seed: number;
+}
+
+export interface SupervisorContext extends SupervisorInput {
+  readonly actors: Readonly<Record<string, ActorRefFrom<typeof commandMachine>>>;
+  /** Commands that have not come to rest since the shutdown began. */
+  readonly awaited: ReadonlySet<string>;
+  readonly code: number;
+  readonly reason: string;
+  readonly stoppedAt: number;
+  /** Processes that could not be ended. */
+  readonly left: number;
+}
+
+export interface SupervisorOutput {
+  /** Exit code: 0 asked to stop; 1 asked to stop, but something could not be ended; 10 a command failed for good. */
+  readonly code: number;
+  readonly left: number;
+}
+
+export const EXIT_FAILED = 10;
+export const EXIT_LEFT = 1;
+export const EXIT_INTERNAL = 70;
+
+export const supervisorMachine = setup({
+  types: {
+    context: {} as SupervisorContext,
+    input: {} as SupervisorInput,
+    output: {} as SupervisorOutput,
+    events: {} as SupervisorEvent,
+    children: {} as Record<string, 'command'>,
+  },
+  actors: { command: commandMachine, scan: scanPort },
+  actions: {
+    /** Port: see machines/command.ts. */
+    tell: (_, _params: Telling) => {
+      throw new Error('cannot tell: the port "tell" was not provided; see src/supervise.ts');
+    },
+    spawnCommands: assign(({ context, event, spawn }) => {
+      if (event.type !== 'scan.began') return {};
+      const actors: Record<string, ActorRefFrom<typeof commandMachine>> = {};
+      for (const [index, { name, policy }] of context.commands.entries()) {
+        const input = { name, policy, seed: context.seed + index, found: event.found[name] ?? null };
+        actors[name] = spawn('command', { id: `command:${name}`, input });
+      }
+      return { actors };
+    }),
+    route: enqueueActions(({ context, event, enqueue }) => {
+      if (event.type !== 'scan.changed') return;
+      for (const { command, fact } of event.facts) {
+        const actor = context.actors[command];
+        if (actor !== undefined) enqueue.sendTo(actor, fact);
+      }
+    }),
+    pass: enqueueActions(({ context, event, enqueue }) => {
+      if (event.type !== 'command.ordered') return;
+      const actor = context.actors[event.command];
+      if (actor !== undefined) enqueue.sendTo(actor, event.order);
+    }),
+    orderAll: enqueueActions(({ context, enqueue }, params: CommandOrder) => {
+      for (const actor of Object.values(context.actors)) enqueue.sendTo(actor, params);
+    }),
+    settle: assign(({ context, event }) => {
+      if (event.type !== 'command.rested' || !context.awaited.has(event.command)) return {};
+      const awaited = new Set(context.awaited);
+      awaited.delete(event.command);
+      return { awaited, left: context.left + event.left };
+    }),
+    planShutdown: assign(({ context, event }) => ({
+      awaited: new Set(Object.keys(context.actors)),
+      ...(event.type === 'shutdown.ordered' ? { reason: event.reason, stoppedAt: event.at } : {}),
+    })),
+  },
+  guards: {
+    isVital: ({ context, event }) =>
+      event.type === 'command.rested' &&
+      event.state === 'failed' &&
+      context.commands.some(({ name, vital }) => vital && name === event.command),
+    allRested: ({ context }) => context.awaited.size === 0,
+  },
+  delays: {
+    // Commands keep the budget themselves; this ends what is beyond them.
+    overdue: ({ context }) => clampDelay(context.grace + 1_000),
+  },
+}).createMachine({
+  id: 'supervisor',
+  context: ({ input }) => ({
+    ...input,
+    actors: {},
+    awaited: new Set<string>(),
+    code: 0,
+    reason: '',
+    stoppedAt: 0,
+    left: 0,
+  }),
+  output: ({ context }) => ({
+    code: context.code === 0 && context.left > 0 ? EXIT_LEFT : context.code,
+    left: context.left,
+  }),
+  invoke: {
+    id: 'scan',
+    src: 'scan',
+    input: ({ context }) => ({ commands: context.commands.map(({ name }) => name) }),
+  },
+  initial: 'observing',
+  states: {
+    observing: {
+      description: 'Nothing is started before the process table has been read.',
+      on: {
+        'scan.began': { target: 'supervising', actions: 'spawnCommands' },
+        'shutdown.ordered': { target: 'stopping', actions: 'planShutdown' },
+      },
+    },
+    supervising: {
+      on: {
+        'scan.changed': { actions: 'route' },
+        'command.ordered': { actions: 'pass' },
+        'command.rested': {
+          guard: 'isVital',
+          target: 'stopping',
+          actions: [
+            'planShutdown',
+            assign(({ event }) => ({
+              code: EXIT_FAILED,
+              reason: `${event.command} has failed for good`,
+              stoppedAt: event.at,
+            })),
+          ],
+        },
+        'shutdown.ordered': { target: 'stopping', actions: 'planShutdown' },
+      },
+    },
+    stopping: {
+      description: 'All commands in parallel, in one budget.',
+      entry: [
+        {
+          type: 'tell',
+          params: ({ context }) => ({
+            type: 'supervisor.stopping',
+            reason: context.reason,
+            budget: context.grace,
+          }),
+        },
+        {
+          type: 'orderAll',
+          params: ({ context }) => ({
+            type: 'command.stop',
+            at: context.stoppedAt,
+            budget: context.grace,
+            everything: true,
+          }),
+        },
+      ],
+      always: { guard: 'allRested', target: 'done' },
+      after: { overdue: 'done' },
+      on: {
+        'scan.changed': { actions: 'route' },
+        'command.rested': { actions: 'settle' },
+        'shutdown.ordered': {
+          actions: { type: 'orderAll', params: ({ event }) => ({ type: 'command.kill', at: event.at }) },
+        },
+      },
+    },
+    done: { type: 'final' },
+  },
+});

@@ -1,0 +1,103 @@
+/** The control socket: what makes an upkeep one of a kind on its machine. Two may not hold the same. */
+import { accessSync, chmodSync, constants, mkdirSync, unlinkSync } from 'node:fs';
+import { createConnection, createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+
+/**
+ * Where the socket is when nobody says: /run, the user's runtime folder, or the temporary folder; the first that can be
+ * written. The last of them where none can.
+ */
+export function defaultSocketPath(env: NodeJS.ProcessEnv): string {
+  const uid = process.getuid?.() ?? 0;
+  const runtime = env.XDG_RUNTIME_DIR;
+  const folders = ['/run', ...(runtime ? [runtime] : []), tmpdir()];
+  const folder = folders.find(isWritable) ?? tmpdir();
+  return join(folder, folder === '/run' || folder === runtime ? 'upkeep.sock' : `upkeep-${uid}.sock`);
+}
+
+function isWritable(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export type Claim =
+  | { readonly server: Server }
+  | { readonly holder: string }
+  | { readonly impossible: string };
+
+/**
+ * Listens on the socket. A socket that nobody answers on is replaced.
+ *
+ * @returns `holder`: another upkeep answers there (what it said); `impossible`: why there can be no socket
+ */
+export async function claimSocket(path: string): Promise<Claim> {
+  for (let stale = false; ; stale = true) {
+    try {
+      return { server: await listen(path) };
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      if (code !== 'EADDRINUSE' || stale) return { impossible: message };
+      const holder = await ask(path);
+      if (holder !== null) return { holder };
+      try {
+        unlinkSync(path);
+      } catch (refused) {
+        return { impossible: (refused as Error).message };
+      }
+    }
+  }
+}
+
+function listen(path: string): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    try {
+      mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    } catch {
+      // listen says what is wrong.
+    }
+    // Who asks is told who is here, and nothing else yet.
+    const server = createServer((client) => {
+      client.on('error', () => {});
+      client.end(`upkeep ${process.pid}\n`);
+    });
+    server.once('error', reject);
+    const mask = process.umask(0o177);
+    server.listen(path, () => {
+      try {
+        chmodSync(path, 0o600);
+      } catch {
+        // The umask has seen to it where it can be seen to.
+      }
+      server.removeListener('error', reject);
+      server.on('error', () => {});
+      server.unref();
+      resolve(server);
+    });
+    process.umask(mask);
+  });
+}
+
+/** What whoever listens there says; null when nobody does. */
+function ask(path: string): Promise<string | null> {
+  return new Promise((resolve) => {
+    const client = createConnection(path);
+    let said = '';
+    client.setEncoding('utf8');
+    client.setTimeout(1_000, () => {
+      client.destroy();
+      resolve('something that does not answer');
+    });
+    client.on('data', (text: string) => {
+      said += text;
+    });
+    client.on('end', () => resolve(said.trim() || 'something'));
+    client.on('error', (error: NodeJS.ErrnoException) => {
+      resolve(error.code === 'ECONNREFUSED' || error.code === 'ENOENT' ? null : `something (${error.code})`);
+    });
+  });
+}

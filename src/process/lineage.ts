@@ -1,0 +1,418 @@
+/**
+ * Which process belongs to which command, and what of that a machine must hear. Fed with what scans and the kernel
+ * say, it answers with facts, and only where something changed: the one book of who is whose.
+ */
+import type { CommandFact, Exit, Leader, ProcessId, Remains, SignalScope } from '../../machines/events.ts';
+import { chooseHeir, chooseLeader, fitsName, nameCandidates, toLeader } from './matching.ts';
+import { isDead, type ProcessRow, type ProcessTable, type TableChange } from './table.ts';
+import type { Tags } from './tags.ts';
+
+/** What lineage needs to know of a command. */
+export interface Kin {
+  readonly name: string;
+  readonly fits: readonly string[];
+}
+
+/** Why a process counts as a command's: its tag; its ancestry or its name where there are no tags; or descent from
+ * a tagged process without a tag of its own, which is a session that PAM opened and no part of the service. */
+type Via = 'tag' | 'ancestry' | 'name' | 'descent';
+
+interface Member {
+  row: ProcessRow;
+  readonly via: Via;
+  readonly command: string;
+}
+
+interface Service extends Kin {
+  readonly members: Map<number, Member>;
+  leader: (Leader & { readonly session: number }) | null;
+  /** The leader is what upkeep launched, or was left by it, and the start timeout is not over. */
+  startingUntil: number;
+  /** Session of the last leader that died: who is left in it is a worker without a master. */
+  deadSession: number;
+  /** Its end, as the kernel told it; said with the next digest. */
+  ended: Exit | null;
+  /** The launcher left with status 0 and without an heir: whoever appears before this time may be the service. */
+  awaitsUntil: number;
+  /** When it was launched last, in ticks; nothing older can be what it left. */
+  launchTicks: number;
+  /** A signal was sent to these: counts are told until none of them is left. */
+  counting: SignalScope | null;
+  told: Remains | null;
+}
+
+export interface LineageOptions {
+  readonly table: ProcessTable;
+  /** null where limits cannot be set or read: ancestry and name have to do. */
+  readonly tags: Tags | null;
+  readonly commands: readonly Kin[];
+  /** This process. */
+  readonly self: number;
+  /** How long, ms, a launcher's departure still counts as a part of the start. */
+  readonly startTimeout: number;
+  /** How long, ms, a daemon may take to appear after its launcher has left. */
+  readonly linger: number;
+  /** Deaths of our own children are told by the kernel; without it, leaders are looked at in every scan. */
+  readonly reaping: boolean;
+  /** Monotonic ms. */
+  readonly now: () => number;
+  /** Monotonic ms at which a process with these start ticks began. */
+  readonly sinceOf: (startTicks: number) => number;
+}
+
+export interface NamedFact {
+  readonly command: string;
+  readonly fact: CommandFact;
+}
+
+export interface Lineage {
+  /** Takes in a first look at the table: who carries which tag, and who leads. */
+  readonly adopt: () => void;
+  /** Commands that nobody stands for, with the processes that would by name; for two scans to agree on. */
+  readonly candidatesByName: () => Map<string, ProcessRow[]>;
+  /** Takes such a process, and what descends from it, for the command's. */
+  readonly adoptByName: (command: string, row: ProcessRow) => void;
+  readonly leaders: () => Record<string, Leader>;
+  /** A launcher was started. */
+  readonly launched: (command: string, id: ProcessId) => void;
+  /** A child of ours that is no service (a stop command): never to be taken for one. */
+  readonly helper: (pid: number, alive: boolean) => void;
+  /** The kernel has told of an end. What follows from it is said by the next `digest`.
+   * @returns the command for which it matters, so that a look is due; null: nobody waits for it */
+  readonly exited: (pid: number, exit: Exit) => string | null;
+  /** What follows from a scan and from the ends told since the last one. */
+  readonly digest: (change: TableChange) => NamedFact[];
+  /** Living processes a signal is for, read anew just now. */
+  readonly targets: (command: string, scope: SignalScope) => ProcessRow[];
+  /** From now on every change of what is left of the command is told, the present count first. */
+  readonly count: (command: string, scope: SignalScope) => void;
+  /** Something is being waited for that the kernel does not tell of: scan soon again. */
+  readonly isAttentive: () => boolean;
+}
+
+const UNKNOWN_EXIT: Exit = { known: false, code: null, signal: null, core: false };
+
+export function createLineage(options: LineageOptions): Lineage {
+  const { table, tags, self, now } = options;
+  const services = new Map<string, Service>();
+  for (const { name, fits } of options.commands) {
+    services.set(name, {
+      name,
+      fits,
+      members: new Map(),
+      leader: null,
+      startingUntil: 0,
+      deadSession: -1,
+      ended: null,
+      awaitsUntil: 0,
+      launchTicks: 0,
+      counting: null,
+      told: null,
+    });
+  }
+  const owners = new Map<number, Member>();
+  const helpers = new Set<number>();
+
+  function join(row: ProcessRow, service: Service, via: Via): void {
+    leave(row.pid);
+    const member: Member = { row, via, command: service.name };
+    owners.set(row.pid, member);
+    service.members.set(row.pid, member);
+  }
+
+  function leave(pid: number): void {
+    const member = owners.get(pid);
+    if (member === undefined) return;
+    owners.delete(pid);
+    services.get(member.command)!.members.delete(pid);
+  }
+
+  /** Finds out whose a process is that was not there before. */
+  function attribute(row: ProcessRow): void {
+    if (row.pid === self || helpers.has(row.pid)) return;
+    const parent = owners.get(row.ppid);
+    const tagged = tags?.commandOf(row.locks) ?? null;
+    if (tagged !== null) {
+      // A tag that is not the parent's was not inherited: pam_limits copies that of PID 1, which may just have been
+      // launching something else. Who opened the session is known by descent.
+      const strange = parent !== undefined && parent.command !== tagged && parent.via === 'tag';
+      if (strange) join(row, services.get(parent.command)!, 'descent');
+      else join(row, services.get(tagged)!, 'tag');
+    } else if (parent !== undefined) {
+      join(
+        row,
+        services.get(parent.command)!,
+        parent.via === 'tag' || parent.via === 'descent' ? 'descent' : parent.via,
+      );
+    } else if (tags === null) {
+      // Without tags, an orphan of ours is its session's.
+      const kin =
+        row.session > 0 ? [...owners.values()].find((other) => other.row.session === row.session) : undefined;
+      if (kin !== undefined) join(row, services.get(kin.command)!, 'ancestry');
+    }
+  }
+
+  /** Reads a member anew; false when it is dead or gone. A process that can't be read counts as alive. */
+  function isAlive(member: Member): boolean {
+    const row = table.refresh(member.row.pid);
+    if (row === 'unknown') return true;
+    if (row === null || (member.row.startTicks !== 0 && row.startTicks !== member.row.startTicks)) {
+      leave(member.row.pid);
+      return false;
+    }
+    member.row = row;
+    return !isDead(row);
+  }
+
+  const isService = (member: Member): boolean => member.via !== 'descent';
+
+  function isWorker(service: Service, member: Member): boolean {
+    // Where sessions are not known, whatever is left may hold the port.
+    return isService(member) && (member.row.session === service.deadSession || member.row.session === 0);
+  }
+
+  function living(service: Service): Member[] {
+    return [...service.members.values()].filter(isAlive);
+  }
+
+  function remainsOf(service: Service): Remains {
+    const alive = living(service);
+    return {
+      workers: alive.filter((member) => isWorker(service, member)).length,
+      tagged: alive.filter(isService).length,
+      sessions: alive.filter((member) => !isService(member)).length,
+    };
+  }
+
+  function lead(service: Service, row: ProcessRow, rule: Leader['rule']): Leader {
+    const leader = toLeader(row, rule, row.startTicks === 0 ? now() : options.sinceOf(row.startTicks));
+    service.leader = { ...leader, session: row.session };
+    service.ended = null;
+    service.awaitsUntil = 0;
+    return leader;
+  }
+
+  const ruleOf = (member: Member): Leader['rule'] => (member.via === 'descent' ? 'ancestry' : member.via);
+
+  /** The leader is gone: who takes over, and what is left. */
+  function bury(service: Service, exit: Exit, at: number): CommandFact {
+    const dead = service.leader!;
+    leave(dead.pid);
+    service.leader = null;
+    service.deadSession = dead.session;
+    const survivors = living(service).filter(isService);
+    const starting = at < service.startingUntil;
+    const heirRow = chooseHeir(
+      { exit, starting },
+      survivors.map(({ row }) => row),
+      service.fits,
+    );
+    const heir = heirRow === null ? null : lead(service, heirRow, ruleOf(owners.get(heirRow.pid)!));
+    if (heir === null && starting && exit.code === 0) service.awaitsUntil = at + options.linger;
+    return {
+      type: 'leader.exited',
+      at,
+      id: { pid: dead.pid, startTicks: dead.startTicks },
+      exit,
+      heir,
+      remains: remainsOf(service),
+    };
+  }
+
+  /** True when a leader can die without the kernel telling us. */
+  function mustBeLookedAt(leader: Leader): boolean {
+    return !options.reaping || table.rows.get(leader.pid)?.ppid !== self;
+  }
+
+  /** Whoever appeared since the launch, was orphaned to us, and goes by the command's name. */
+  function findAwaited(service: Service): { row: ProcessRow; via: Via } | null {
+    const members = living(service).filter(isService);
+    const known = chooseLeader(
+      members.map(({ row }) => row),
+      service.fits,
+    );
+    if (known !== null) return { row: known, via: owners.get(known.pid)!.via };
+    const orphans = [...table.rows.values()].filter(
+      (row) =>
+        (row.ppid === self || row.ppid === 1) &&
+        row.startTicks >= service.launchTicks &&
+        !owners.has(row.pid) &&
+        !helpers.has(row.pid) &&
+        row.pid !== self &&
+        !isDead(row) &&
+        fitsName(row, service.fits),
+    );
+    const row = chooseLeader(orphans, service.fits);
+    return row === null ? null : { row, via: 'name' };
+  }
+
+  function digest(change: TableChange): NamedFact[] {
+    const facts: NamedFact[] = [];
+    for (const row of change.vanished) forget(row);
+    // A parent first, so that its children find it: the older one, by pid where both began in the same tick.
+    const appeared = [...change.appeared].sort((a, b) => a.startTicks - b.startTicks || a.pid - b.pid);
+    for (const row of appeared) if (!owners.has(row.pid)) attribute(row);
+
+    for (const service of services.values()) {
+      const at = now();
+      const { leader } = service;
+      if (leader !== null) {
+        const exit = service.ended ?? (isLost(service, leader) ? UNKNOWN_EXIT : null);
+        if (exit !== null) facts.push({ command: service.name, fact: bury(service, exit, at) });
+      }
+      if (at < service.awaitsUntil) {
+        const found = findAwaited(service);
+        if (found !== null) {
+          if (!owners.has(found.row.pid)) join(found.row, service, found.via);
+          const seen = lead(service, found.row, found.via === 'descent' ? 'ancestry' : found.via);
+          facts.push({ command: service.name, fact: { type: 'leader.seen', at, leader: seen } });
+        }
+      }
+      if (service.counting !== null) {
+        const remains = remainsOf(service);
+        if (service.told === null || !sameRemains(service.told, remains)) {
+          service.told = remains;
+          facts.push({ command: service.name, fact: { type: 'lineage.counted', at, remains } });
+        }
+        if (inScope(remains, service.counting) === 0) service.counting = null;
+      }
+    }
+    return facts;
+  }
+
+  /** A row has vanished; a leader's goes when its end is told. */
+  function forget(row: ProcessRow): void {
+    const member = owners.get(row.pid);
+    if (member === undefined || (member.row.startTicks !== row.startTicks && row.startTicks !== 0)) return;
+    if (services.get(member.command)!.leader?.pid !== row.pid) leave(row.pid);
+  }
+
+  /** True when the leader is gone or dead though nobody told of its end. */
+  function isLost(service: Service, leader: Leader): boolean {
+    const member = service.members.get(leader.pid);
+    if (member === undefined) return true;
+    // Node tells of what Node spawned.
+    if (leader.rule === 'launcher') return false;
+    const listed = table.rows.get(leader.pid);
+    if (listed !== undefined && listed.startTicks === leader.startTicks && !mustBeLookedAt(leader))
+      return false;
+    if (isAlive(member)) return false;
+    // Dead, but still to be reaped: a child of ours will be, by its number, and then its status is known.
+    return !(options.reaping && member.row.ppid === self && owners.has(leader.pid));
+  }
+
+  return {
+    adopt() {
+      for (const row of [...table.rows.values()].sort(
+        (a, b) => a.startTicks - b.startTicks || a.pid - b.pid,
+      )) {
+        attribute(row);
+      }
+      for (const service of services.values()) {
+        const members = living(service).filter(isService);
+        const row = chooseLeader(
+          members.map((member) => member.row),
+          service.fits,
+        );
+        if (row === null) continue;
+        const leader = lead(service, row, 'tag');
+        service.startingUntil = leader.since + options.startTimeout;
+      }
+    },
+    candidatesByName() {
+      const excluded = new Set([self, ...owners.keys(), ...helpers, ...ancestorsOf(self)]);
+      const found = new Map<string, ProcessRow[]>();
+      for (const service of services.values()) {
+        if (service.leader !== null || service.members.size > 0) continue;
+        const rows = nameCandidates(table.rows.values(), service.fits, excluded).filter(
+          (row) => !isDead(row),
+        );
+        if (rows.length > 0) found.set(service.name, rows);
+      }
+      return found;
+    },
+    adoptByName(command, row) {
+      const service = services.get(command)!;
+      join(row, service, 'name');
+      // Everything below it.
+      const rows = [...table.rows.values()].sort((a, b) => a.startTicks - b.startTicks || a.pid - b.pid);
+      for (const below of rows) {
+        if (owners.get(below.ppid)?.command === command && !owners.has(below.pid))
+          join(below, service, 'name');
+      }
+      lead(service, row, 'name');
+    },
+    leaders() {
+      const found: Record<string, Leader> = {};
+      for (const { name, leader } of services.values()) {
+        if (leader === null) continue;
+        const { session: _, ...known } = leader;
+        found[name] = known;
+      }
+      return found;
+    },
+    launched(command, { pid, startTicks }) {
+      const service = services.get(command)!;
+      const listed = table.rows.get(pid);
+      const row = listed?.startTicks === startTicks ? listed : launcherRow(pid, startTicks, self);
+      join(row, service, tags === null ? 'ancestry' : 'tag');
+      lead(service, { ...row, session: pid }, 'launcher');
+      service.launchTicks = startTicks;
+      service.startingUntil = now() + options.startTimeout;
+      service.counting = null;
+      service.told = null;
+    },
+    helper(pid, alive) {
+      if (alive) helpers.add(pid);
+      else helpers.delete(pid);
+    },
+    exited(pid, exit) {
+      const member = owners.get(pid);
+      if (member === undefined) return null;
+      const service = services.get(member.command)!;
+      if (service.leader?.pid === pid) service.ended = exit;
+      else leave(pid);
+      return service.ended !== null || service.counting !== null ? service.name : null;
+    },
+    digest,
+    targets(command, scope) {
+      const service = services.get(command)!;
+      return living(service)
+        .filter((member) => {
+          if (scope === 'everything') return true;
+          return scope === 'tagged' ? isService(member) : isWorker(service, member);
+        })
+        .map(({ row }) => row);
+    },
+    count(command, scope) {
+      const service = services.get(command)!;
+      service.counting = scope;
+      service.told = null;
+    },
+    isAttentive: () =>
+      [...services.values()].some((service) => service.counting !== null || now() < service.awaitsUntil),
+  };
+
+  function ancestorsOf(pid: number): number[] {
+    const found: number[] = [];
+    for (let row = table.rows.get(pid); row !== undefined && row.ppid > 0; row = table.rows.get(row.ppid)) {
+      if (found.includes(row.ppid)) break;
+      found.push(row.ppid);
+    }
+    return found;
+  }
+}
+
+function inScope(remains: Remains, scope: SignalScope): number {
+  if (scope === 'workers') return remains.workers;
+  return remains.tagged + (scope === 'everything' ? remains.sessions : 0);
+}
+
+function sameRemains(a: Remains, b: Remains): boolean {
+  return a.workers === b.workers && a.tagged === b.tagged && a.sessions === b.sessions;
+}
+
+/** A launcher that no scan has listed yet. */
+function launcherRow(pid: number, startTicks: number, self: number): ProcessRow {
+  return { pid, ppid: self, startTicks, state: 'R', session: pid, comm: '', argv: [], locks: null };
+}

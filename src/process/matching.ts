@@ -1,0 +1,108 @@
+/** Who stands for a command: the rules, as pure functions of what a scan saw. */
+import { basename } from 'node:path/posix';
+import type { Exit, Leader } from '../../machines/events.ts';
+import type { ProcessRow } from './table.ts';
+
+/** The kernel keeps 15 bytes of a name. */
+const COMM_BYTES = 15;
+
+/** True when the process goes by one of the names, whole: by its comm, confirmed where comm is cut; by the first
+ * word of its command line, up to the ':' or space of a rewritten title; or by the script that it interprets. */
+export function fitsName(row: ProcessRow, fits: readonly string[]): boolean {
+  const names = namesOf(row);
+  return fits.some((fit) => names.includes(fit) || fitsComm(row, fit, names));
+}
+
+/** A long name is known by its first 15 bytes, unless the command line says that it is another one. */
+function fitsComm(row: ProcessRow, fit: string, names: readonly string[]): boolean {
+  const bytes = Buffer.from(fit);
+  if (bytes.length <= COMM_BYTES) return false;
+  const cut = bytes.subarray(0, COMM_BYTES).toString();
+  return row.comm === cut && !names.some((name) => name !== cut && name.startsWith(cut) && name !== fit);
+}
+
+/** Every name that a process may be known by. An interpreter is known by its script alone. */
+function namesOf(row: ProcessRow): string[] {
+  const [first = '', ...rest] = row.argv;
+  const program = basename(first.replace(/^-/, '').split(/[: ]/, 1)[0]!);
+  if (INTERPRETERS.test(program)) {
+    const script = rest.find((word) => !word.startsWith('-'));
+    // comm is the script's name where the kernel started it by its #! line.
+    const comm = INTERPRETERS.test(row.comm) ? [] : [row.comm];
+    return script === undefined ? [program, ...comm] : [basename(script), ...comm];
+  }
+  return program === '' ? [row.comm] : [row.comm, program];
+}
+
+const INTERPRETERS =
+  /^(?:sh|bash|dash|ash|zsh|ksh|busybox|python[\d.]*|perl[\d.]*|ruby[\d.]*|node|nodejs|php[\d.]*|lua[\d.]*|tclsh[\d.]*|env)$/;
+
+/**
+ * The one of `candidates` (living processes of one service) that stands for it: one whose name fits, else any;
+ * among those a root (whose parent is none of them) before the others; then the oldest.
+ */
+export function chooseLeader(candidates: readonly ProcessRow[], fits: readonly string[]): ProcessRow | null {
+  const pids = new Set(candidates.map(({ pid }) => pid));
+  const rank = (row: ProcessRow): [number, number, number, number] => [
+    fitsName(row, fits) ? 0 : 1,
+    pids.has(row.ppid) ? 1 : 0,
+    row.startTicks,
+    row.pid,
+  ];
+  let best: ProcessRow | null = null;
+  for (const row of candidates) if (best === null || precedes(rank(row), rank(best))) best = row;
+  return best;
+}
+
+function precedes(a: readonly number[], b: readonly number[]): boolean {
+  for (const [index, value] of a.entries()) if (value !== b[index]) return value < b[index]!;
+  return false;
+}
+
+/** How the process that is gone came to its end, for the question of who takes over. */
+export interface Departure {
+  readonly exit: Exit;
+  /** It was the process that upkeep started, or one that such a launcher left, within the start timeout. */
+  readonly starting: boolean;
+}
+
+/**
+ * Who has taken over from the launcher or leader that is gone, if anybody has. While a service is starting,
+ * whoever a process that left with status 0 leaves behind is the service (a daemon, after each fork of it).
+ * Later a leader that left with status 0 hands over only to another master: of fitting name, no child of the
+ * service's own, and with children (nginx, told to upgrade its binary). Death by a signal hands over nothing.
+ */
+export function chooseHeir(
+  departure: Departure,
+  survivors: readonly ProcessRow[],
+  fits: readonly string[],
+): ProcessRow | null {
+  const { exit, starting } = departure;
+  if (exit.known && exit.code !== 0) return null;
+  if (starting) return chooseLeader(survivors, fits);
+  const parents = new Set(survivors.map(({ ppid }) => ppid));
+  const masters = survivors.filter((row) => parents.has(row.pid) && fitsName(row, fits));
+  return chooseLeader(masters, fits);
+}
+
+/**
+ * Whom a cold start may take for a command by name alone: the processes that fit and whose parent does not.
+ * More than one cannot be told apart.
+ */
+export function nameCandidates(
+  rows: Iterable<ProcessRow>,
+  fits: readonly string[],
+  excluded: ReadonlySet<number>,
+): ProcessRow[] {
+  const fitting = new Map<number, ProcessRow>();
+  for (const row of rows) {
+    if (excluded.has(row.pid) || row.argv.length === 0 || !fitsName(row, fits)) continue;
+    fitting.set(row.pid, row);
+  }
+  return [...fitting.values()].filter((row) => !fitting.has(row.ppid));
+}
+
+/** A row as the machines know it. `since` is monotonic ms. */
+export function toLeader(row: ProcessRow, rule: Leader['rule'], since: number): Leader {
+  return { pid: row.pid, startTicks: row.startTicks, name: row.comm, rule, since };
+}

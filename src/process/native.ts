@@ -1,0 +1,115 @@
+/**
+ * What Node lacks, reached through koffi without native code of our own. Everything of it sits here, behind plain
+ * functions; `loadNative` answers null with the reason where it cannot be had, and upkeep then works by scanning.
+ */
+import { createRequire } from 'node:module';
+
+/** How a child ended, from waitid(2). */
+export interface WaitStatus {
+  readonly pid: number;
+  readonly code: number | null;
+  /** Signal number. */
+  readonly signal: number | null;
+  readonly core: boolean;
+}
+
+export interface Native {
+  /** PR_SET_CHILD_SUBREAPER: orphans below this process become its children. False where the kernel refuses. */
+  becomeSubreaper(): boolean;
+  /** The pid of the first child that waits to be reaped, without reaping it; 0: none. */
+  peekZombie(): number;
+  /** Reaps that one child. null: it is no child of ours, or lives. */
+  reap(pid: number): WaitStatus | null;
+  /** Soft and hard limit as [soft, hard]; null where it cannot be read. */
+  getLocksLimit(): [bigint, bigint] | null;
+  setLocksLimit(soft: bigint, hard: bigint): boolean;
+  /** A pipe as [read, write], both close-on-exec, the read end non-blocking. null: no descriptors left. */
+  pipe(): [number, number] | null;
+  /** Sets close-on-exec. */
+  closeOnExec(fd: number): void;
+}
+
+const RLIMIT_LOCKS = 10;
+const PR_SET_CHILD_SUBREAPER = 36;
+const P_ALL = 0;
+const P_PID = 1;
+const WNOHANG = 1;
+const WEXITED = 4;
+const WNOWAIT = 0x0100_0000;
+const CLD_EXITED = 1;
+const CLD_DUMPED = 3;
+const O_NONBLOCK = 0o4000;
+const O_CLOEXEC = 0o2_000_000;
+const F_SETFD = 2;
+const F_SETFL = 4;
+const FD_CLOEXEC = 1;
+
+// siginfo_t on 64-bit Linux: si_signo, si_errno, si_code, padding, then si_pid, si_uid, si_status.
+const SI_CODE = 8;
+const SI_PID = 16;
+const SI_STATUS = 24;
+
+/**
+ * @returns the calls, or why there are none. UPKEEP_NO_NATIVE in the environment keeps koffi from being loaded, to
+ *   see how upkeep does without.
+ */
+export function loadNative(env: NodeJS.ProcessEnv): Native | { missing: string } {
+  if (process.platform !== 'linux') return { missing: `not on ${process.platform}` };
+  if (env.UPKEEP_NO_NATIVE) return { missing: 'UPKEEP_NO_NATIVE is set' };
+  if (!['x64', 'arm64', 'riscv64', 'loong64', 'ppc64'].includes(process.arch)) {
+    return { missing: `no layout of siginfo_t known for ${process.arch}` };
+  }
+  try {
+    return bind(createRequire(import.meta.url)('koffi') as typeof import('koffi').default);
+  } catch (error) {
+    return { missing: `koffi cannot be loaded: ${(error as Error).message.split('\n')[0]}` };
+  }
+}
+
+function bind(koffi: typeof import('koffi').default): Native {
+  const libc = koffi.load(null);
+  const prctl = libc.func(
+    'int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)',
+  );
+  const waitid = libc.func('int waitid(int type, uint32_t id, _Out_ uint8_t *info, int options)');
+  const getrlimit = libc.func('int getrlimit(int resource, _Out_ uint64_t *limit)');
+  const setrlimit = libc.func('int setrlimit(int resource, const uint64_t *limit)');
+  const pipe2 = libc.func('int pipe2(_Out_ int *fds, int flags)');
+  const fcntl = libc.func('int fcntl(int fd, int command, int argument)');
+  const info = new Uint8Array(128);
+  const view = new DataView(info.buffer);
+
+  const waited = (type: number, id: number, options: number): number => {
+    view.setInt32(SI_PID, 0, true);
+    return waitid(type, id, info, options | WEXITED | WNOHANG) === 0 ? view.getInt32(SI_PID, true) : 0;
+  };
+
+  return {
+    becomeSubreaper: () => prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) === 0,
+    peekZombie: () => waited(P_ALL, 0, WNOWAIT),
+    reap(pid) {
+      if (waited(P_PID, pid, 0) !== pid) return null;
+      const how = view.getInt32(SI_CODE, true);
+      const status = view.getInt32(SI_STATUS, true);
+      return how === CLD_EXITED
+        ? { pid, code: status, signal: null, core: false }
+        : { pid, code: null, signal: status, core: how === CLD_DUMPED };
+    },
+    getLocksLimit() {
+      const limit = new BigUint64Array(2);
+      return getrlimit(RLIMIT_LOCKS, limit) === 0 ? [limit[0]!, limit[1]!] : null;
+    },
+    setLocksLimit: (soft, hard) => setrlimit(RLIMIT_LOCKS, new BigUint64Array([soft, hard])) === 0,
+    pipe() {
+      const fds = new Int32Array(2);
+      if (pipe2(fds, O_CLOEXEC) !== 0) return null;
+      const [read, write] = [fds[0]!, fds[1]!];
+      // Only the read end: a writer that finds its stdout non-blocking would lose lines.
+      fcntl(read, F_SETFL, O_NONBLOCK);
+      return [read, write];
+    },
+    closeOnExec(fd) {
+      fcntl(fd, F_SETFD, FD_CLOEXEC);
+    },
+  };
+}

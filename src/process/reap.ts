@@ -1,0 +1,78 @@
+/**
+ * Reaps what Node does not: orphans that became our children. Node waits for the pids it spawned and for no other,
+ * so those are left to it; every other one is waited for by its number, which also tells its exit status.
+ */
+import type { ChildProcess } from 'node:child_process';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { constants } from 'node:os';
+import type { Exit } from '../../machines/events.ts';
+import type { Native, WaitStatus } from './native.ts';
+
+/** A turn of the event loop reaps at most this many; 10,000 orphans that die at once must not hold it up. */
+const REAPED_PER_TURN = 500;
+
+export interface Reaper {
+  /** Reaps all that can be reaped. Call it on SIGCHLD, and now and then: SIGCHLDs merge. */
+  readonly sweep: () => void;
+  readonly close: () => void;
+}
+
+/** @param onEnd hears of every orphan that was reaped */
+export function createReaper(native: Native, onEnd: (pid: number, exit: Exit) => void): Reaper {
+  const own = watchOwnChildren();
+  let scheduled = false;
+
+  function sweepLater(): void {
+    if (scheduled) return;
+    scheduled = true;
+    setImmediate(() => {
+      scheduled = false;
+      sweep();
+    });
+  }
+
+  function sweep(): void {
+    for (let count = 0; count < REAPED_PER_TURN; count++) {
+      const pid = native.peekZombie();
+      if (pid === 0) return;
+      // Peeking gives the same first zombie again and again: once Node has taken its own, we see the next.
+      if (own.has(pid)) break;
+      const status = native.reap(pid);
+      if (status !== null) onEnd(pid, toExit(status));
+    }
+    sweepLater();
+  }
+
+  return { sweep, close: own.close };
+}
+
+/** Knows the pids that Node itself spawned and will reap, whoever called spawn (execa, ps-list …). */
+function watchOwnChildren(): { has: (pid: number) => boolean; close: () => void } {
+  const living = new Set<ChildProcess>();
+  const onSpawn = (message: unknown): void => {
+    const { process: child } = message as { process: ChildProcess };
+    living.add(child);
+    child.once('exit', () => living.delete(child));
+    child.once('error', () => {
+      if (child.pid === undefined) living.delete(child);
+    });
+  };
+  subscribe('child_process', onSpawn);
+  return {
+    has(pid) {
+      for (const child of living) if (child.pid === pid) return true;
+      return false;
+    },
+    close: () => unsubscribe('child_process', onSpawn),
+  };
+}
+
+function toExit({ code, signal, core }: WaitStatus): Exit {
+  return { known: true, code, signal: signal === null ? null : signalName(signal), core };
+}
+
+/** `SIGKILL` for 9; real-time signals have no names in Node. */
+export function signalName(number: number): string {
+  for (const [name, value] of Object.entries(constants.signals)) if (value === number) return name;
+  return `SIG${number}`;
+}

@@ -1,0 +1,54 @@
+/** Sends signals to what is alive of a service. */
+import type { SignalScope } from '../../machines/events.ts';
+import type { Lineage } from './lineage.ts';
+import type { ProcessRow } from './table.ts';
+
+export interface Signaller {
+  /** Sends once to every process in scope. SIGKILL goes on: what is forked behind its back gets it as well, with
+   * every `pursue`, until the next call for the same command. */
+  readonly send: (command: string, scope: SignalScope, signal: NodeJS.Signals) => void;
+  readonly pursue: () => void;
+  /** A new life of the service has begun: nobody is pursued any more. */
+  readonly forget: (command: string) => void;
+}
+
+/** @param onRefused hears of a process that may not be signalled, once each */
+export function createSignaller(
+  lineage: Pick<Lineage, 'targets' | 'count'>,
+  onRefused: (command: string, pid: number, signal: string, error: Error) => void,
+): Signaller {
+  const pursued = new Map<string, SignalScope>();
+  const refused = new Set<number>();
+
+  function deliver(command: string, row: ProcessRow, signal: NodeJS.Signals): void {
+    try {
+      process.kill(row.pid, signal);
+      // A stopped process can't act on a signal before it goes on.
+      if (row.state === 'T' && signal !== 'SIGKILL') process.kill(row.pid, 'SIGCONT');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ESRCH' || refused.has(row.pid)) return;
+      refused.add(row.pid);
+      onRefused(command, row.pid, signal, error as Error);
+    }
+  }
+
+  return {
+    send(command, scope, signal) {
+      // Read anew right here: (pid, start time) is checked with the last look before the kill.
+      for (const row of lineage.targets(command, scope)) deliver(command, row, signal);
+      if (signal === 'SIGKILL') pursued.set(command, scope);
+      else pursued.delete(command);
+      lineage.count(command, scope);
+    },
+    pursue() {
+      for (const [command, scope] of pursued) {
+        const left = lineage.targets(command, scope);
+        if (left.length === 0) pursued.delete(command);
+        for (const row of left) deliver(command, row, 'SIGKILL');
+      }
+    },
+    forget: (command) => {
+      pursued.delete(command);
+    },
+  };
+}

@@ -1,0 +1,143 @@
+/**
+ * What services write. Each command has one pipe for stdout and one for stderr, for as long as upkeep lives: its
+ * launchers and whatever daemons they leave write into the same ones, so nothing is torn down with a process.
+ */
+import { closeSync, constants, fchmodSync, openSync, readFileSync, readlinkSync, readSync } from 'node:fs';
+import { Socket } from 'node:net';
+import type { Readable } from 'node:stream';
+import type { Native } from './native.ts';
+
+/** What a launcher is given: a descriptor, or execa's own pipe. */
+export interface Stdio {
+  readonly stdout: number | 'pipe' | 'inherit' | 'ignore';
+  readonly stderr: number | 'pipe' | 'inherit' | 'ignore';
+}
+
+export type StreamName = 'stdout' | 'stderr';
+
+/** Takes what was read. False: too much; reading stops until `resume`. */
+export type Listener = (command: string, chunk: Buffer, stream: StreamName) => boolean;
+
+export interface Streams {
+  /** The descriptors for a command's next process. */
+  readonly stdioOf: (command: string) => Stdio;
+  /** Where `stdioOf` said 'pipe': reads what execa made. */
+  readonly attach: (command: string, child: { stdout: Readable | null; stderr: Readable | null }) => void;
+  /** Takes up the pipes of a process that an upkeep before this one started. */
+  readonly takeOver: (command: string, pid: number) => void;
+  /** Reads, at once, what a service that just died has said last. */
+  readonly drain: (command: string) => void;
+  readonly resume: () => void;
+}
+
+interface Pipe {
+  readonly read: number;
+  readonly write: number;
+  readonly socket: Socket;
+}
+
+/** A reader that drains must not be held up by somebody who goes on writing. */
+const DRAINED_AT_MOST = 256 * 1024;
+
+export function createStreams(native: Native | null, listener: Listener): Streams {
+  const pipes = new Map<string, Readonly<Record<StreamName, Pipe | null>>>();
+  const paused = new Set<Readable>();
+
+  function listen(command: string, stream: Readable, name: StreamName): void {
+    stream.on('data', (chunk: Buffer) => {
+      if (listener(command, chunk, name)) return;
+      stream.pause();
+      paused.add(stream);
+    });
+    // Its end is no death, and its failure is no news.
+    stream.on('error', () => {});
+    stream.on('close', () => paused.delete(stream));
+  }
+
+  function open(command: string, name: StreamName): Pipe | null {
+    const ends = native?.pipe() ?? null;
+    if (ends === null) return null;
+    const [read, writeOnly] = ends;
+    let write = writeOnly;
+    try {
+      // Opened for both, so that a service outlives upkeep: with no reader left its next line would kill it (SIGPIPE).
+      write = openSync(`/proc/self/fd/${writeOnly}`, constants.O_RDWR);
+      closeSync(writeOnly);
+      // A service that has changed its user may open /dev/stdout anew.
+      fchmodSync(write, 0o666);
+    } catch {
+      // Without /proc the plain end has to do.
+    }
+    const socket = new Socket({ fd: read, readable: true, writable: false });
+    socket.unref();
+    listen(command, socket, name);
+    socket.resume();
+    return { read, write, socket };
+  }
+
+  function pipesOf(command: string): Readonly<Record<StreamName, Pipe | null>> {
+    let pair = pipes.get(command);
+    if (pair === undefined) {
+      pair = { stdout: open(command, 'stdout'), stderr: open(command, 'stderr') };
+      pipes.set(command, pair);
+    }
+    return pair;
+  }
+
+  return {
+    stdioOf(command) {
+      const { stdout, stderr } = pipesOf(command);
+      return { stdout: stdout?.write ?? 'pipe', stderr: stderr?.write ?? 'pipe' };
+    },
+    attach(command, { stdout, stderr }) {
+      if (stdout !== null) listen(command, stdout, 'stdout');
+      if (stderr !== null) listen(command, stderr, 'stderr');
+    },
+    takeOver(command, pid) {
+      for (const [fd, name] of [[1, 'stdout'] as const, [2, 'stderr'] as const]) {
+        try {
+          // Ours: a pipe that its own writer could read from as well.
+          if (!readlinkSync(`/proc/${pid}/fd/${fd}`).startsWith('pipe:')) continue;
+          const flags = /^flags:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'latin1'));
+          if ((Number.parseInt(flags?.[1] ?? '0', 8) & 3) !== constants.O_RDWR) continue;
+          const read = openSync(`/proc/${pid}/fd/${fd}`, constants.O_RDONLY | constants.O_NONBLOCK);
+          const socket = new Socket({ fd: read, readable: true, writable: false });
+          socket.unref();
+          listen(command, socket, name);
+          socket.resume();
+        } catch {
+          // Not ours to read: its lines are lost to the log, and nothing else.
+        }
+      }
+    },
+    drain(command) {
+      const pair = pipes.get(command);
+      if (pair === undefined) return;
+      for (const name of ['stdout', 'stderr'] as const) {
+        const pipe = pair[name];
+        if (pipe !== null && !paused.has(pipe.socket))
+          drain(pipe.read, (chunk) => listener(command, chunk, name));
+      }
+    },
+    resume() {
+      const waiting = [...paused];
+      paused.clear();
+      for (const stream of waiting) stream.resume();
+    },
+  };
+}
+
+function drain(fd: number, take: (chunk: Buffer) => boolean): void {
+  for (let total = 0; total < DRAINED_AT_MOST; ) {
+    const chunk = Buffer.allocUnsafe(16_384);
+    let length: number;
+    try {
+      length = readSync(fd, chunk, 0, chunk.length, null);
+    } catch {
+      return; // EAGAIN: empty.
+    }
+    if (length === 0) return;
+    total += length;
+    if (!take(chunk.subarray(0, length))) return;
+  }
+}

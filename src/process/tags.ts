@@ -1,0 +1,54 @@
+/**
+ * The lineage tag: a soft RLIMIT_LOCKS that stands for a command. The kernel has enforced nothing by that limit
+ * since Linux 2.4.25, yet every process inherits it through fork, exec, double fork, setsid, a wiped environment
+ * and a change of user, and /proc/PID/limits shows it to everybody.
+ */
+import { createHash } from 'node:crypto';
+
+// 63 bits, so that no reader takes it for a negative number: magic (11), instance (21), command (31).
+const MAGIC = 0x5b7n;
+const INSTANCE_BITS = 21n;
+const COMMAND_BITS = 31n;
+
+export interface Tags {
+  /** What a process of this command carries. */
+  readonly numberOf: (command: string) => bigint;
+  /** The command that a `locks` value of the process table stands for, or null: no tag of this upkeep's commands. */
+  readonly commandOf: (locks: string | null) => string | null;
+  /** True for a tag of this upkeep whose command is not among those it was given. */
+  readonly isForgotten: (locks: string | null) => boolean;
+}
+
+/**
+ * @param instance what stays the same when the same upkeep is started again, and differs from any other's on the
+ *   machine
+ * @param commands unique names
+ */
+export function createTags(instance: string, commands: readonly string[]): Tags {
+  const stem = (MAGIC << INSTANCE_BITS) | hash(instance, INSTANCE_BITS);
+  const numbers = new Map<string, bigint>();
+  const names = new Map<string, string>();
+  for (const command of commands) {
+    let number: bigint;
+    // Two names with one hash: the later one is given the next number, the same at every start with the same names.
+    for (let salt = 0; ; salt++) {
+      number = (stem << COMMAND_BITS) | hash(salt === 0 ? command : `${command}\0${salt}`, COMMAND_BITS);
+      if (!names.has(String(number))) break;
+    }
+    numbers.set(command, number);
+    names.set(String(number), command);
+  }
+  return {
+    numberOf(command) {
+      const number = numbers.get(command);
+      if (number === undefined) throw new Error(`cannot tag: no command is called "${command}"`);
+      return number;
+    },
+    commandOf: (locks) => (locks === null ? null : (names.get(locks) ?? null)),
+    isForgotten: (locks) => locks !== null && !names.has(locks) && BigInt(locks) >> COMMAND_BITS === stem,
+  };
+}
+
+function hash(text: string, bits: bigint): bigint {
+  return createHash('sha256').update(text).digest().readBigUInt64BE() >> (64n - bits);
+}

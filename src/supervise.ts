@@ -1,0 +1,401 @@
+/** WIRES: the one place that provides, creates and starts actors. */
+import { readFileSync, readlinkSync } from 'node:fs';
+import { Subject } from 'rxjs';
+import { createActor } from 'xstate';
+import { commandMachine } from '../machines/command.ts';
+import type { Exit, Told } from '../machines/events.ts';
+import { DEFAULT_POLICY } from '../machines/restart-policy.ts';
+import { type CommandPlan, EXIT_INTERNAL, supervisorMachine } from '../machines/supervisor.ts';
+import { launchActor } from './actors/launch.ts';
+import { scanActor } from './actors/scan.ts';
+import { stopperActor } from './actors/stopper.ts';
+import { claimSocket, defaultSocketPath } from './control/socket.ts';
+import { createLog } from './output/log.ts';
+import { openSink } from './output/sink.ts';
+import type { RunOptions } from './policy/options.ts';
+import type { CommandSpec } from './policy/spec.ts';
+import { closeInherited, scrubEnvironment } from './process/environment.ts';
+import { launch, onExit } from './process/launch.ts';
+import { createLineage } from './process/lineage.ts';
+import { loadNative, type Native } from './process/native.ts';
+import { createReaper } from './process/reap.ts';
+import { scanProcesses } from './process/scan.ts';
+import { createSignaller } from './process/signal.ts';
+import { createStreams } from './process/streams.ts';
+import { chooseTable } from './process/table-choose.ts';
+import { createTags, type Tags } from './process/tags.ts';
+
+export interface Supervision {
+  /** Ends the container's life; the second call kills. */
+  readonly shutdown: (reason: string) => void;
+  /** A line in upkeep's own log. */
+  readonly notice: (message: string) => void;
+  /** Resolves with the exit code when everything is over and written. */
+  readonly done: Promise<number>;
+}
+
+/** What start-up may refuse; afterwards nothing does. */
+export class StartError extends Error {}
+
+/** Failures in a row after which a command that may end the container has failed for good. */
+const VITAL_GIVES_UP_AFTER = 5;
+
+/**
+ * Starts to supervise.
+ *
+ * @throws StartError where another upkeep holds the socket, or the process table that was asked for can't be had
+ */
+export async function supervise(
+  commands: readonly CommandSpec[],
+  options: RunOptions,
+  env: NodeJS.ProcessEnv,
+  version: string,
+): Promise<Supervision> {
+  const execaLoaded = import('execa');
+  const now = (): number => performance.now();
+  const names = commands.map(({ name }) => name);
+  const specs = new Map(commands.map((spec) => [spec.name, spec]));
+
+  process.umask(0o022);
+  const loaded = loadNative(env);
+  const native = 'missing' in loaded ? null : loaded;
+  if (native !== null) closeInherited(native);
+  const { table, notices } = chooseTableOrRefuse(options.table);
+  const socketPath = options.socket ?? defaultSocketPath(env);
+  const claim = await claimSocket(socketPath);
+  if ('holder' in claim) {
+    throw new StartError(
+      `cannot start: ${claim.holder} holds ${socketPath}; stop it first, or give this one a socket of its own with --socket PATH`,
+    );
+  }
+  if ('impossible' in claim)
+    notices.push(`there is no control socket: ${claim.impossible}; --socket PATH puts it elsewhere`);
+
+  const raw = options.log === 'raw';
+  const sink = openSink(1, { inherited: raw });
+  const colour = sink.isTTY && !env.NO_COLOR;
+  const log = createLog({ format: options.log, sink, colour, names });
+  const streams = createStreams(native, (name, chunk, stream) => log.service(name).push(chunk, stream));
+  log.onResume(() => streams.resume());
+
+  const tell = (told: Told): void => {
+    log.tell(told);
+    if (told.type === 'command.running' && told.how === 'adopted')
+      streams.takeOver(told.command, told.leader.pid);
+  };
+  const notice = (command: string | null, message: string, level: 'info' | 'warn' = 'warn'): void =>
+    tell({ type: 'upkeep.notice', at: now(), command, level, message });
+
+  const tagging = chooseTags(native, table.kind, instanceOf(socketPath), names);
+  const reaping = chooseReaping(native, loaded);
+  const lineage = createLineage({
+    table,
+    tags: tagging.tags,
+    commands,
+    self: process.pid,
+    startTimeout: DEFAULT_POLICY.startTimeout,
+    linger: DEFAULT_POLICY.linger,
+    reaping: reaping.exact,
+    now,
+    sinceOf: clockOfTicks(now),
+  });
+
+  const news = new Subject<void>();
+  const signaller = createSignaller(lineage, (name, pid, signal, error) =>
+    notice(
+      name,
+      `cannot send ${signal} to pid ${pid}: ${error.message}; upkeep needs the same user, or CAP_KILL`,
+    ),
+  );
+
+  /** The kernel has told of an end: first what the process said last, then what follows from its end. */
+  const onEnd = (pid: number, exit: Exit): void => {
+    const name = lineage.exited(pid, exit);
+    if (name === null) return;
+    if (!raw) {
+      streams.drain(name);
+      log.service(name).flushPartial();
+    }
+    news.next();
+  };
+  const reaper = native === null ? null : createReaper(native, onEnd);
+  const onChild = (): void => {
+    if (reaper === null) news.next();
+    else reaper.sweep();
+  };
+  process.on('SIGCHLD', onChild);
+  // SIGCHLDs merge, and one may come before anybody listens.
+  const sweeping = setInterval(onChild, options.interval);
+
+  const { execa } = await execaLoaded;
+  const { env: serviceEnv, dropped } = scrubEnvironment(env);
+  if (dropped.includes('NODE_OPTIONS')) {
+    notices.push(
+      'NODE_OPTIONS is for upkeep alone; for a service write it in its command: "NODE_OPTIONS=… node app.js"',
+    );
+  }
+
+  const spawn = (name: string, program: { file: string; args: readonly string[] }, tag: bigint | null) => {
+    const stdio = raw ? ({ stdout: 'inherit', stderr: 'inherit' } as const) : streams.stdioOf(name);
+    const launched = launch(
+      { execa, native, env: serviceEnv },
+      { ...program, env: specs.get(name)!.env },
+      stdio,
+      tag,
+    );
+    if (!('child' in launched)) return launched;
+    if (stdio.stdout === 'pipe' || stdio.stderr === 'pipe') streams.attach(name, launched.child);
+    return launched;
+  };
+
+  const command = commandMachine.provide({
+    actors: {
+      launch: launchActor({
+        now,
+        start(name) {
+          const launched = spawn(name, specs.get(name)!, tagging.tags?.numberOf(name) ?? null);
+          if (!('child' in launched)) return launched;
+          const { child, pid } = launched;
+          const row = table.refresh(pid);
+          const startTicks = row === null || row === 'unknown' ? 0 : row.startTicks;
+          lineage.launched(name, { pid, startTicks });
+          signaller.forget(name);
+          onExit(child, (exit) => onEnd(pid, exit));
+          return { pid, startTicks };
+        },
+      }),
+      stopper: stopperActor({
+        now,
+        run(name, ended) {
+          let over = false;
+          let pid = 0;
+          const finish = (result: Parameters<typeof ended>[0]): void => {
+            if (!over) ended(result);
+            over = true;
+          };
+          const launched = spawn(name, specs.get(name)!.stop!, null);
+          if ('child' in launched) {
+            pid = launched.pid;
+            lineage.helper(pid, true);
+            onExit(launched.child, (exit) => {
+              lineage.helper(pid, false);
+              finish(exit);
+            });
+          } else launched.then(finish, finish);
+          return () => {
+            if (over || pid === 0) return;
+            over = true;
+            try {
+              process.kill(-pid, 'SIGKILL');
+            } catch {
+              // It has just ended by itself.
+            }
+          };
+        },
+      }),
+    },
+    actions: {
+      tell: (_, telling) => tell({ at: now(), ...telling }),
+      signal: (_, { command: name, scope, signal }) => {
+        signaller.send(name, scope, signal as NodeJS.Signals);
+        news.next();
+      },
+    },
+  });
+
+  const reports = scanProcesses({
+    table,
+    lineage,
+    news,
+    interval: options.interval,
+    adopt: options.adopt,
+    now,
+    afterLook: () => signaller.pursue(),
+    notice,
+  });
+  const supervisor = supervisorMachine.provide({
+    actors: { command, scan: scanActor(reports) },
+    actions: { tell: (_, telling) => tell({ at: now(), ...telling }) },
+  });
+
+  tell({
+    type: 'upkeep.started',
+    at: now(),
+    version,
+    pid: process.pid,
+    commands: names,
+    table: table.kind,
+    lineage: tagging.how,
+    reaping: reaping.how,
+  });
+  for (const message of notices) notice(null, message);
+
+  const root = createActor(supervisor, {
+    input: {
+      commands: commands.map((spec) => planOf(spec, options)),
+      grace: options.grace,
+      seed: Math.floor(Math.random() * 2 ** 31),
+    },
+  });
+
+  let shutdownAt = now();
+  const done = new Promise<number>((resolve) => {
+    const finish = (code: number, left: number): void => {
+      for (const name of names) {
+        if (raw) break;
+        streams.drain(name);
+        log.service(name).flushPartial();
+      }
+      tell({ type: 'supervisor.stopped', at: now(), code, took: now() - shutdownAt, left });
+      clearInterval(sweeping);
+      process.removeListener('SIGCHLD', onChild);
+      reaper?.close();
+      if ('server' in claim) claim.server.close();
+      // A reader that has stalled gets what is left of the budget, and no more.
+      void sink
+        .flush(Math.max(200, Math.min(1_000, options.grace - (now() - shutdownAt))))
+        .then(() => resolve(code));
+    };
+    root.subscribe({
+      complete: () => {
+        const output = root.getSnapshot().output!;
+        finish(output.code, output.left);
+      },
+      error: (error) => {
+        notice(
+          null,
+          `cannot go on: ${(error as Error).stack ?? error}; the services are stopped, and upkeep exits with 70`,
+        );
+        shutdownAt = now();
+        void stopEverything(names, signaller, lineage, options.grace, now).then((left) =>
+          finish(EXIT_INTERNAL, left),
+        );
+      },
+    });
+  });
+  root.start();
+
+  return {
+    shutdown(reason) {
+      shutdownAt = now();
+      root.send({ type: 'shutdown.ordered', at: now(), reason });
+    },
+    notice: (message) => notice(null, message, 'info'),
+    done,
+  };
+}
+
+function chooseTableOrRefuse(wanted: RunOptions['table']): ReturnType<typeof chooseTable> {
+  try {
+    return chooseTable(wanted);
+  } catch (error) {
+    throw new StartError((error as Error).message);
+  }
+}
+
+function planOf(spec: CommandSpec, { exitOnFailed }: RunOptions): CommandPlan {
+  const vital = exitOnFailed === true || (exitOnFailed !== false && exitOnFailed.includes(spec.name));
+  return {
+    name: spec.name,
+    vital,
+    policy: {
+      ...DEFAULT_POLICY,
+      returns: spec.returns,
+      ownStop: spec.stop !== null,
+      giveUpAfter: vital ? VITAL_GIVES_UP_AFTER : null,
+    },
+  };
+}
+
+/** What tells this upkeep from every other one on the machine, and is the same when it is started again. */
+function instanceOf(socketPath: string): string {
+  let mounts = '';
+  try {
+    // Containers that share a pid namespace have the same paths, but not the same mounts.
+    mounts = readlinkSync('/proc/self/ns/mnt');
+  } catch {
+    // The path alone, then.
+  }
+  return `${socketPath}\n${mounts}\n${process.getuid?.() ?? ''}`;
+}
+
+function chooseTags(
+  native: Native | null,
+  table: string,
+  instance: string,
+  names: readonly string[],
+): { tags: Tags | null; how: string } {
+  const without = (why: string) => ({ tags: null, how: `ancestry and name (${why})` });
+  if (native === null) return without('limits cannot be set without koffi');
+  if (table !== 'procfs') return without('limits cannot be read without /proc');
+  const tags = createTags(instance, names);
+  const before = native.getLocksLimit();
+  const first = names[0];
+  if (before === null || first === undefined) return without('RLIMIT_LOCKS cannot be read');
+  const number = tags.numberOf(first);
+  if (before[1] < number)
+    return without('the hard limit of RLIMIT_LOCKS is too low; start the container without that ulimit');
+  try {
+    if (!native.setLocksLimit(number, before[1])) return without('RLIMIT_LOCKS cannot be set');
+    const shown = readFileSync('/proc/self/limits', 'latin1');
+    if (tags.commandOf(/^Max file locks +(\d+)/m.exec(shown)?.[1] ?? null) !== first) {
+      return without('/proc does not show limits as they are');
+    }
+    return { tags, how: 'tag' };
+  } catch {
+    return without('/proc/self/limits cannot be read');
+  } finally {
+    native.setLocksLimit(before[0], before[1]);
+  }
+}
+
+function chooseReaping(
+  native: Native | null,
+  loaded: Native | { missing: string },
+): { exact: boolean; how: string } {
+  if (native === null) {
+    return {
+      exact: false,
+      how: `scanning alone (${'missing' in loaded ? loaded.missing : ''}): orphans are not reaped, and their exit statuses not known`,
+    };
+  }
+  if (process.pid === 1) return { exact: true, how: 'pid 1' };
+  if (native.becomeSubreaper()) return { exact: true, how: 'subreaper' };
+  return { exact: true, how: 'own children alone (the kernel refuses PR_SET_CHILD_SUBREAPER)' };
+}
+
+/** Start ticks count from boot; 100 a second is what Linux shows to programs on every architecture. */
+function clockOfTicks(now: () => number): (startTicks: number) => number {
+  try {
+    const uptime = Number(readFileSync('/proc/uptime', 'latin1').split(' ')[0]) * 1000;
+    const booted = now() - uptime;
+    return (startTicks) => booted + startTicks * 10;
+  } catch {
+    return () => now();
+  }
+}
+
+/** Without machines: the root has failed. */
+async function stopEverything(
+  names: readonly string[],
+  signaller: ReturnType<typeof createSignaller>,
+  lineage: ReturnType<typeof createLineage>,
+  grace: number,
+  now: () => number,
+): Promise<number> {
+  const started = now();
+  const count = (): number =>
+    names.reduce((sum, name) => sum + lineage.targets(name, 'everything').length, 0);
+  const waitUntil = async (deadline: number): Promise<number> => {
+    let left = count();
+    while (left > 0 && now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      left = count();
+    }
+    return left;
+  };
+  for (const name of names) signaller.send(name, 'everything', 'SIGTERM');
+  if ((await waitUntil(started + grace * 0.8)) === 0) return 0;
+  for (const name of names) signaller.send(name, 'everything', 'SIGKILL');
+  return waitUntil(started + grace);
+}
