@@ -1,4 +1,5 @@
 import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { ProcessRow, ProcessTable, TableChange } from './table.ts';
 import { TableBook } from './table-book.ts';
@@ -73,6 +74,8 @@ const FORKS_PER_MS = 100;
 /** From this pid_max on the time alone tells that there was no whole round; /proc/stat, which has the count of forks,
  * is slow to read on a big machine. */
 const HUGE_PID_MAX = 1_000_000;
+/** The kernel takes a microsecond or two to list a process: from so many on, another thread waits for it. */
+const LONG_LIST = 5000;
 const COMM_BYTES = 15;
 
 /** Reads the first `length` bytes of a /proc/PID/stat; null where that is not what they are. */
@@ -274,8 +277,16 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
       return true;
     };
 
+    let names: string[];
+    try {
+      names = rows.size < LONG_LIST ? readdirSync(root, 'latin1') : await readdir(root, 'latin1');
+    } catch (error) {
+      const why = (error as Error).message;
+      const hint = `is ${root} mounted, and are there free file descriptors?`;
+      throw new Error(`cannot read the process table: ${why}; ${hint}`, { cause: error });
+    }
     const listed = new Set<number>();
-    for (const name of listProc()) {
+    for (const name of names) {
       const pid = parsePid(name);
       if (pid === 0) continue;
       listed.add(pid);
@@ -284,13 +295,13 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
         sliceEnd = performance.now() + sliceMs;
       }
     }
-    for (const [pid, row] of [...rows]) {
-      if (listed.has(pid)) continue;
-      // To say that somebody is gone has consequences, so it is made sure of; a refresh during this scan may also
-      // have found someone newer than the list.
+    // To say that somebody is gone has consequences, so it is made sure of; and a refresh during this scan may have
+    // found somebody newer than the list.
+    const missing = [...rows.values()].filter((row) => !listed.has(row.pid));
+    for (const { pid, startTicks } of missing) {
       const stat = readStat(pid);
       if (stat === 'unknown') again.set(pid, again.get(pid) ?? at);
-      else if (stat === 'gone' || stat.startTicks !== row.startTicks) {
+      else if (stat === 'gone' || stat.startTicks !== startTicks) {
         again.delete(pid);
         found.set(pid, null);
       }
@@ -301,20 +312,6 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
     }
     cursor = next;
     return book.commit(at, found);
-  }
-
-  function listProc(): string[] {
-    try {
-      return readdirSync(root, 'latin1');
-    } catch (error) {
-      const why = (error as Error).message;
-      throw new Error(
-        `cannot read the process table: ${why}; is ${root} mounted, and are there free file descriptors?`,
-        {
-          cause: error,
-        },
-      );
-    }
   }
 
   return {
