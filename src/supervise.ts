@@ -18,6 +18,7 @@ import { closeInherited, scrubEnvironment } from './process/environment.ts';
 import { launch, onExit } from './process/launch.ts';
 import { createLineage } from './process/lineage.ts';
 import { loadNative, type Native } from './process/native.ts';
+import { createDeathWatch } from './process/pidfd.ts';
 import { createReaper } from './process/reap.ts';
 import { scanProcesses } from './process/scan.ts';
 import { createSignaller } from './process/signal.ts';
@@ -118,7 +119,16 @@ export async function supervise(
     }
     news.next();
   };
-  const reaper = native === null ? null : createReaper(native, onEnd);
+  const onStop = (pid: number, stopped: boolean): void => {
+    const name = lineage.ledBy(pid);
+    if (name === null) return;
+    const message = stopped
+      ? `pid ${pid} is stalled: it was stopped (SIGSTOP, or a debugger); it is there, but does nothing until kill -CONT ${pid}`
+      : `pid ${pid} goes on`;
+    notice(name, message, stopped ? 'warn' : 'info');
+  };
+  const reaper = native === null ? null : createReaper(native, onEnd, onStop);
+  const deathWatch = native === null ? null : createDeathWatch(native, () => news.next());
   const onChild = (): void => {
     if (reaper === null) news.next();
     else reaper.sweep();
@@ -210,7 +220,10 @@ export async function supervise(
     interval: options.interval,
     adopt: options.adopt,
     now,
-    afterLook: () => signaller.pursue(),
+    afterLook() {
+      signaller.pursue();
+      deathWatch?.watch(lineage.strangers());
+    },
     notice,
   });
   const supervisor = supervisorMachine.provide({

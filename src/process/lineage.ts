@@ -86,6 +86,10 @@ export interface Lineage {
   readonly targets: (command: string, scope: SignalScope) => ProcessRow[];
   /** From now on every change of what is left of the command is told, the present count first. */
   readonly count: (command: string, scope: SignalScope) => void;
+  /** Leaders whose end the kernel does not tell to us, because they are no children of ours. */
+  readonly strangers: () => number[];
+  /** The command that this process stands for. */
+  readonly ledBy: (pid: number) => string | null;
   /** Something is being waited for that the kernel does not tell of: scan soon again. */
   readonly isAttentive: () => boolean;
 }
@@ -388,6 +392,19 @@ export function createLineage(options: LineageOptions): Lineage {
       const service = services.get(command)!;
       service.counting = scope;
       service.told = null;
+    },
+    strangers() {
+      const found: number[] = [];
+      for (const { leader } of services.values()) {
+        if (leader !== null && leader.rule !== 'launcher' && mustBeLookedAt(leader)) found.push(leader.pid);
+      }
+      return found;
+    },
+    ledBy(pid) {
+      const member = owners.get(pid);
+      return member !== undefined && services.get(member.command)!.leader?.pid === pid
+        ? member.command
+        : null;
     },
     isAttentive: () =>
       [...services.values()].some((service) => service.counting !== null || now() < service.awaitsUntil),

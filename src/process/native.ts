@@ -20,6 +20,14 @@ export interface Native {
   peekZombie(): number;
   /** Reaps that one child. null: it is no child of ours, or lives. */
   reap(pid: number): WaitStatus | null;
+  /** A child that was stopped or continued since the last call; null: none. */
+  nextStop(): { pid: number; stopped: boolean } | null;
+  /** A descriptor that becomes readable when the process ends, close-on-exec; -1 where there is none to be had. */
+  pidfdOpen(pid: number): number;
+  /** A descriptor that `write` of eight bytes makes readable, for waking a `poll`; -1: none to be had. */
+  eventfd(): number;
+  /** Waits, in a thread of its own, until one of the descriptors is readable; tells which are. */
+  pollReadable(fds: readonly number[], then: (readable: number[]) => void): void;
   /** Soft and hard limit as [soft, hard]; null where it cannot be read. */
   getLocksLimit(): [bigint, bigint] | null;
   setLocksLimit(soft: bigint, hard: bigint): boolean;
@@ -34,15 +42,22 @@ const PR_SET_CHILD_SUBREAPER = 36;
 const P_ALL = 0;
 const P_PID = 1;
 const WNOHANG = 1;
+const WSTOPPED = 2;
 const WEXITED = 4;
+const WCONTINUED = 8;
 const WNOWAIT = 0x0100_0000;
 const CLD_EXITED = 1;
 const CLD_DUMPED = 3;
+const CLD_CONTINUED = 6;
 const O_NONBLOCK = 0o4000;
 const O_CLOEXEC = 0o2_000_000;
 const F_SETFD = 2;
 const F_SETFL = 4;
 const FD_CLOEXEC = 1;
+const SYS_PIDFD_OPEN = 434;
+const POLLIN = 1;
+/** struct pollfd: int fd, short events, short revents. */
+const POLLFD_BYTES = 8;
 
 // siginfo_t on 64-bit Linux: si_signo, si_errno, si_code, padding, then si_pid, si_uid, si_status.
 const SI_CODE = 8;
@@ -76,24 +91,44 @@ function bind(koffi: typeof import('koffi').default): Native {
   const setrlimit = libc.func('int setrlimit(int resource, const uint64_t *limit)');
   const pipe2 = libc.func('int pipe2(_Out_ int *fds, int flags)');
   const fcntl = libc.func('int fcntl(int fd, int command, int argument)');
+  const syscall = libc.func('long syscall(long number, long a, long b)');
+  const eventfd = libc.func('int eventfd(unsigned int value, int flags)');
+  const poll = libc.func('int poll(_Inout_ uint8_t *fds, unsigned long count, int timeout)');
   const info = new Uint8Array(128);
   const view = new DataView(info.buffer);
 
   const waited = (type: number, id: number, options: number): number => {
     view.setInt32(SI_PID, 0, true);
-    return waitid(type, id, info, options | WEXITED | WNOHANG) === 0 ? view.getInt32(SI_PID, true) : 0;
+    return waitid(type, id, info, options | WNOHANG) === 0 ? view.getInt32(SI_PID, true) : 0;
   };
 
   return {
     becomeSubreaper: () => prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) === 0,
-    peekZombie: () => waited(P_ALL, 0, WNOWAIT),
+    peekZombie: () => waited(P_ALL, 0, WEXITED | WNOWAIT),
     reap(pid) {
-      if (waited(P_PID, pid, 0) !== pid) return null;
+      if (waited(P_PID, pid, WEXITED) !== pid) return null;
       const how = view.getInt32(SI_CODE, true);
       const status = view.getInt32(SI_STATUS, true);
       return how === CLD_EXITED
         ? { pid, code: status, signal: null, core: false }
         : { pid, code: null, signal: status, core: how === CLD_DUMPED };
+    },
+    nextStop() {
+      const pid = waited(P_ALL, 0, WSTOPPED | WCONTINUED);
+      return pid === 0 ? null : { pid, stopped: view.getInt32(SI_CODE, true) !== CLD_CONTINUED };
+    },
+    pidfdOpen: (pid) => Number(syscall(SYS_PIDFD_OPEN, pid, 0)),
+    eventfd: () => eventfd(0, O_CLOEXEC | O_NONBLOCK),
+    pollReadable(fds, then) {
+      const list = new Uint8Array(fds.length * POLLFD_BYTES);
+      const at = new DataView(list.buffer);
+      for (const [index, fd] of fds.entries()) {
+        at.setInt32(index * POLLFD_BYTES, fd, true);
+        at.setInt16(index * POLLFD_BYTES + 4, POLLIN, true);
+      }
+      poll.async(list, fds.length, -1, () => {
+        then(fds.filter((_, index) => at.getInt16(index * POLLFD_BYTES + 6, true) !== 0));
+      });
     },
     getLocksLimit() {
       const limit = new BigUint64Array(2);

@@ -17,8 +17,15 @@ export interface Reaper {
   readonly close: () => void;
 }
 
-/** @param onEnd hears of every orphan that was reaped */
-export function createReaper(native: Native, onEnd: (pid: number, exit: Exit) => void): Reaper {
+/**
+ * @param onEnd hears of every orphan that was reaped
+ * @param onStop hears of every child that was stopped (SIGSTOP, a debugger) or goes on
+ */
+export function createReaper(
+  native: Native,
+  onEnd: (pid: number, exit: Exit) => void,
+  onStop: (pid: number, stopped: boolean) => void,
+): Reaper {
   const own = watchOwnChildren();
   let scheduled = false;
 
@@ -32,6 +39,8 @@ export function createReaper(native: Native, onEnd: (pid: number, exit: Exit) =>
   }
 
   function sweep(): void {
+    for (let stop = native.nextStop(); stop !== null; stop = native.nextStop())
+      onStop(stop.pid, stop.stopped);
     for (let count = 0; count < REAPED_PER_TURN; count++) {
       const pid = native.peekZombie();
       if (pid === 0) return;
