@@ -11,8 +11,9 @@ const EXAMPLES = `Examples:
   docker run IMAGE "/usr/sbin/sshd" "cd /srv && exec python3 app.py"
                             (in an image with ENTRYPOINT ["upkeep", "run"])`;
 
-const TOP = `upkeep keeps several commands running inside one container: it looks for each
-one in the process table, starts what is missing, and starts again what dies.
+const TOP = `upkeep keeps several commands running inside one container: it looks for
+each one in the process table, starts what is missing, and starts again what
+dies.
 
 Usage:
   upkeep run [OPTION…] COMMAND…   keep every COMMAND running
@@ -36,12 +37,12 @@ Options, before the first COMMAND:
   --interval DURATION         time between two looks at the process table
                               (50ms to 1h; default: 5s). A death is most often
                               seen at once, and by the next look at the latest
-  --grace DURATION            time to stop everything when asked to stop; what is
-                              left then is killed (0 to 1h; default: 9s)
+  --grace DURATION            time to stop everything in when asked to stop;
+                              what is left is killed (0 to 1h; default: 9s)
   --log plain|json|raw        how upkeep and its commands are logged
                               (default: plain)
-  --exit-on-failed[=NAME,…]   end when one of these commands has failed for good;
-                              without names: when any has (default: never)
+  --exit-on-failed[=NAME,…]   end when one of these has failed for good; without
+                              names: when any command has (default: never)
   --adopt, --no-adopt         take over what runs already instead of starting it
                               once more (default: --adopt)
   --process-table procfs|ps-list

@@ -122,6 +122,8 @@ const RUNNERS = new Map<string, { task?: string; program?: string; own?: string;
   }),
 );
 
+const RUNNER_SYNTAX: Syntax = { values: 'prefix w workspace C dir cwd F filter p package c config' };
+
 const INIT_FOLDERS = new Set(['init.d', 'rc.d']);
 const INIT_RUNNERS = new Set(['service', 'invoke-rc.d', 'rc-service']);
 /** What an init script is asked that leaves its service running. */
@@ -177,12 +179,12 @@ function withoutPrefix(words: readonly Word[]): { words: readonly Word[]; exec: 
   }
   while (at < words.length && isAssignment(words[at]!)) at++;
   const exec = words[at]?.text === 'exec';
-  if (exec || words[at]?.text === 'command') at++;
-  if (at > 0 && words[at]?.text === '--') at++;
+  if (exec || words[at]?.text === 'command') at = readOptions(words, at + 1, { values: 'a' }).at;
   return { words: words.slice(at), exec };
 }
 
-function look(words: readonly Word[], depth: number): Program | null {
+function look(given: readonly Word[], depth: number): Program | null {
+  let words = given;
   if (depth > DEEPEST) return null;
   let at = 0;
   for (;;) {
@@ -202,7 +204,16 @@ function look(words: readonly Word[], depth: number): Program | null {
     if (wrapper !== undefined) {
       const read = readOptions(words, at + 1, wrapper);
       const split = read.given.get('S') ?? read.given.get('split-string');
-      if (base === 'env' && split) return lookInText(split, depth);
+      if (base === 'env' && split) {
+        words = [
+          ...inText(split)
+            .flat()
+            .filter((part) => !isAssignment(part)),
+          ...words.slice(read.at),
+        ];
+        at = 0;
+        continue;
+      }
       let next = read.at + (wrapper.operands ?? 0);
       while (wrapper.assignments && next < words.length && /^[^=]+=/.test(words[next]!.text)) next++;
       // `tini prog` and `gosu user -- prog` are both seen.
@@ -214,16 +225,20 @@ function look(words: readonly Word[], depth: number): Program | null {
 
     const runner = RUNNERS.get(base);
     if (runner !== undefined) {
-      const verb = readOptions(words, at + 1, {}).at;
+      const verb = readOptions(words, at + 1, RUNNER_SYNTAX).at;
       const is = (list = '') => words[verb] !== undefined && list.split(' ').includes(words[verb].text);
       if (is(runner.program)) {
-        const next = readOptions(words, verb + 1, { values: 'p package' }).at;
+        const next = readOptions(words, verb + 1, RUNNER_SYNTAX).at;
         if (next >= words.length) return plain(base);
         at = next;
         continue;
       }
       if (is(runner.own)) return task(words[verb]!);
-      const named = is(runner.task) ? readOptions(words, verb + 1, {}).at : runner.bare ? verb : words.length;
+      const named = is(runner.task)
+        ? readOptions(words, verb + 1, RUNNER_SYNTAX).at
+        : runner.bare
+          ? verb
+          : words.length;
       return named < words.length ? task(words[named]!) : { ...plain(base), fits: [] };
     }
 
@@ -263,12 +278,18 @@ function hasUser(words: readonly Word[], at: number): boolean {
 }
 
 function lookInText(text: Word, depth: number): Program | null {
-  if (!text.literal || depth >= DEEPEST) return null;
+  return text.literal && depth < DEEPEST
+    ? lookInLine({ commands: inText(text), needsShell: true }, depth + 1)
+    : null;
+}
+
+/** The simple commands in a word that is a command line itself. None when a quote in there isn't closed: that is for
+ * its shell to tell. */
+function inText(text: Word): Line['commands'] {
   try {
-    return lookInLine(readLine(text.text), depth + 1);
+    return readLine(text.text).commands;
   } catch {
-    // An unclosed quote in there is for that shell to tell.
-    return null;
+    return [];
   }
 }
 

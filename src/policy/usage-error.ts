@@ -11,7 +11,8 @@ export function shown(text: string): string {
 
 /** `, did you mean X?`, or nothing when no candidate is near. */
 export function didYouMean(word: string, candidates: readonly string[]): string {
-  const tolerance = word.length < 4 ? 1 : 2;
+  // One letter for another in `-i` or `x` would be a guess.
+  const tolerance = word.length < 3 ? 0 : word.length < 4 ? 1 : 2;
   let best: string | null = null;
   let least = tolerance + 1;
   for (const candidate of candidates) {
