@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import {
   createLineFormatter,
   type LineFormatter,
@@ -7,6 +7,9 @@ import {
   nameWidth,
   type StreamName,
 } from '../../src/output/lines.ts';
+
+// For a slow machine: nothing here waits for a time.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 const NOON = new Date('2026-03-04T12:00:00.000Z');
 const HEAD = { time: '2026-03-04T12:00:00.000Z', name: 'web', stream: 'stdout' };
@@ -91,6 +94,17 @@ describe('plain', () => {
         expect(out).toBe(pieces.map((piece) => `web | ${piece}\n`).join(''));
       }),
     );
+  });
+
+  test.each([
+    [['\n'], ''],
+    [['\r', '\n'], ''],
+    [['\r\n'], ''],
+    [['\r', '\r\n'], 'web | \r\n'],
+  ])('a line of the greatest length is whole, however its end %j comes', (ends, rest) => {
+    const line = 'x'.repeat(LONGEST_LINE);
+    const chunks = [line, ...ends].map((text) => Buffer.from(text));
+    expect(run(plain(), chunks).toString()).toBe(`web | ${line}\n${rest}`);
   });
 
   test('every push gives whole lines only', () => {
@@ -201,6 +215,11 @@ describe('json', () => {
       { ...HEAD, line: 'x'.repeat(LONGEST_LINE), partial: true },
       { ...HEAD, line: '{"a":1}' },
     ]);
+  });
+
+  test('after a line that is too long, an object is one again', () => {
+    const [, , third] = objectsOf(run(json(), [Buffer.from(`${'x'.repeat(LONGEST_LINE + 1)}\n{"a":1}\n`)]));
+    expect(third).toEqual({ ...HEAD, data: { a: 1 } });
   });
 
   test('a line is not cut within a character', () => {

@@ -16,8 +16,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { build } from 'esbuild';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { HARD_LIMIT, HIGH_WATER, OWN_ALLOWANCE, openSink, type Sink } from '../../src/output/sink.ts';
+
+// For a slow machine: nothing here waits for a time.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 const folder = mkdtempSync(join(tmpdir(), 'upkeep-sink-'));
 const cleanups: (() => void)[] = [];
@@ -144,6 +147,10 @@ describe('a pipe', () => {
     await until(() => lost.length > 0);
     expect(lost).toEqual([3]);
     expect(sink.write(Buffer.from('own again\n'), true)).toBe(true);
+    // The allowance is there again.
+    fill(sink);
+    sink.write(Buffer.from(`${'y'.repeat(OWN_ALLOWANCE / 2)}\n`), true);
+    expect(sink.dropped).toBe(3);
   });
 
   test('a producer that does not pause is cut off at the hard limit', () => {
