@@ -1,5 +1,4 @@
 /** WIRES: the one place that provides, creates and starts actors. */
-import { readFileSync, readlinkSync } from 'node:fs';
 import { Subject } from 'rxjs';
 import { createActor } from 'xstate';
 import { commandMachine } from '../machines/command.ts';
@@ -14,17 +13,18 @@ import { createLog } from './output/log.ts';
 import { openSink } from './output/sink.ts';
 import type { RunOptions } from './policy/options.ts';
 import type { CommandSpec } from './policy/spec.ts';
+import { clockOfTicks } from './process/clock.ts';
 import { closeInherited, scrubEnvironment } from './process/environment.ts';
 import { launch, onExit } from './process/launch.ts';
 import { createLineage } from './process/lineage.ts';
-import { loadNative, type Native } from './process/native.ts';
+import { loadNative } from './process/native.ts';
 import { createDeathWatch } from './process/pidfd.ts';
-import { createReaper } from './process/reap.ts';
+import { chooseReaping, createReaper } from './process/reap.ts';
 import { scanProcesses } from './process/scan.ts';
-import { createSignaller } from './process/signal.ts';
+import { createSignaller, endAll } from './process/signal.ts';
 import { createStreams } from './process/streams.ts';
 import { chooseTable } from './process/table-choose.ts';
-import { createTags, type Tags } from './process/tags.ts';
+import { chooseTagging } from './process/tagging.ts';
 
 export interface Supervision {
   /** Ends the container's life; the second call kills. */
@@ -87,8 +87,8 @@ export async function supervise(
   const notice = (command: string | null, message: string, level: 'info' | 'warn' = 'warn'): void =>
     tell({ type: 'upkeep.notice', at: now(), command, level, message });
 
-  const tagging = chooseTags(native, table.kind, instanceOf(socketPath), names);
-  const reaping = chooseReaping(native, loaded);
+  const tagging = chooseTagging(native, table.kind, socketPath, names);
+  const reaping = chooseReaping(loaded);
   const lineage = createLineage({
     table,
     tags: tagging.tags,
@@ -148,7 +148,7 @@ export async function supervise(
   const spawn = (name: string, program: { file: string; args: readonly string[] }, tag: bigint | null) => {
     const stdio = raw ? ({ stdout: 'inherit', stderr: 'inherit' } as const) : streams.stdioOf(name);
     const launched = launch(
-      { execa, native, env: serviceEnv },
+      { execa, native, prefix: tagging.prefix, env: serviceEnv },
       { ...program, env: specs.get(name)!.env },
       stdio,
       tag,
@@ -280,7 +280,7 @@ export async function supervise(
           `cannot go on: ${(error as Error).stack ?? error}; the services are stopped, and upkeep exits with 70`,
         );
         shutdownAt = now();
-        void stopEverything(names, signaller, lineage, options.grace, now).then((left) =>
+        void endAll(names, signaller, lineage, options.grace, now).then((left) =>
           finish(EXIT_INTERNAL, left),
         );
       },
@@ -318,97 +318,4 @@ function planOf(spec: CommandSpec, { exitOnFailed }: RunOptions): CommandPlan {
       giveUpAfter: vital ? VITAL_GIVES_UP_AFTER : null,
     },
   };
-}
-
-/** What tells this upkeep from every other one on the machine, and is the same when it is started again. */
-function instanceOf(socketPath: string): string {
-  let mounts = '';
-  try {
-    // Containers that share a pid namespace have the same paths, but not the same mounts.
-    mounts = readlinkSync('/proc/self/ns/mnt');
-  } catch {
-    // The path alone, then.
-  }
-  return `${socketPath}\n${mounts}\n${process.getuid?.() ?? ''}`;
-}
-
-function chooseTags(
-  native: Native | null,
-  table: string,
-  instance: string,
-  names: readonly string[],
-): { tags: Tags | null; how: string } {
-  const without = (why: string) => ({ tags: null, how: `ancestry and name (${why})` });
-  if (native === null) return without('limits cannot be set without koffi');
-  if (table !== 'procfs') return without('limits cannot be read without /proc');
-  const tags = createTags(instance, names);
-  const before = native.getLocksLimit();
-  const first = names[0];
-  if (before === null || first === undefined) return without('RLIMIT_LOCKS cannot be read');
-  const number = tags.numberOf(first);
-  if (before[1] < number)
-    return without('the hard limit of RLIMIT_LOCKS is too low; start the container without that ulimit');
-  try {
-    if (!native.setLocksLimit(number, before[1])) return without('RLIMIT_LOCKS cannot be set');
-    const shown = readFileSync('/proc/self/limits', 'latin1');
-    if (tags.commandOf(/^Max file locks +(\d+)/m.exec(shown)?.[1] ?? null) !== first) {
-      return without('/proc does not show limits as they are');
-    }
-    return { tags, how: 'tag' };
-  } catch {
-    return without('/proc/self/limits cannot be read');
-  } finally {
-    native.setLocksLimit(before[0], before[1]);
-  }
-}
-
-function chooseReaping(
-  native: Native | null,
-  loaded: Native | { missing: string },
-): { exact: boolean; how: string } {
-  if (native === null) {
-    return {
-      exact: false,
-      how: `scanning alone (${'missing' in loaded ? loaded.missing : ''}): orphans are not reaped, and their exit statuses not known`,
-    };
-  }
-  if (process.pid === 1) return { exact: true, how: 'pid 1' };
-  if (native.becomeSubreaper()) return { exact: true, how: 'subreaper' };
-  return { exact: true, how: 'own children alone (the kernel refuses PR_SET_CHILD_SUBREAPER)' };
-}
-
-/** Start ticks count from boot; 100 a second is what Linux shows to programs on every architecture. */
-function clockOfTicks(now: () => number): (startTicks: number) => number {
-  try {
-    const uptime = Number(readFileSync('/proc/uptime', 'latin1').split(' ')[0]) * 1000;
-    const booted = now() - uptime;
-    return (startTicks) => booted + startTicks * 10;
-  } catch {
-    return () => now();
-  }
-}
-
-/** Without machines: the root has failed. */
-async function stopEverything(
-  names: readonly string[],
-  signaller: ReturnType<typeof createSignaller>,
-  lineage: ReturnType<typeof createLineage>,
-  grace: number,
-  now: () => number,
-): Promise<number> {
-  const started = now();
-  const count = (): number =>
-    names.reduce((sum, name) => sum + lineage.targets(name, 'everything').length, 0);
-  const waitUntil = async (deadline: number): Promise<number> => {
-    let left = count();
-    while (left > 0 && now() < deadline) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      left = count();
-    }
-    return left;
-  };
-  for (const name of names) signaller.send(name, 'everything', 'SIGTERM');
-  if ((await waitUntil(started + grace * 0.8)) === 0) return 0;
-  for (const name of names) signaller.send(name, 'everything', 'SIGKILL');
-  return waitUntil(started + grace);
 }

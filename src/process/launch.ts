@@ -17,7 +17,10 @@ export type NotLaunched = { readonly error: string; readonly blame: 'command' | 
 
 export interface LaunchOptions {
   readonly execa: typeof import('execa').execa;
+  /** Sets the tag where it can be set on this process; null: `prefix` has to. */
   readonly native: Native | null;
+  /** The words in front of a command that give it its tag. */
+  readonly prefix: ((tag: bigint) => readonly string[]) | null;
   /** What the services inherit. */
   readonly env: NodeJS.ProcessEnv;
 }
@@ -34,12 +37,14 @@ export function launch(
   stdio: Stdio,
   tag: bigint | null,
 ): Launched | Promise<NotLaunched> {
-  const { native, execa } = options;
+  const { native, prefix, execa } = options;
+  const words = tag !== null && native === null ? (prefix?.(tag) ?? []) : [];
+  const [file = program.file, ...args] = [...words, program.file, ...program.args];
   const limit = tag === null ? null : (native?.getLocksLimit() ?? null);
   if (limit !== null) native?.setLocksLimit(tag!, limit[1]);
   let child: ResultPromise;
   try {
-    child = execa(program.file, program.args, {
+    child = execa(file, args, {
       env: { ...options.env, ...program.env },
       extendEnv: false,
       stdin: 'ignore',

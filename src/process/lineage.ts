@@ -28,6 +28,8 @@ interface Service extends Kin {
   leader: (Leader & { readonly session: number }) | null;
   /** The leader is what upkeep launched, or was left by it, and the start timeout is not over. */
   startingUntil: number;
+  /** When this leader became the leader. */
+  leadsSince: number;
   /** Session of the last leader that died: who is left in it is a worker without a master. */
   deadSession: number;
   /** Its end, as the kernel told it; said with the next digest. */
@@ -106,6 +108,7 @@ export function createLineage(options: LineageOptions): Lineage {
       members: new Map(),
       leader: null,
       startingUntil: 0,
+      leadsSince: 0,
       deadSession: -1,
       ended: null,
       awaitsUntil: 0,
@@ -122,6 +125,15 @@ export function createLineage(options: LineageOptions): Lineage {
     const member: Member = { row, via, command: service.name };
     owners.set(row.pid, member);
     service.members.set(row.pid, member);
+  }
+
+  /** What only its name tells, and everything below it. */
+  function joinWithBelow(row: ProcessRow, service: Service): void {
+    join(row, service, 'name');
+    for (const below of byAge(table.rows.values())) {
+      if (owners.get(below.ppid)?.command === service.name && !owners.has(below.pid))
+        join(below, service, 'name');
+    }
   }
 
   function leave(pid: number): void {
@@ -191,6 +203,7 @@ export function createLineage(options: LineageOptions): Lineage {
   function lead(service: Service, row: ProcessRow, rule: Leader['rule']): Leader {
     const leader = toLeader(row, rule, row.startTicks === 0 ? now() : options.sinceOf(row.startTicks));
     service.leader = { ...leader, session: row.session };
+    service.leadsSince = now();
     service.ended = null;
     service.awaitsUntil = 0;
     return leader;
@@ -205,7 +218,8 @@ export function createLineage(options: LineageOptions): Lineage {
     service.leader = null;
     service.deadSession = dead.session;
     const survivors = living(service).filter(isService);
-    const starting = at < service.startingUntil;
+    // Without a status, only what ends right after it was found can be one more fork of a daemon.
+    const starting = at < (exit.known ? service.startingUntil : service.leadsSince + options.linger);
     const heirRow = chooseHeir(
       { exit, starting },
       survivors.map(({ row }) => row),
@@ -253,9 +267,7 @@ export function createLineage(options: LineageOptions): Lineage {
   function digest(change: TableChange): NamedFact[] {
     const facts: NamedFact[] = [];
     for (const row of change.vanished) forget(row);
-    // A parent first, so that its children find it: the older one, by pid where both began in the same tick.
-    const appeared = [...change.appeared].sort((a, b) => a.startTicks - b.startTicks || a.pid - b.pid);
-    for (const row of appeared) if (!owners.has(row.pid)) attribute(row);
+    for (const row of byAge(change.appeared)) if (!owners.has(row.pid)) attribute(row);
 
     for (const service of services.values()) {
       const at = now();
@@ -267,7 +279,7 @@ export function createLineage(options: LineageOptions): Lineage {
       if (at < service.awaitsUntil) {
         const found = findAwaited(service);
         if (found !== null) {
-          if (!owners.has(found.row.pid)) join(found.row, service, found.via);
+          if (!owners.has(found.row.pid)) joinWithBelow(found.row, service);
           const seen = lead(service, found.row, found.via === 'descent' ? 'ancestry' : found.via);
           facts.push({ command: service.name, fact: { type: 'leader.seen', at, leader: seen } });
         }
@@ -337,13 +349,7 @@ export function createLineage(options: LineageOptions): Lineage {
     },
     adoptByName(command, row) {
       const service = services.get(command)!;
-      join(row, service, 'name');
-      // Everything below it.
-      const rows = [...table.rows.values()].sort((a, b) => a.startTicks - b.startTicks || a.pid - b.pid);
-      for (const below of rows) {
-        if (owners.get(below.ppid)?.command === command && !owners.has(below.pid))
-          join(below, service, 'name');
-      }
+      joinWithBelow(row, service);
       lead(service, row, 'name');
     },
     leaders() {
@@ -418,6 +424,11 @@ export function createLineage(options: LineageOptions): Lineage {
     }
     return found;
   }
+}
+
+/** Parents before their children: the older one first, by pid where both began in the same tick. */
+function byAge(rows: Iterable<ProcessRow>): ProcessRow[] {
+  return [...rows].sort((a, b) => a.startTicks - b.startTicks || a.pid - b.pid);
 }
 
 function inScope(remains: Remains, scope: SignalScope): number {

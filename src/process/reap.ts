@@ -76,6 +76,19 @@ function watchOwnChildren(): { has: (pid: number) => boolean; close: () => void 
   };
 }
 
+/** Whether the kernel tells us of every end, and how that came about, in words for the user. */
+export function chooseReaping(native: Native | { missing: string }): { exact: boolean; how: string } {
+  if ('missing' in native) {
+    return {
+      exact: false,
+      how: `scanning alone (${native.missing}): orphans are not reaped, and their exit statuses not known`,
+    };
+  }
+  if (process.pid === 1) return { exact: true, how: 'pid 1' };
+  if (native.becomeSubreaper()) return { exact: true, how: 'subreaper' };
+  return { exact: true, how: 'own children alone (the kernel refuses PR_SET_CHILD_SUBREAPER)' };
+}
+
 function toExit({ code, signal, core }: WaitStatus): Exit {
   return { known: true, code, signal: signal === null ? null : signalName(signal), core };
 }

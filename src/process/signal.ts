@@ -52,3 +52,33 @@ export function createSignaller(
     },
   };
 }
+
+/**
+ * Ends the services without machines: the root has failed.
+ *
+ * @param grace ms until nothing may be left
+ * @returns how many processes could not be ended
+ */
+export async function endAll(
+  commands: readonly string[],
+  signaller: Signaller,
+  lineage: Pick<Lineage, 'targets'>,
+  grace: number,
+  now: () => number,
+): Promise<number> {
+  const begun = now();
+  const count = (): number =>
+    commands.reduce((sum, command) => sum + lineage.targets(command, 'everything').length, 0);
+  const waitUntil = async (deadline: number): Promise<number> => {
+    let left = count();
+    while (left > 0 && now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      left = count();
+    }
+    return left;
+  };
+  for (const command of commands) signaller.send(command, 'everything', 'SIGTERM');
+  if ((await waitUntil(begun + grace * 0.8)) === 0) return 0;
+  for (const command of commands) signaller.send(command, 'everything', 'SIGKILL');
+  return waitUntil(begun + grace);
+}

@@ -93,7 +93,7 @@ export function parseStat(bytes: Buffer, length = bytes.length): Stat | null {
     if (negative) at++;
     let value = 0;
     for (; at < length && bytes[at]! >= 0x30 && bytes[at]! <= 0x39; at++)
-      value = value * 10 + bytes[at]! - 0x30;
+      value = value * 10 + (bytes[at]! - 0x30);
     fields.push(negative ? -value : value);
   }
   const startTicks = fields[22 - 4];
