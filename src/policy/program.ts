@@ -278,9 +278,7 @@ function hasUser(words: readonly Word[], at: number): boolean {
 }
 
 function lookInText(text: Word, depth: number): Program | null {
-  return text.literal && depth < DEEPEST
-    ? lookInLine({ commands: inText(text), needsShell: true }, depth + 1)
-    : null;
+  return text.literal ? lookInLine({ commands: inText(text), needsShell: true }, depth + 1) : null;
 }
 
 /** The simple commands in a word that is a command line itself. None when a quote in there isn't closed: that is for

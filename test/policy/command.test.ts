@@ -95,6 +95,7 @@ test.each<[string, string, string[]]>([
   ['setpriv --reuid=1 --regid 2 --init-groups prog', 'prog', ['prog']],
   ['su-exec app:app prog', 'prog', ['prog']],
   ['gosu app prog', 'prog', ['prog']],
+  ['gosu app -- prog', 'prog', ['prog']],
   ['runuser -u app -- prog -c x', 'prog', ['prog']],
   ['runuser -u app prog -c x', 'prog', ['prog']],
   ["su - app -s /bin/sh -c 'python3 x.py -v'", 'x', ['x.py']],
@@ -150,6 +151,7 @@ test.each<[string, string, string[]]>([
   ['f() { prog; }; f', 'prog', ['prog']],
   ['gosu $USER prog', 'prog', ['prog']],
   ['node $APP', 'node', []],
+  ['warm-up; exec prog', 'prog', ['prog']],
   ['exec "$@"', 'sh', []],
   ['$PROG x', 'sh', []],
   ["sh -c 'x \"'", 'sh', []],
@@ -173,6 +175,7 @@ test.each<[string, string, string[] | null]>([
   ['rc-service x start', 'x', ['rc-service', 'x', 'stop']],
   ['export A=1; /etc/init.d/x start > /log 2>&1', 'x', ['/etc/init.d/x', 'stop']],
   ['/etc/init.d/x start $VERSION', 'x', null],
+  ["su - app -c '/etc/init.d/x start'", 'x', null],
 ])('%s returns', (text, name, stop) => {
   expect(one(text)).toMatchObject({
     name,
