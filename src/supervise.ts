@@ -163,6 +163,7 @@ export async function supervise(
       launch: launchActor({
         now,
         start(name) {
+          log.service(name).forgetTail();
           const launched = spawn(name, specs.get(name)!, tagging.tags?.numberOf(name) ?? null);
           if (!('child' in launched)) return launched;
           const { child, pid } = launched;

@@ -20,6 +20,8 @@ export interface LineFormatter {
   end(): Buffer;
   /** The service's last lines, the unfinished one included, blank ones not: at most 10, and 2 KiB together. */
   tail(): string[];
+  /** A new run begins: `tail` is of it alone. */
+  forgetTail(): void;
 }
 
 export interface LineOptions {
@@ -70,6 +72,7 @@ export function createLineFormatter(
       return Buffer.concat(out);
     },
     tail: () => tail.lines([splitters.stdout.unfinished(), splitters.stderr.unfinished()]),
+    forgetTail: () => tail.clear(),
   };
 }
 
@@ -253,6 +256,7 @@ interface Tail {
   /** Remembers the end of the first `length` bytes. */
   add(bytes: Buffer, length: number): void;
   lines(unfinished: readonly Buffer[]): string[];
+  clear(): void;
 }
 
 /** Bytes, not lines: that a report may never be asked for must cost no more than a small copy. */
@@ -275,6 +279,10 @@ function createTail(): Tail {
       }
       used += bytes.copy(kept, used, start, length);
       if (kept[used - 1] !== NEWLINE) kept[used++] = NEWLINE;
+    },
+    clear() {
+      used = 0;
+      torn = false;
     },
     lines(unfinished) {
       const lines = kept.toString('utf8', 0, used).split('\n');

@@ -24,6 +24,8 @@ export interface ServiceLog {
   flushPartial(): void;
   /** Its last lines: at most 10, and 2 KiB together. */
   tail(): string[];
+  /** A new run begins: `tail` is of it alone. */
+  forgetTail(): void;
 }
 
 /** Puts upkeep's own events and the services' lines on one sink, line by line. */
@@ -64,6 +66,7 @@ export function createLog({ format, sink, colour, names, wallClock = () => new D
         sink.write(formatter.end());
       },
       tail: () => formatter.tail(),
+      forgetTail: () => formatter.forgetTail(),
     };
   }
 
