@@ -56,6 +56,8 @@ export interface CommandContext {
   readonly restarts: number;
   /** Failed starts and young deaths in a row. */
   readonly failures: number;
+  /** Launches in a row that the system refused (fork failed). */
+  readonly refusals: number;
   /** How long the next `backoff` lasts; 0: no backoff is due. */
   readonly wait: number;
   readonly lastExit: Exit | null;
@@ -89,7 +91,7 @@ function sameProcess(a: ProcessId | null, b: ProcessId): boolean {
 
 /** Timers carry no time: what they bring is dated by the last thing that was seen. */
 function timeOf(context: CommandContext, event: CommandEvent): number {
-  return 'at' in event ? event.at : (context.diedAt ?? context.since);
+  return 'at' in event ? event.at : Math.max(context.since, context.diedAt ?? context.since);
 }
 
 /** How many of what a stop is for are still alive. */
@@ -105,12 +107,11 @@ function toClear(context: CommandContext): number {
 function afterFailure(
   context: CommandContext,
   blame: 'command' | 'system',
-): Pick<CommandContext, 'failures' | 'wait'> {
-  const failures = context.failures + 1;
-  const wait = backoffDelay(context.policy.backoff, failures, context.seed);
-  return blame === 'system'
-    ? { failures: context.failures, wait: Math.max(SYSTEM_BACKOFF_FLOOR, wait) }
-    : { failures, wait };
+): Pick<CommandContext, 'failures' | 'refusals' | 'wait'> {
+  const failures = context.failures + (blame === 'command' ? 1 : 0);
+  const refusals = blame === 'system' ? context.refusals + 1 : 0;
+  const wait = backoffDelay(context.policy.backoff, failures + refusals, context.seed);
+  return { failures, refusals, wait: refusals > 0 ? Math.max(SYSTEM_BACKOFF_FLOOR, wait) : wait };
 }
 
 /** What is told of the next try: ms, 0 for at once, null for none. */
@@ -135,15 +136,13 @@ export const commandMachine = setup({
     tell: (_, _params: Telling) => {
       throw new Error('cannot tell: the port "tell" was not provided; see src/supervise.ts');
     },
-    count: assign(({ event }) =>
-      event.type === 'lineage.counted' || event.type === 'leader.exited' ? { remains: event.remains } : {},
-    ),
+    count: assign(({ event }) => (event.type === 'lineage.counted' ? { remains: event.remains } : {})),
     /** A run has ended. */
     bury: assign(({ context, event }) => {
       if (event.type !== 'leader.exited') return {};
       const young = !wasStable(context.policy, event.at - context.since);
       return {
-        ...(young ? afterFailure(context, 'command') : { failures: 0, wait: 0 }),
+        ...(young ? afterFailure(context, 'command') : { failures: 0, refusals: 0, wait: 0 }),
         leader: null,
         diedAt: event.at,
         lastExit: event.exit,
@@ -154,11 +153,17 @@ export const commandMachine = setup({
         cleared: false,
       };
     }),
-    /** The leader is gone while a stop was under way: as it was meant to be. */
-    release: assign(({ event }) =>
-      event.type === 'leader.exited'
-        ? { leader: event.heir, lastExit: event.exit, diedAt: event.at, remains: event.remains }
-        : {},
+    /** The leader is gone while a stop was under way: as it was meant to be. Of a stranger's end only the count is news. */
+    release: assign(({ context, event }) => {
+      if (event.type !== 'leader.exited') return {};
+      const { id, heir, exit, at, remains } = event;
+      return sameProcess(context.leader, id)
+        ? { leader: heir, lastExit: exit, diedAt: at, remains }
+        : { remains };
+    }),
+    /** The launcher has left, and somebody is awaited in its place. */
+    noteExit: assign(({ event }) =>
+      event.type === 'leader.exited' ? { lastExit: event.exit, remains: event.remains } : {},
     ),
     follow: assign(({ context, event }) => {
       const leader = event.type === 'leader.seen' ? event.leader : heirOf(event);
@@ -179,6 +184,7 @@ export const commandMachine = setup({
         took: event.at - (context.diedAt ?? event.at),
         how: 'started' as const,
         starts: context.starts + 1,
+        refusals: 0,
         remains: NOTHING_REMAINS,
       };
     }),
@@ -201,7 +207,9 @@ export const commandMachine = setup({
     }),
     wishUp: assign({ desired: 'up' }),
     wishDown: assign({ desired: 'down' }),
-    forgive: assign({ failures: 0, wait: 0, desired: 'up', cleared: false }),
+    forgive: assign({ failures: 0, refusals: 0, wait: 0, desired: 'up', cleared: false }),
+    /** An order begins a new life: how long nobody wished for one is not part of what it took. */
+    startOver: assign({ failures: 0, refusals: 0, wait: 0, desired: 'up', cleared: false, diedAt: null }),
     waited: assign({ wait: 0 }),
     planStop: assign(({ context, event }) => {
       if (event.type === 'command.stop') {
@@ -212,9 +220,12 @@ export const commandMachine = setup({
         ? { desired: 'up' as const, stop: { ...context.stop, at: event.at } }
         : {};
     }),
-    layDown: assign(({ context }) => ({
+    layDown: assign(({ context, event }) => ({
       leader: null,
+      // The count may be faster than the news of the leader's own end.
+      diedAt: context.leader !== null && 'at' in event ? event.at : context.diedAt,
       failures: 0,
+      refusals: 0,
       wait: 0,
       cleared: false,
       remains: NOTHING_REMAINS,
@@ -246,6 +257,9 @@ export const commandMachine = setup({
     isClear: ({ context, event }) =>
       event.type === 'lineage.counted' && toClear({ ...context, remains: event.remains }) === 0,
     canAsk: ({ context }) => context.policy.ownStop && context.leader !== null,
+    /** Sessions are to end as well: they have had no signal yet. */
+    widens: ({ context, event }) =>
+      event.type === 'command.stop' && event.everything && !context.stop.everything,
     isGone: ({ context, event }) =>
       (event.type === 'lineage.counted' || event.type === 'leader.exited') &&
       leftOf(context, event.remains) === 0,
@@ -262,6 +276,8 @@ export const commandMachine = setup({
   },
 }).createMachine({
   id: 'command',
+  // A cycle of eventless transitions is to be an error, not a hang.
+  options: { maxIterations: 100 },
   context: ({ input }) => ({
     name: input.name,
     policy: input.policy,
@@ -275,6 +291,7 @@ export const commandMachine = setup({
     starts: 0,
     restarts: 0,
     failures: 0,
+    refusals: 0,
     wait: 0,
     lastExit: null,
     reason: null,
@@ -435,6 +452,8 @@ export const commandMachine = setup({
         'command.start': { target: 'missing', actions: 'forgive' },
         'command.restart': { target: 'missing', actions: 'forgive' },
         'command.stop': { target: 'stopping', actions: 'planStop' },
+        // Late, but there: another one beside it would be one too many.
+        'leader.seen': { target: 'running', actions: ['waited', 'follow'] },
         'lineage.counted': { actions: 'count' },
       },
     },
@@ -476,7 +495,7 @@ export const commandMachine = setup({
           on: {
             'leader.exited': [
               { guard: 'handsOver', target: '#command.running', actions: 'follow' },
-              { guard: 'leftQuietly', target: 'lingering', actions: 'count' },
+              { guard: 'leftQuietly', target: 'lingering', actions: 'noteExit' },
               {
                 guard: 'isOurs',
                 target: '#command.missing',
@@ -564,6 +583,12 @@ export const commandMachine = setup({
               signal: 'SIGTERM',
             }),
           },
+          on: {
+            'command.stop': [
+              { guard: 'widens', target: 'terminating', reenter: true, actions: 'widenStop' },
+              { actions: 'widenStop' },
+            ],
+          },
         },
         killing: {
           entry: {
@@ -574,6 +599,12 @@ export const commandMachine = setup({
               signal: 'SIGKILL',
             }),
           },
+          on: {
+            'command.stop': [
+              { guard: 'widens', target: 'killing', reenter: true, actions: 'widenStop' },
+              { actions: 'widenStop' },
+            ],
+          },
         },
         over: {
           entry: [
@@ -582,7 +613,7 @@ export const commandMachine = setup({
               params: ({ context, event }) => ({
                 type: 'command.stopped',
                 command: context.name,
-                exit: context.lastExit,
+                exit: context.leader === null ? context.lastExit : null,
                 took: 'at' in event ? event.at - context.stop.at : context.stop.budget,
                 left: leftOf(context, context.remains),
               }),
@@ -614,8 +645,8 @@ export const commandMachine = setup({
         })),
       ],
       on: {
-        'command.start': { target: 'missing', actions: 'forgive' },
-        'command.restart': { target: 'missing', actions: 'forgive' },
+        'command.start': { target: 'missing', actions: 'startOver' },
+        'command.restart': { target: 'missing', actions: 'startOver' },
         'command.stop': { target: 'stopping', actions: 'planStop' },
         'lineage.counted': { actions: 'count' },
       },
@@ -641,8 +672,8 @@ export const commandMachine = setup({
         })),
       ],
       on: {
-        'command.start': { target: 'missing', actions: 'forgive' },
-        'command.restart': { target: 'missing', actions: 'forgive' },
+        'command.start': { target: 'missing', actions: 'startOver' },
+        'command.restart': { target: 'missing', actions: 'startOver' },
         'command.stop': { target: 'stopping', actions: 'planStop' },
         'lineage.counted': { actions: 'count' },
       },
@@ -680,7 +711,7 @@ export const IGNORED: Readonly<Record<string, readonly string[]>> = {
   running: ['command.start', 'command.kill', ...without('leader.exited')],
   'missing.clearing.asking': ['command.kill', ...without('lineage.counted')],
   'missing.clearing.killing': ['command.kill', ...without('lineage.counted')],
-  backoff: ['command.kill', ...without('lineage.counted')],
+  backoff: ['command.kill', ...without('leader.seen', 'lineage.counted')],
   'restarting.launching': ['command.start', 'command.kill', ...without('launcher.started', 'launch.failed')],
   'restarting.settling': ['command.start', 'command.kill', ...without('leader.exited')],
   'restarting.lingering': ['command.start', 'command.kill', ...without('leader.seen', 'lineage.counted')],

@@ -1,0 +1,28 @@
+/** Virtual time for actors: `advance` fires every timer at its own moment, those that timers start included. */
+export function createSteppingClock(start = 0) {
+  let now = start;
+  let lastId = 0;
+  const timers = new Map<number, { at: number; fire: () => void }>();
+  const next = () => [...timers].sort(([a, { at }], [b, other]) => at - other.at || a - b)[0];
+  return {
+    now: () => now,
+    pending: () => timers.size,
+    setTimeout(fire: (...args: never[]) => void, ms: number): number {
+      if (!(Number.isFinite(ms) && ms >= 0)) throw new Error(`a timer of ${ms} ms`);
+      timers.set(++lastId, { at: now + ms, fire: fire as () => void });
+      return lastId;
+    },
+    clearTimeout: (id: number): void => void timers.delete(id),
+    advance(ms: number): void {
+      const until = now + ms;
+      for (let timer = next(); timer !== undefined && timer[1].at <= until; timer = next()) {
+        timers.delete(timer[0]);
+        now = timer[1].at;
+        timer[1].fire();
+      }
+      now = until;
+    },
+  };
+}
+
+export type SteppingClock = ReturnType<typeof createSteppingClock>;

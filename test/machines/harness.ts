@@ -1,0 +1,173 @@
+/** One live command actor under a parent, with fakes for every port that write down what they were asked. */
+import { type ActorRefFrom, createActor, type EventObject, fromCallback, setup } from 'xstate';
+import { type CommandContext, type CommandInput, commandMachine } from '../../machines/command.ts';
+import type {
+  CommandEvent,
+  Exit,
+  Leader,
+  ProcessId,
+  Remains,
+  SupervisorEvent,
+  Telling,
+} from '../../machines/events.ts';
+import { type CommandPolicy, DEFAULT_POLICY } from '../../machines/restart-policy.ts';
+import { createSteppingClock, type SteppingClock } from './clock.ts';
+
+export const NOTHING: Remains = { workers: 0, tagged: 0, sessions: 0 };
+export const left = (remains: Partial<Remains>): Remains => ({ ...NOTHING, ...remains });
+export const status = (code: number): Exit => ({ known: true, code, signal: null, core: false });
+export const killedBy = (signal: string): Exit => ({ known: true, code: null, signal, core: false });
+
+/** Without jitter every delay is exact. */
+export const EXACT: CommandPolicy = { ...DEFAULT_POLICY, backoff: { ...DEFAULT_POLICY.backoff, jitter: 0 } };
+
+export const idOf = (pid: number): ProcessId => ({ pid, startTicks: pid * 10 });
+export function process(pid: number, since = 0, rule: Leader['rule'] = 'tag'): Leader {
+  return { ...idOf(pid), name: 'svc', rule, since };
+}
+
+type Effect =
+  | { readonly at: number; readonly effect: 'launch' | 'stopper' | 'stopper ended' }
+  | { readonly at: number; readonly effect: 'signal'; readonly signal: string; readonly scope: string }
+  | { readonly at: number; readonly effect: 'tell'; readonly told: Telling }
+  | { readonly at: number; readonly effect: 'rested'; readonly state: string; readonly left: number };
+
+export type Harness = ReturnType<typeof startCommand>;
+
+export interface HarnessOptions {
+  readonly policy?: Partial<CommandPolicy>;
+  readonly found?: Leader | null;
+  readonly seed?: number;
+  readonly clock?: SteppingClock;
+  /** Answers an effect as the world would. */
+  readonly world?: (effect: Effect) => void;
+}
+
+type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
+export type UndatedEvent = DistributiveOmit<CommandEvent, 'at'>;
+
+export function startCommand(options: HarnessOptions = {}) {
+  const clock = options.clock ?? createSteppingClock();
+  const effects: Effect[] = [];
+  const record = (effect: DistributiveOmit<Effect, 'at'>): void => {
+    const dated = { at: clock.now(), ...effect } as Effect;
+    effects.push(dated);
+    options.world?.(dated);
+  };
+  const command = commandMachine.provide({
+    actors: {
+      launch: fromCallback<EventObject, { command: string }>(() => record({ effect: 'launch' })),
+      stopper: fromCallback<EventObject, { command: string }>(() => {
+        record({ effect: 'stopper' });
+        return () => record({ effect: 'stopper ended' });
+      }),
+    },
+    actions: {
+      signal: (_, { signal, scope }) => record({ effect: 'signal', signal, scope }),
+      tell: (_, told) => record({ effect: 'tell', told }),
+    },
+  });
+  const input: CommandInput = {
+    name: 'svc',
+    policy: { ...EXACT, ...options.policy },
+    seed: options.seed ?? 1,
+    found: options.found ?? null,
+  };
+  const parent = setup({
+    types: { context: {} as { actor: ActorRefFrom<typeof commandMachine> }, events: {} as SupervisorEvent },
+    actors: { command },
+  }).createMachine({
+    context: ({ spawn }) => ({ actor: spawn('command', { id: 'command', input }) }),
+    on: {
+      'command.rested': {
+        actions: ({ event }) => record({ effect: 'rested', state: event.state, left: event.left }),
+      },
+    },
+  });
+  const root = createActor(parent, { clock });
+  const errors: unknown[] = [];
+  root.subscribe({ error: (error) => errors.push(error) });
+  root.start();
+  const { actor } = root.getSnapshot().context;
+
+  let read = 0;
+  const sent: CommandEvent[] = [];
+  return {
+    clock,
+    effects,
+    sent,
+    actor,
+    context: (): CommandContext => actor.getSnapshot().context,
+    state: (): string => pathOf(actor.getSnapshot().value),
+    /** Sends at the clock's time, unless the event is dated. */
+    send(event: UndatedEvent | CommandEvent): void {
+      const dated = { at: clock.now(), ...event } as CommandEvent;
+      sent.push(dated);
+      actor.send(dated);
+      if (errors.length > 0) throw errors[0];
+    },
+    advance(ms: number): void {
+      clock.advance(ms);
+      if (errors.length > 0) throw errors[0];
+    },
+    /** What has happened since the last call, in short: see `short`. */
+    news(): string[] {
+      const news = effects.slice(read).map(short);
+      read = effects.length;
+      return news;
+    },
+    told: (): Telling[] => effects.flatMap((entry) => (entry.effect === 'tell' ? [entry.told] : [])),
+    launches: (): number[] => effects.filter(({ effect }) => effect === 'launch').map(({ at }) => at),
+    stop: (): void => void root.stop(),
+  };
+}
+
+/** `missing.clearing.asking` for a nested state value. */
+export function pathOf(value: unknown): string {
+  if (typeof value === 'string') return value;
+  const [[key, inner] = ['', '']] = Object.entries(value as Record<string, unknown>);
+  return `${key}.${pathOf(inner)}`;
+}
+
+/** `120 launch`, `120 SIGTERM tagged`, `120 command.running started 7`, `120 rested stopped 0`. */
+function short(entry: Effect): string {
+  return `${entry.at} ${described(entry)}`;
+}
+
+function described(entry: Effect): string {
+  switch (entry.effect) {
+    case 'signal':
+      return `${entry.signal} ${entry.scope}`;
+    case 'rested':
+      return `rested ${entry.state} ${entry.left}`;
+    case 'tell':
+      return toldInShort(entry.told);
+    default:
+      return entry.effect;
+  }
+}
+
+function toldInShort(told: Telling): string {
+  switch (told.type) {
+    case 'command.launched':
+      return `${told.type} ${told.pid} #${told.start}`;
+    case 'command.running':
+      return `${told.type} ${told.how} ${told.leader.pid} took ${told.took}`;
+    case 'command.died':
+      return `${told.type} ${told.id.pid} uptime ${told.uptime} restart ${told.restart} wait ${told.wait}`;
+    case 'command.failedStart':
+      return `${told.type} ${told.pid} ${told.reason} failures ${told.failures} wait ${told.wait}`;
+    case 'command.stopping':
+      return `${told.type} ${told.how}`;
+    case 'command.stopped':
+      return `${told.type} took ${told.took} left ${told.left}`;
+    case 'command.failed':
+      return `${told.type} ${told.reason}`;
+    case 'command.clearing':
+      return `${told.type} ${told.signal} ${told.remains.workers}/${told.remains.tagged}`;
+    case 'upkeep.notice':
+      return `${told.level} ${told.message}`;
+    default:
+      return told.type;
+  }
+}
