@@ -51,8 +51,9 @@ const LONGEST_DELAY = 2_147_483_647;
  *   1 - 1/factor, which `DEFAULT_POLICY` keeps
  */
 export function backoffDelay(backoff: Backoff, failures: number, seed: number): number {
-  const exponent = Math.max(0, failures - 1);
-  const full = Math.min(backoff.max, backoff.first * backoff.factor ** exponent);
+  const grown = backoff.first * backoff.factor ** Math.max(0, failures - 1);
+  // 0 * Infinity is NaN.
+  const full = Number.isNaN(grown) ? backoff.max : Math.min(backoff.max, grown);
   return clampDelay(full * (1 - backoff.jitter * unitNoise(seed, failures)));
 }
 

@@ -41,6 +41,11 @@ export interface SupervisorOutput {
   readonly left: number;
 }
 
+/** What is there under that name; a command may be called `constructor`. */
+function ownOf<T>(record: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(record, name) ? record[name] : undefined;
+}
+
 export const EXIT_FAILED = 10;
 export const EXIT_LEFT = 1;
 export const EXIT_INTERNAL = 70;
@@ -61,23 +66,22 @@ export const supervisorMachine = setup({
     },
     spawnCommands: assign(({ context, event, spawn }) => {
       if (event.type !== 'scan.began') return {};
-      const actors: Record<string, ActorRefFrom<typeof commandMachine>> = {};
-      for (const [index, { name, policy }] of context.commands.entries()) {
-        const input = { name, policy, seed: context.seed + index, found: event.found[name] ?? null };
-        actors[name] = spawn('command', { id: `command:${name}`, input });
-      }
-      return { actors };
+      const actors = context.commands.map(({ name, policy }, index) => {
+        const input = { name, policy, seed: context.seed + index, found: ownOf(event.found, name) ?? null };
+        return [name, spawn('command', { id: `command:${name}`, input })] as const;
+      });
+      return { actors: Object.fromEntries(actors) };
     }),
     route: enqueueActions(({ context, event, enqueue }) => {
       if (event.type !== 'scan.changed') return;
       for (const { command, fact } of event.facts) {
-        const actor = context.actors[command];
+        const actor = ownOf(context.actors, command);
         if (actor !== undefined) enqueue.sendTo(actor, fact);
       }
     }),
     pass: enqueueActions(({ context, event, enqueue }) => {
       if (event.type !== 'command.ordered') return;
-      const actor = context.actors[event.command];
+      const actor = ownOf(context.actors, event.command);
       if (actor !== undefined) enqueue.sendTo(actor, event.order);
     }),
     orderAll: enqueueActions(({ context, enqueue }, params: CommandOrder) => {
@@ -107,6 +111,7 @@ export const supervisorMachine = setup({
   },
 }).createMachine({
   id: 'supervisor',
+  options: { maxIterations: 100 },
   context: ({ input }) => ({
     ...input,
     actors: {},
@@ -117,7 +122,8 @@ export const supervisorMachine = setup({
     left: 0,
   }),
   output: ({ context }) => ({
-    code: context.code === 0 && context.left > 0 ? EXIT_LEFT : context.code,
+    // Who has not come to rest has something left, though nobody knows how much.
+    code: context.code === 0 && (context.left > 0 || context.awaited.size > 0) ? EXIT_LEFT : context.code,
     left: context.left,
   }),
   invoke: {
