@@ -99,21 +99,27 @@ const verbs = {
     return { samples, most };
   },
 
-  /** Takes processes until the kernel gives no more, kills `pid`, and gives all back when stdin ends. */
+  /** Kills `pid` while it holds every process that the container may have, and what becomes free as well, until stdin
+   * ends. */
   async exhaust(pid) {
     const taken = [];
-    for (let refused = false; !refused && taken.length < 5000; ) {
-      try {
+    let refused = false;
+    const take = () => {
+      for (refused = false; !refused; ) {
         const child = spawn('/bin/sleep', ['1000'], { stdio: 'ignore' });
+        child.on('error', () => {});
         if (child.pid === undefined) refused = true;
         else taken.push(child);
-        child.on('error', () => {});
-      } catch {
-        refused = true;
       }
-    }
+    };
+    let open = true;
+    process.stdin.on('end', () => {
+      open = false;
+    });
+    process.stdin.resume();
+    take();
     process.kill(Number(pid), 'SIGKILL');
-    await new Promise((resolve) => process.stdin.on('end', resolve).resume());
+    for (; open; await sleep(2)) take();
     for (const child of taken) child.kill('SIGKILL');
     return { taken: taken.length };
   },
