@@ -1,0 +1,204 @@
+import { describe, expect, test } from 'vitest';
+import { hasProgram, Namespace, noNamespace, pause, type Upkeep } from './namespace.ts';
+
+const FORKS = ['--fork', '--double'] as const;
+const KINDS = FORKS.flatMap((fork) =>
+  ['', '--setsid'].flatMap((session) => ['', '--wipe'].map((wipe) => [fork, session, wipe].join(' ').trim())),
+);
+
+/** The pid of the one living process of that name that is not its own launcher any more. */
+async function only(inside: Namespace, upkeep: Upkeep, name: string): Promise<number> {
+  return upkeep.until(`one ${name}`, () => {
+    const found = inside.named(name);
+    return found.length === 1 && found[0]!.pid === lastLeader(upkeep, name) ? found[0]!.pid : null;
+  });
+}
+
+function lastLeader(upkeep: Upkeep, name: string): number | undefined {
+  return upkeep.events('command.running', name).at(-1)?.leader.pid;
+}
+
+describe.skipIf(noNamespace)(`daemons ${noNamespace ?? ''}`, { concurrent: true }, () => {
+  test.skipIf(!hasProgram('setsid'))(
+    'every way of going to the background leaves one leader, known by its tag, and again after its death (needs setsid)',
+    async (context) => {
+      const inside = new Namespace(context);
+      const names = KINDS.map((kind) => `d-${kind.replaceAll(/\W+/g, '')}`);
+      const commands = KINDS.map((kind, index) => `${inside.install('daemon.sh', names[index]!)} ${kind}`);
+      const upkeep = await inside.upkeep(commands);
+      await upkeep.running(...names);
+      const first = await Promise.all(names.map((name) => only(inside, upkeep, name)));
+      for (const pid of first) inside.kill(pid, 'SIGKILL');
+      await Promise.all(names.map((name) => upkeep.event('command.running', name, 2)));
+      const second = await Promise.all(names.map((name) => only(inside, upkeep, name)));
+      expect(new Set([...first, ...second]).size).toBe(2 * names.length);
+      for (const event of upkeep.events('command.running')) {
+        expect(event).toMatchObject({ how: 'started', leader: { rule: 'tag' } });
+      }
+      expect(upkeep.events('command.failedStart')).toEqual([]);
+      expect(upkeep.events('command.launched')).toHaveLength(2 * names.length);
+    },
+  );
+
+  test('a launcher that takes half a second, or three, before or after its fork, is waited for', async (context) => {
+    const inside = new Namespace(context);
+    const waits = ['--before 0.5', '--after 0.5', '--before 3', '--after 3', '--before 1.5 --after 1.5'];
+    const names = waits.map((_, index) => `slow${index}`);
+    const commands = waits.map(
+      (wait, index) => `${inside.install('daemon.sh', names[index]!)} --double --setsid ${wait}`,
+    );
+    const upkeep = await inside.upkeep(commands);
+    await upkeep.running(...names);
+    for (const name of names) {
+      await upkeep.until(`${name} without its launcher`, () => inside.named(name).length === 1);
+      await upkeep.until(
+        `${name} as its own leader`,
+        () => lastLeader(upkeep, name) === inside.named(name)[0]!.pid,
+      );
+    }
+    expect(upkeep.events('command.launched')).toHaveLength(names.length);
+    expect(upkeep.events('command.failedStart')).toEqual([]);
+    expect(upkeep.events('command.died')).toEqual([]);
+  });
+
+  test('a launcher that fails has failed though it left a daemon, which is not left beside the next', async (context) => {
+    const inside = new Namespace(context);
+    const upkeep = await inside.upkeep([`${inside.install('daemon.sh', 'liar')} --fork --exit 4`]);
+    const failed = await upkeep.event('command.failedStart', 'liar');
+    expect(failed).toMatchObject({ exit: { code: 4 }, wait: 0 });
+    await upkeep.event('command.failedStart', 'liar', 3);
+    expect(inside.named('liar').length).toBeLessThanOrEqual(2);
+    expect(upkeep.events('command.running')).toEqual([]);
+  });
+
+  test('40 daemons started at the same moment are kept apart, and each comes back', async (context) => {
+    const inside = new Namespace(context);
+    const daemon = inside.install('daemon.sh', 'forty');
+    const names = Array.from({ length: 40 }, (_, index) => `f${index}`);
+    const commands = names.map((name, index) => `${name}: ${daemon} ${KINDS[index % KINDS.length]}`);
+    const upkeep = await inside.upkeep(commands);
+    await upkeep.running(...names);
+    await upkeep.until('40 processes', () => inside.named('forty').length === 40);
+    const first = new Map(names.map((name) => [name, lastLeader(upkeep, name)!]));
+    expect(new Set(first.values())).toEqual(new Set(inside.named('forty').map(({ pid }) => pid)));
+    for (const pid of first.values()) inside.kill(pid, 'SIGKILL');
+    await Promise.all(names.map((name) => upkeep.event('command.running', name, 2)));
+    await upkeep.until('40 processes again', () => inside.named('forty').length === 40);
+    // Each command was told of the death of its own.
+    for (const name of names) {
+      expect(upkeep.events('command.died', name).map(({ id }) => id.pid)).toEqual([first.get(name)]);
+    }
+    const second = names.map((name) => lastLeader(upkeep, name));
+    expect(new Set(second)).toEqual(new Set(inside.named('forty').map(({ pid }) => pid)));
+  });
+
+  test('two commands with one basename are two commands', async (context) => {
+    const inside = new Namespace(context);
+    const daemon = inside.install('daemon.sh', 'twin');
+    const upkeep = await inside.upkeep([`${daemon} --fork`, `${daemon} --double`]);
+    const [one, two] = await upkeep.running('twin', 'twin-2');
+    expect(one).not.toBe(two);
+    inside.kill(two!, 'SIGKILL');
+    const back = await upkeep.event('command.running', 'twin-2', 2);
+    expect(upkeep.events('command.died', 'twin')).toEqual([]);
+    await upkeep.until('two of them', () => inside.named('twin').length === 2);
+    expect(new Set(inside.named('twin').map(({ pid }) => pid))).toEqual(new Set([one, back.leader.pid]));
+  });
+
+  test('a wrapper that stays is the leader, and its death ends and restarts what it ran', async (context) => {
+    const inside = new Namespace(context);
+    const wrapper = inside.install('wrapper.sh', 'safe');
+    const upkeep = await inside.upkeep([`${wrapper} stay ${inside.install('daemon.sh', 'inner')}`]);
+    const [pid] = await upkeep.running('safe');
+    expect(inside.process(pid!)!.comm).toBe('safe');
+    const inner = inside.named('inner')[0]!.pid;
+    inside.kill(pid!, 'SIGKILL');
+    expect(await upkeep.event('command.died', 'safe')).toMatchObject({ remains: { workers: 1 } });
+    await upkeep.event('command.running', 'safe', 2);
+    expect(inside.isAlive(inner)).toBe(false);
+    await upkeep.until('one inner', () => inside.named('inner').length === 1);
+  });
+
+  test('the end of what a staying wrapper runs is the wrapper’s business', async (context) => {
+    const inside = new Namespace(context);
+    const loop = inside.write(
+      'loop',
+      `#!/bin/sh\nwhile :; do ${inside.install('daemon.sh', 'inner')}; done\n`,
+    );
+    const upkeep = await inside.upkeep([loop]);
+    await upkeep.running('loop');
+    const [inner] = inside.named('inner');
+    await inside.end(inner!.pid);
+    await upkeep.until('another inner', () => inside.named('inner').some(({ pid }) => pid !== inner!.pid));
+    expect(upkeep.events('command.died')).toEqual([]);
+  });
+
+  test('a wrapper that leaves a process of another name has started the service', async (context) => {
+    const inside = new Namespace(context);
+    const wrapper = inside.install('wrapper.sh', 'ctl');
+    const upkeep = await inside.upkeep([`${wrapper} leave ${inside.install('daemon.sh', 'javad')}`]);
+    const running = await upkeep.event('command.running', 'ctl');
+    expect(running.leader.rule).toBe('tag');
+    await upkeep.until('its own name', () => inside.process(running.leader.pid)!.comm === 'javad');
+    inside.kill(running.leader.pid, 'SIGKILL');
+    const again = await upkeep.event('command.running', 'ctl', 2);
+    await upkeep.until('its own name', () => inside.process(again.leader.pid)!.comm === 'javad');
+  });
+
+  test('of what a launcher leaves, the process of the command’s name leads, else the oldest', async (context) => {
+    const inside = new Namespace(context);
+    const helper = inside.install('daemon.sh', 'helper');
+    const server = inside.install('daemon.sh', 'server');
+    const script = `#!/bin/sh\n${helper} --fork\nsleep 0.1\n${server} --fork\n`;
+    const upkeep = await inside.upkeep([
+      `${inside.write('init.d/server', script)} start`,
+      `${inside.write('init.d/bundle', script)} start`,
+    ]);
+    expect((await upkeep.event('command.running', 'server')).leader.name).toBe('server');
+    expect((await upkeep.event('command.running', 'bundle')).leader.name).toBe('helper');
+  });
+
+  test('a title that is rewritten, and an environment that is overwritten, change nothing', async (context) => {
+    const inside = new Namespace(context);
+    const titled = inside.write(
+      'titled.mjs',
+      `import { spawn } from 'node:child_process';
+       if (process.argv[2] === 'daemon') {
+         process.title = 'nginx: master process of a very long name that overwrites the environment too '.repeat(4);
+         setInterval(() => {}, 1e9);
+       } else spawn(process.execPath, [import.meta.filename, 'daemon'], { detached: true, stdio: 'ignore' }).unref();`,
+    );
+    const upkeep = await inside.upkeep([`titled: node ${titled}`]);
+    const running = await upkeep.event('command.running', 'titled');
+    expect(running.leader.rule).toBe('tag');
+    const { pid } = running.leader;
+    await upkeep.until('the title', () => inside.process(pid)!.argv[0]!.startsWith('nginx: master'));
+    // A few scans see it under its new name.
+    await pause(300);
+    expect(upkeep.events('command.died')).toEqual([]);
+    inside.kill(pid, 'SIGKILL');
+    await upkeep.event('command.running', 'titled', 2);
+  });
+
+  test('a service that dies takes nothing of another’s with it', async (context) => {
+    const inside = new Namespace(context);
+    const daemon = inside.install('daemon.sh', 'many');
+    const wrapper = inside.install('wrapper.sh', 'wrap');
+    const upkeep = await inside.upkeep([
+      `a: ${wrapper} stay ${daemon}`,
+      `b: ${wrapper} stay ${daemon}`,
+      `c: ${daemon} --fork`,
+    ]);
+    const [a] = await upkeep.running('a', 'b', 'c');
+    const innerOf = (parent: number) => inside.named('many').filter(({ ppid }) => ppid === parent);
+    const doomed = innerOf(a!)[0]!.pid;
+    const others = inside
+      .processes()
+      .filter(({ pid, comm }) => ['many', 'wrap'].includes(comm) && pid !== a && pid !== doomed);
+    inside.kill(a!, 'SIGKILL');
+    await upkeep.event('command.running', 'a', 2);
+    expect(inside.isAlive(doomed)).toBe(false);
+    for (const { pid } of others) expect(inside.isAlive(pid)).toBe(true);
+    expect(upkeep.events('command.died')).toHaveLength(1);
+  });
+});

@@ -1,0 +1,75 @@
+import { describe, expect, test } from 'vitest';
+import { hasProgram, Namespace, noNamespace, until } from './namespace.ts';
+
+describe.skipIf(noNamespace)(`reaping ${noNamespace ?? ''}`, () => {
+  test('10,000 orphans leave no zombie, and no trace in memory', async (context) => {
+    const inside = new Namespace(context);
+    const orphans = inside.install('orphans.mjs', 'orphans.mjs');
+    // The first thousands make Node take its heap; what grows after them is a leak.
+    const upkeep = await inside.upkeep([`warm: node ${orphans} 3000`, inside.install('daemon.sh', 'alpha')]);
+    await upkeep.until('the first orphans', () => upkeep.said('warm').length > 0);
+    await until('no zombies', () => inside.zombies().length === 0);
+    const before = inside.residentOf(1);
+    inside.run(['node', orphans, '10000']);
+    const [child] = await upkeep.until('somebody else’s orphans', () => {
+      const found = inside.processes().filter(({ argv }) => argv[2] === '10000');
+      return found.length > 0 ? found : null;
+    });
+    // Done when nothing is spawned any more.
+    await upkeep.until('the end of the orphans', () => {
+      const busy = inside.processes().some(({ ppid }) => ppid === child!.pid);
+      return !busy && (inside.process(child!.pid)?.cpu ?? 0) > 0 && inside.process(child!.pid)?.state === 'S';
+    });
+    await until('no zombies', () => inside.zombies().length === 0);
+    expect(inside.residentOf(1) - before).toBeLessThan(30_000);
+    expect(upkeep.events('command.died')).toEqual([]);
+  });
+
+  test('children of Node’s own and orphans that die at the same moment are each told of truly', async (context) => {
+    const inside = new Namespace(context);
+    const daemon = inside.install('daemon.sh', 'mixed');
+    const names = Array.from({ length: 30 }, (_, index) => `m${index}`);
+    // Every other one is Node's own child, the rest are orphans.
+    const upkeep = await inside.upkeep(
+      names.map((name, index) => `${name}: ${daemon}${index % 2 === 0 ? '' : ' --double'}`),
+    );
+    await upkeep.running(...names);
+    await upkeep.until('no launchers', () => inside.named('mixed').length === 30);
+    const pids = inside.named('mixed').map(({ pid }) => pid);
+    for (const [index, pid] of pids.entries()) inside.kill(pid, index % 3 === 0 ? 'SIGUSR1' : 'SIGKILL');
+    await Promise.all(names.map((name) => upkeep.event('command.died', name)));
+    for (const { id, exit } of upkeep.events('command.died')) {
+      const told =
+        pids.indexOf(id.pid) % 3 === 0 ? { code: 3, signal: null } : { code: null, signal: 'SIGKILL' };
+      expect(exit).toMatchObject({ known: true, ...told });
+    }
+    await until('no zombies', () => inside.zombies().length === 0);
+  });
+
+  test('foreign orphans are reaped below a subreaper as well', async (context) => {
+    const inside = await new Namespace(context).idleInit();
+    const upkeep = await inside.upkeep([`node ${inside.install('orphans.mjs', 'orphans.mjs')} 2000`]);
+    await upkeep.until('the orphans', () => upkeep.said('orphans').length > 0);
+    await until('no zombies', () => inside.zombies().length === 0);
+    expect(upkeep.events('command.died')).toEqual([]);
+  });
+
+  test.skipIf(!hasProgram('ps'))(
+    'with the table from ps, its own ps processes are left to Node and services are kept (needs ps)',
+    async (context) => {
+      const inside = new Namespace(context);
+      const daemon = inside.install('daemon.sh', 'alpha');
+      const upkeep = await inside.upkeep([`${daemon} --fork`, `beta: ${daemon}`], {
+        args: ['--process-table', 'ps-list', '--interval', '100ms'],
+      });
+      const [alpha, beta] = await upkeep.running('alpha', 'beta');
+      inside.kill(alpha!, 'SIGKILL');
+      expect(await upkeep.event('command.died', 'alpha')).toMatchObject({ id: { pid: alpha } });
+      await upkeep.event('command.running', 'alpha', 2);
+      expect(inside.isAlive(beta!)).toBe(true);
+      await until('no zombies', () => inside.zombies().length === 0);
+      expect(upkeep.events('upkeep.notice')).toEqual([]);
+      expect(await upkeep.stop()).toMatchObject({ code: 0, stopped: { left: 0 } });
+    },
+  );
+});
