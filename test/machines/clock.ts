@@ -13,13 +13,17 @@ export function createSteppingClock(start = 0) {
       return lastId;
     },
     clearTimeout: (id: number): void => void timers.delete(id),
+    /** Fires the next timer alone, at its time. */
+    step(): void {
+      const timer = next();
+      if (timer === undefined) return;
+      timers.delete(timer[0]);
+      now = timer[1].at;
+      timer[1].fire();
+    },
     advance(ms: number): void {
       const until = now + ms;
-      for (let timer = next(); timer !== undefined && timer[1].at <= until; timer = next()) {
-        timers.delete(timer[0]);
-        now = timer[1].at;
-        timer[1].fire();
-      }
+      for (let timer = next(); timer !== undefined && timer[1].at <= until; timer = next()) this.step();
       now = until;
     },
   };
