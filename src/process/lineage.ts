@@ -32,14 +32,16 @@ interface Service extends Kin {
   leadsSince: number;
   /** Session of the last leader that died: who is left in it is a worker without a master. */
   deadSession: number;
-  /** Its end, as the kernel told it; said with the next digest. */
+  /** Its end, as the kernel told it, and when; said with the first look that began later. */
   ended: Exit | null;
+  endedAt: number;
   /** The launcher left with status 0 and without an heir: whoever appears before this time may be the service. */
   awaitsUntil: number;
   /** When it was launched last, in ticks; nothing older can be what it left. */
   launchTicks: number;
   /** A signal was sent to these: counts are told until none of them is left. */
   counting: SignalScope | null;
+  countingSince: number;
   told: Remains | null;
 }
 
@@ -111,9 +113,11 @@ export function createLineage(options: LineageOptions): Lineage {
       leadsSince: 0,
       deadSession: -1,
       ended: null,
+      endedAt: 0,
       awaitsUntil: 0,
       launchTicks: 0,
       counting: null,
+      countingSince: 0,
       told: null,
     });
   }
@@ -274,7 +278,9 @@ export function createLineage(options: LineageOptions): Lineage {
       const { leader } = service;
       if (leader !== null) {
         const exit = service.ended ?? (isLost(service, leader) ? UNKNOWN_EXIT : null);
-        if (exit !== null) facts.push({ command: service.name, fact: bury(service, exit, at) });
+        // A look that began before its end may have missed what it forked last.
+        const early = service.ended !== null && change.at < service.endedAt;
+        if (exit !== null && !early) facts.push({ command: service.name, fact: bury(service, exit, at) });
       }
       if (at < service.awaitsUntil) {
         const found = findAwaited(service);
@@ -284,8 +290,10 @@ export function createLineage(options: LineageOptions): Lineage {
           facts.push({ command: service.name, fact: { type: 'leader.seen', at, leader: seen } });
         }
       }
-      if (service.counting !== null) {
+      if (service.counting !== null && change.at >= service.countingSince) {
         const remains = remainsOf(service);
+        // Its end, with the status, is about to be told, and says the same.
+        if (isDying(service)) continue;
         if (service.told === null || !sameRemains(service.told, remains)) {
           service.told = remains;
           facts.push({ command: service.name, fact: { type: 'lineage.counted', at, remains } });
@@ -294,6 +302,12 @@ export function createLineage(options: LineageOptions): Lineage {
       }
     }
     return facts;
+  }
+
+  /** The leader is dead, and the kernel will tell how it ended. */
+  function isDying(service: Service): boolean {
+    const member = service.leader === null ? undefined : service.members.get(service.leader.pid);
+    return member !== undefined && isDead(member.row) && options.reaping && member.row.ppid === self;
   }
 
   /** A row has vanished; a leader's goes when its end is told. */
@@ -380,8 +394,10 @@ export function createLineage(options: LineageOptions): Lineage {
       const member = owners.get(pid);
       if (member === undefined) return null;
       const service = services.get(member.command)!;
-      if (service.leader?.pid === pid) service.ended = exit;
-      else leave(pid);
+      if (service.leader?.pid === pid) {
+        service.ended = exit;
+        service.endedAt = now();
+      } else leave(pid);
       return service.ended !== null || service.counting !== null ? service.name : null;
     },
     digest,
@@ -397,6 +413,7 @@ export function createLineage(options: LineageOptions): Lineage {
     count(command, scope) {
       const service = services.get(command)!;
       service.counting = scope;
+      service.countingSince = now();
       service.told = null;
     },
     strangers() {

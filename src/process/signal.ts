@@ -4,8 +4,8 @@ import type { Lineage } from './lineage.ts';
 import type { ProcessRow } from './table.ts';
 
 export interface Signaller {
-  /** Sends once to every process in scope. SIGKILL goes on: what is forked behind its back gets it as well, with
-   * every `pursue`, until the next call for the same command. */
+  /** Sends to every process in scope: to each once, SIGKILL again and again. What no look has shown yet, or is
+   * forked behind its back, gets it with a later `pursue`; until the next call for the same command. */
   readonly send: (command: string, scope: SignalScope, signal: NodeJS.Signals) => void;
   readonly pursue: () => void;
   /** A new life of the service has begun: nobody is pursued any more. */
@@ -17,7 +17,7 @@ export function createSignaller(
   lineage: Pick<Lineage, 'targets' | 'count'>,
   onRefused: (command: string, pid: number, signal: string, error: Error) => void,
 ): Signaller {
-  const pursued = new Map<string, SignalScope>();
+  const pursued = new Map<string, { scope: SignalScope; signal: NodeJS.Signals; reached: Set<string> }>();
   const refused = new Set<number>();
 
   function deliver(command: string, row: ProcessRow, signal: NodeJS.Signals): void {
@@ -34,17 +34,24 @@ export function createSignaller(
 
   return {
     send(command, scope, signal) {
+      const reached = new Set<string>();
       // Read anew right here: (pid, start time) is checked with the last look before the kill.
-      for (const row of lineage.targets(command, scope)) deliver(command, row, signal);
-      if (signal === 'SIGKILL') pursued.set(command, scope);
-      else pursued.delete(command);
+      for (const row of lineage.targets(command, scope)) {
+        reached.add(identityOf(row));
+        deliver(command, row, signal);
+      }
+      pursued.set(command, { scope, signal, reached });
       lineage.count(command, scope);
     },
     pursue() {
-      for (const [command, scope] of pursued) {
+      for (const [command, { scope, signal, reached }] of pursued) {
         const left = lineage.targets(command, scope);
         if (left.length === 0) pursued.delete(command);
-        for (const row of left) deliver(command, row, 'SIGKILL');
+        for (const row of left) {
+          if (reached.has(identityOf(row)) && signal !== 'SIGKILL') continue;
+          reached.add(identityOf(row));
+          deliver(command, row, signal);
+        }
       }
     },
     forget: (command) => {
@@ -52,6 +59,8 @@ export function createSignaller(
     },
   };
 }
+
+const identityOf = (row: ProcessRow): string => `${row.pid} ${row.startTicks}`;
 
 /**
  * Ends the services without machines: the root has failed.

@@ -4,72 +4,76 @@ import { type Cleanup, hasProgram, Namespace, noNamespace, until } from './names
 describe.skipIf(noNamespace)(
   `starting commands, as PID 1 and beside another init ${noNamespace ?? ''}`,
   () => {
-    describe.each([{ place: 'as PID 1' }, { place: 'beside another init' }])('$place', ({ place }) => {
-      const open = async (cleanup: Cleanup) => {
-        const namespace = new Namespace(cleanup);
-        return place === 'as PID 1' ? namespace : namespace.idleInit();
-      };
+    describe.each([{ place: 'as PID 1' }, { place: 'beside another init' }])(
+      '$place',
+      { concurrent: true },
+      ({ place }) => {
+        const open = async (cleanup: Cleanup) => {
+          const namespace = new Namespace(cleanup);
+          return place === 'as PID 1' ? namespace : namespace.idleInit();
+        };
 
-      test('one command runs, tagged, and says how', async (context) => {
-        const inside = await open(context);
-        const upkeep = await inside.upkeep([inside.install('daemon.sh', 'alpha')]);
-        const started = await upkeep.event('upkeep.started');
-        expect(started).toMatchObject({ lineage: 'tag', table: 'procfs', commands: ['alpha'] });
-        expect(started.reaping).toBe(upkeep.asInit ? 'pid 1' : 'subreaper');
-        const running = await upkeep.event('command.running', 'alpha');
-        expect(running).toMatchObject({ how: 'started', leader: { name: 'alpha', rule: 'launcher' } });
-        expect(inside.named('alpha').map(({ pid }) => pid)).toEqual([running.leader.pid]);
-      });
+        test('one command runs, tagged, and says how', async (context) => {
+          const inside = await open(context);
+          const upkeep = await inside.upkeep([inside.install('daemon.sh', 'alpha')]);
+          const started = await upkeep.event('upkeep.started');
+          expect(started).toMatchObject({ lineage: 'tag', table: 'procfs', commands: ['alpha'] });
+          expect(started.reaping).toBe(upkeep.asInit ? 'pid 1' : 'subreaper');
+          const running = await upkeep.event('command.running', 'alpha');
+          expect(running).toMatchObject({ how: 'started', leader: { name: 'alpha', rule: 'launcher' } });
+          expect(inside.named('alpha').map(({ pid }) => pid)).toEqual([running.leader.pid]);
+        });
 
-      test('a foreground command comes back, and how it died is told', async (context) => {
-        const inside = await open(context);
-        const alpha = inside.install('daemon.sh', 'alpha');
-        const beta = inside.install('daemon.sh', 'beta');
-        const upkeep = await inside.upkeep([alpha, beta]);
-        const [pid, other] = await upkeep.running('alpha', 'beta');
-        inside.kill(pid!, 'SIGKILL');
-        const died = await upkeep.event('command.died', 'alpha');
-        expect(died).toMatchObject({
-          id: { pid },
-          exit: { known: true, code: null, signal: 'SIGKILL', core: false },
-          restart: 1,
+        test('a foreground command comes back, and how it died is told', async (context) => {
+          const inside = await open(context);
+          const alpha = inside.install('daemon.sh', 'alpha');
+          const beta = inside.install('daemon.sh', 'beta');
+          const upkeep = await inside.upkeep([alpha, beta]);
+          const [pid, other] = await upkeep.running('alpha', 'beta');
+          inside.kill(pid!, 'SIGKILL');
+          const died = await upkeep.event('command.died', 'alpha');
+          expect(died).toMatchObject({
+            id: { pid },
+            exit: { known: true, code: null, signal: 'SIGKILL', core: false },
+            restart: 1,
+          });
+          const back = await upkeep.event('command.running', 'alpha', 2);
+          expect(back.leader.pid).not.toBe(pid);
+          inside.kill(back.leader.pid, 'SIGUSR1');
+          expect(await upkeep.event('command.died', 'alpha', 2)).toMatchObject({
+            exit: { known: true, code: 3, signal: null },
+          });
+          expect(upkeep.events('command.died', 'beta')).toEqual([]);
+          expect(inside.isAlive(other!)).toBe(true);
         });
-        const back = await upkeep.event('command.running', 'alpha', 2);
-        expect(back.leader.pid).not.toBe(pid);
-        inside.kill(back.leader.pid, 'SIGUSR1');
-        expect(await upkeep.event('command.died', 'alpha', 2)).toMatchObject({
-          exit: { known: true, code: 3, signal: null },
-        });
-        expect(upkeep.events('command.died', 'beta')).toEqual([]);
-        expect(inside.isAlive(other!)).toBe(true);
-      });
 
-      test('the exit status and the signal of a daemon are known', async (context) => {
-        const inside = await open(context);
-        const upkeep = await inside.upkeep([`${inside.install('daemon.sh', 'gamma')} --double --setsid`]);
-        const first = await upkeep.event('command.running', 'gamma');
-        expect(first.leader.rule).toBe('tag');
-        inside.kill(first.leader.pid, 'SIGUSR1');
-        expect(await upkeep.event('command.died', 'gamma')).toMatchObject({
-          id: { pid: first.leader.pid },
-          exit: { known: true, code: 3, signal: null, core: false },
+        test('the exit status and the signal of a daemon are known', async (context) => {
+          const inside = await open(context);
+          const upkeep = await inside.upkeep([`${inside.install('daemon.sh', 'gamma')} --double --setsid`]);
+          const first = await upkeep.event('command.running', 'gamma');
+          expect(first.leader.rule).toBe('tag');
+          inside.kill(first.leader.pid, 'SIGUSR1');
+          expect(await upkeep.event('command.died', 'gamma')).toMatchObject({
+            id: { pid: first.leader.pid },
+            exit: { known: true, code: 3, signal: null, core: false },
+          });
+          const second = await upkeep.event('command.running', 'gamma', 2);
+          inside.kill(second.leader.pid, 'SIGKILL');
+          expect(await upkeep.event('command.died', 'gamma', 2)).toMatchObject({
+            exit: { known: true, code: null, signal: 'SIGKILL', core: false },
+          });
         });
-        const second = await upkeep.event('command.running', 'gamma', 2);
-        inside.kill(second.leader.pid, 'SIGKILL');
-        expect(await upkeep.event('command.died', 'gamma', 2)).toMatchObject({
-          exit: { known: true, code: null, signal: 'SIGKILL', core: false },
-        });
-      });
 
-      test('a leader that leaves with status 0 is started again as well', async (context) => {
-        const inside = await open(context);
-        const upkeep = await inside.upkeep([inside.install('daemon.sh', 'alpha')]);
-        const [pid] = await upkeep.running('alpha');
-        inside.kill(pid!, 'SIGUSR2');
-        expect(await upkeep.event('command.died', 'alpha')).toMatchObject({ exit: { code: 0 } });
-        await upkeep.event('command.running', 'alpha', 2);
-      });
-    });
+        test('a leader that leaves with status 0 is started again as well', async (context) => {
+          const inside = await open(context);
+          const upkeep = await inside.upkeep([inside.install('daemon.sh', 'alpha')]);
+          const [pid] = await upkeep.running('alpha');
+          inside.kill(pid!, 'SIGUSR2');
+          expect(await upkeep.event('command.died', 'alpha')).toMatchObject({ exit: { code: 0 } });
+          await upkeep.event('command.running', 'alpha', 2);
+        });
+      },
+    );
 
     test.skipIf(!hasProgram('prlimit'))(
       'a daemon that dumped core is told of (needs prlimit)',
