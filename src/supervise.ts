@@ -89,6 +89,7 @@ export async function supervise(
 
   const tagging = chooseTagging(native, table.kind, socketPath, names);
   const reaping = chooseReaping(loaded);
+  const sinceOf = clockOfTicks(now);
   const lineage = createLineage({
     table,
     tags: tagging.tags,
@@ -98,11 +99,11 @@ export async function supervise(
     linger: DEFAULT_POLICY.linger,
     reaping: reaping.exact,
     now,
-    sinceOf: clockOfTicks(now),
+    sinceOf,
   });
 
   const news = new Subject<void>();
-  const signaller = createSignaller(lineage, (name, pid, signal, error) =>
+  const signaller = createSignaller(lineage, now, sinceOf, (name, pid, signal, error) =>
     notice(
       name,
       `cannot send ${signal} to pid ${pid}: ${error.message}; upkeep needs the same user, or CAP_KILL`,

@@ -35,7 +35,7 @@ function namesOf(row: ProcessRow): string[] {
 }
 
 const INTERPRETERS =
-  /^(?:sh|bash|dash|ash|zsh|ksh|busybox|python[\d.]*|perl[\d.]*|ruby[\d.]*|node|nodejs|php[\d.]*|lua[\d.]*|tclsh[\d.]*|env)$/;
+  /^(?:sh|bash|dash|ash|zsh|ksh|busybox|python[\d.]*|perl[\d.]*|ruby[\d.]*|node|nodejs|php[\d.]*|lua[\d.]*|tclsh[\d.]*|java|deno|bun|env)$/;
 
 /**
  * The one of `candidates` (living processes of one service) that stands for it: one whose name fits, else any;

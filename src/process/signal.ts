@@ -4,20 +4,27 @@ import type { Lineage } from './lineage.ts';
 import type { ProcessRow } from './table.ts';
 
 export interface Signaller {
-  /** Sends to every process in scope: to each once, SIGKILL again and again. What no look has shown yet, or is
-   * forked behind its back, gets it with a later `pursue`; until the next call for the same command. */
+  /** Sends to every process in scope: to each once, SIGKILL again and again. What no look has shown yet gets it with a
+   * later `pursue`, until the next call for the same command. What a service forks after a SIGTERM does not: that
+   * is how it cleans up. */
   readonly send: (command: string, scope: SignalScope, signal: NodeJS.Signals) => void;
   readonly pursue: () => void;
   /** A new life of the service has begun: nobody is pursued any more. */
   readonly forget: (command: string) => void;
 }
 
-/** @param onRefused hears of a process that may not be signalled, once each */
+/**
+ * @param now monotonic ms
+ * @param sinceOf monotonic ms at which a process with these start ticks began
+ * @param onRefused hears of a process that may not be signalled, once each
+ */
 export function createSignaller(
   lineage: Pick<Lineage, 'targets' | 'count'>,
+  now: () => number,
+  sinceOf: (startTicks: number) => number,
   onRefused: (command: string, pid: number, signal: string, error: Error) => void,
 ): Signaller {
-  const pursued = new Map<string, { scope: SignalScope; signal: NodeJS.Signals; reached: Set<string> }>();
+  const pursued = new Map<string, Pursuit>();
   const refused = new Set<number>();
 
   function deliver(command: string, row: ProcessRow, signal: NodeJS.Signals): void {
@@ -40,15 +47,16 @@ export function createSignaller(
         reached.add(identityOf(row));
         deliver(command, row, signal);
       }
-      pursued.set(command, { scope, signal, reached });
+      pursued.set(command, { scope, signal, reached, sentAt: now() });
       lineage.count(command, scope);
     },
     pursue() {
-      for (const [command, { scope, signal, reached }] of pursued) {
+      for (const [command, { scope, signal, reached, sentAt }] of pursued) {
         const left = lineage.targets(command, scope);
         if (left.length === 0) pursued.delete(command);
         for (const row of left) {
-          if (reached.has(identityOf(row)) && signal !== 'SIGKILL') continue;
+          const spared = reached.has(identityOf(row)) || sinceOf(row.startTicks) > sentAt;
+          if (spared && signal !== 'SIGKILL') continue;
           reached.add(identityOf(row));
           deliver(command, row, signal);
         }
@@ -58,6 +66,13 @@ export function createSignaller(
       pursued.delete(command);
     },
   };
+}
+
+interface Pursuit {
+  readonly scope: SignalScope;
+  readonly signal: NodeJS.Signals;
+  readonly reached: Set<string>;
+  readonly sentAt: number;
 }
 
 const identityOf = (row: ProcessRow): string => `${row.pid} ${row.startTicks}`;
