@@ -1,5 +1,6 @@
 const EXIT_CODES = `Exit codes:
   0   was asked to stop, and everything has stopped
+  1   was asked to stop, but something could not be ended
   10  a command has failed for good, and --exit-on-failed says that this ends it
   64  the command line can't be understood
   70  an error of upkeep's own
