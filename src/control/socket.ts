@@ -1,5 +1,5 @@
 /** The control socket: what makes an upkeep one of a kind on its machine. Two may not hold the same. */
-import { accessSync, chmodSync, constants, mkdirSync, unlinkSync } from 'node:fs';
+import { accessSync, chmodSync, constants, existsSync, mkdirSync, unlinkSync } from 'node:fs';
 import { createConnection, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -53,10 +53,17 @@ export async function claimSocket(path: string): Promise<Claim> {
   }
 }
 
+/** Node's own `recursive` never returns where a folder that is there refuses another with ENOENT, as /proc does. */
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  makeFolder(dirname(folder));
+  mkdirSync(folder, { mode: 0o700 });
+}
+
 function listen(path: string): Promise<Server> {
   return new Promise((resolve, reject) => {
     try {
-      mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+      makeFolder(dirname(path));
     } catch {
       // listen says what is wrong.
     }
