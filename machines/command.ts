@@ -49,7 +49,7 @@ export interface CommandContext {
   readonly since: number;
   /** When the run before ended; null before the first. */
   readonly diedAt: number | null;
-  /** From death, or from the first launch, to the process that runs now; ms. */
+  /** From death to the process that runs now, or from the launch to the daemon it left; null for a first launcher; ms. */
   readonly took: number | null;
   readonly how: 'started' | 'adopted';
   readonly starts: number;
@@ -181,7 +181,7 @@ export const commandMachine = setup({
           since: event.at,
         },
         since: event.at,
-        took: event.at - (context.diedAt ?? event.at),
+        took: context.diedAt === null ? null : event.at - context.diedAt,
         how: 'started' as const,
         starts: context.starts + 1,
         refusals: 0,

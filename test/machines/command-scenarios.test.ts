@@ -41,7 +41,7 @@ describe('starting', () => {
     expect(h.state()).toBe('restarting.settling');
     h.advance(1);
     expect(h.state()).toBe('running');
-    expect(h.news()).toEqual(['0 command.launched 7 #1', '1000 command.running started 7 took 0']);
+    expect(h.news()).toEqual(['0 command.launched 7 #1', '1000 command.running started 7 took null']);
     expect(h.clock.pending()).toBe(0);
   });
 
@@ -124,7 +124,7 @@ describe('starting', () => {
     expect(h.state()).toBe('restarting.settling');
     h.advance(1);
     expect(h.state()).toBe('running');
-    expect(h.news().at(-1)).toBe('30000 command.running started 7 took 0');
+    expect(h.news().at(-1)).toBe('30000 command.running started 7 took null');
   });
 
   test('an init script that returns in time leaves the daemon', () => {
@@ -666,7 +666,7 @@ describe('orders', () => {
     h.send({ type: 'command.start' });
     launched(h, 8);
     h.advance(1_000);
-    expect(h.news().at(-1)).toBe('3602000 command.running started 8 took 0');
+    expect(h.news().at(-1)).toBe('3602000 command.running started 8 took null');
   });
 
   test('start ends a backoff, and all failures are forgotten', () => {
