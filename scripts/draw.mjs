@@ -1,4 +1,5 @@
-// Draws the statecharts from the machines themselves: `npm run draw` writes them, `--check` exits 1 when one is out of date.
+// Draws the statecharts from the machines themselves, and lists their transitions: `npm run draw` writes both, `--check` exits 1
+// when something is out of date.
 // A folder as argument stands in for docs/statecharts.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -44,6 +45,7 @@ function read(graph) {
   function readState({ id, stateNode, edges, children }, parent) {
     const stays = [];
     const inner = [];
+    const moves = [];
     // What toDirectedGraph leaves out: transitions that need no event.
     const always = (stateNode.always ?? []).map((transition) => ({
       transition,
@@ -51,6 +53,7 @@ function read(graph) {
     }));
     for (const { transition, target } of [...edges, ...always]) {
       const text = labelOf(transition);
+      moves.push({ text, to: transition.target === undefined ? null : target.id });
       if (transition.target === undefined) stays.push(text);
       else if (target.id.startsWith(`${id}.`) || isOrder(transition)) inner.push(`${text} → ${target.key}`);
       else {
@@ -69,6 +72,7 @@ function read(graph) {
       description: wrap(stateNode.description ?? '', WRAP),
       notes: [...inner, ...wrap(stays.length > 0 ? `stays: ${stays.join(', ')}` : '', 40)],
       children: children.map((child) => child.id),
+      moves,
     });
     for (const child of children) readState(child, id);
   }
@@ -247,29 +251,49 @@ function toSvg(title, { states }, { width, height, children, edges }) {
 `;
 }
 
+/** Every transition as a row, each state's in the order in which they are tried. */
+function toTable(title, { states }) {
+  const strip = (id) => id.slice(id.indexOf('.') + 1);
+  const rows = states.flatMap(({ id, moves }) =>
+    moves.map(
+      ({ text, to }) => `| \`${strip(id)}\` | \`${text}\` | ${to === null ? 'stays' : `\`${strip(to)}\``} |`,
+    ),
+  );
+  return `## ${title}\n\n| in | on | goes to |\n| --- | --- | --- |\n${rows.join('\n')}\n`;
+}
+
 const check = process.argv.includes('--check');
 const folder =
   process.argv.slice(2).find((argument) => !argument.startsWith('-')) ?? join(root, 'docs', 'statecharts');
 const { commandMachine, supervisorMachine, toDirectedGraph } = await load();
 let stale = false;
-for (const [name, title, machine] of [
-  ['command', 'The statechart of one command', commandMachine],
-  ['supervisor', 'The statechart of the supervisor', supervisorMachine],
-]) {
-  const chart = read(toDirectedGraph(machine));
-  const svg = toSvg(title, chart, await layOut(chart));
-  const path = join(folder, `${name}.svg`);
-  const drawn = existsSync(path) ? readFileSync(path, 'utf8') : null;
-  if (drawn === svg) continue;
+
+function put(name, text) {
+  const path = join(folder, name);
+  const old = existsSync(path) ? readFileSync(path, 'utf8') : null;
+  if (old === text) return;
   if (check) {
-    console.error(
-      `${path} is ${drawn === null ? 'missing' : 'older than its machine'}: run \`npm run draw\` and commit what it writes`,
-    );
+    const what = old === null ? 'is missing' : 'is older than its machine';
+    console.error(`${path} ${what}: run \`npm run draw\` and commit what it writes`);
     stale = true;
   } else {
     mkdirSync(folder, { recursive: true });
-    writeFileSync(path, svg);
+    writeFileSync(path, text);
     console.log(`${path} is drawn anew`);
   }
 }
+
+const tables = [];
+for (const [name, title, machine] of [
+  ['command', 'One command', commandMachine],
+  ['supervisor', 'The supervisor', supervisorMachine],
+]) {
+  const chart = read(toDirectedGraph(machine));
+  put(`${name}.svg`, toSvg(`Statechart: ${title}`, chart, await layOut(chart)));
+  tables.push(toTable(title, chart));
+}
+put(
+  'transitions.md',
+  `# All transitions\n\nWritten from the machines by \`npm run draw\`. What the names mean: [states](../reference/states.md).\n\n${tables.join('\n')}`,
+);
 process.exitCode = stale ? 1 : 0;
