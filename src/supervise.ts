@@ -15,10 +15,10 @@ import type { RunOptions } from './policy/options.ts';
 import type { CommandSpec } from './policy/spec.ts';
 import { clockOfTicks } from './process/clock.ts';
 import { closeInherited, scrubEnvironment } from './process/environment.ts';
-import { launch, onExit } from './process/launch.ts';
 import { createLineage } from './process/lineage.ts';
 import { loadNative } from './process/native.ts';
 import { createDeathWatch } from './process/pidfd.ts';
+import { createPrograms } from './process/programs.ts';
 import { chooseReaping, createReaper } from './process/reap.ts';
 import { scanProcesses } from './process/scan.ts';
 import { createSignaller, endAll } from './process/signal.ts';
@@ -55,7 +55,6 @@ export async function supervise(
   const execaLoaded = import('execa');
   const now = (): number => performance.now();
   const names = commands.map(({ name }) => name);
-  const specs = new Map(commands.map((spec) => [spec.name, spec]));
 
   process.umask(0o022);
   const loaded = loadNative(env);
@@ -146,65 +145,26 @@ export async function supervise(
     );
   }
 
-  const spawn = (name: string, program: { file: string; args: readonly string[] }, tag: bigint | null) => {
-    const stdio = raw ? ({ stdout: 'inherit', stderr: 'inherit' } as const) : streams.stdioOf(name);
-    const launched = launch(
-      { execa, native, prefix: tagging.prefix, env: serviceEnv },
-      { ...program, env: specs.get(name)!.env },
-      stdio,
-      tag,
-    );
-    if (!('child' in launched)) return launched;
-    if (stdio.stdout === 'pipe' || stdio.stderr === 'pipe') streams.attach(name, launched.child);
-    return launched;
-  };
-
+  const programs = createPrograms({
+    launchOptions: { execa, native, prefix: tagging.prefix, env: serviceEnv },
+    runnables: new Map(commands.map((spec) => [spec.name, spec])),
+    streams: raw ? null : streams,
+    tags: tagging.tags,
+    table,
+    lineage,
+    signaller,
+    onEnd,
+  });
   const command = commandMachine.provide({
     actors: {
       launch: launchActor({
         now,
         start(name) {
           log.service(name).forgetTail();
-          const launched = spawn(name, specs.get(name)!, tagging.tags?.numberOf(name) ?? null);
-          if (!('child' in launched)) return launched;
-          const { child, pid } = launched;
-          const row = table.refresh(pid);
-          const startTicks = row === null || row === 'unknown' ? 0 : row.startTicks;
-          lineage.launched(name, { pid, startTicks });
-          signaller.forget(name);
-          onExit(child, (exit) => onEnd(pid, exit));
-          return { pid, startTicks };
+          return programs.start(name);
         },
       }),
-      stopper: stopperActor({
-        now,
-        run(name, ended) {
-          let over = false;
-          let pid = 0;
-          const finish = (result: Parameters<typeof ended>[0]): void => {
-            if (!over) ended(result);
-            over = true;
-          };
-          const launched = spawn(name, specs.get(name)!.stop!, null);
-          if ('child' in launched) {
-            pid = launched.pid;
-            lineage.helper(pid, true);
-            onExit(launched.child, (exit) => {
-              lineage.helper(pid, false);
-              finish(exit);
-            });
-          } else launched.then(finish, finish);
-          return () => {
-            if (over || pid === 0) return;
-            over = true;
-            try {
-              process.kill(-pid, 'SIGKILL');
-            } catch {
-              // It has just ended by itself.
-            }
-          };
-        },
-      }),
+      stopper: stopperActor({ now, run: programs.stop }),
     },
     actions: {
       tell: (_, telling) => tell({ at: now(), ...telling }),
@@ -253,37 +213,35 @@ export async function supervise(
     },
   });
 
-  let shutdownAt = now();
   const done = new Promise<number>((resolve) => {
-    const finish = (code: number, left: number): void => {
+    const finish = (code: number, left: number, begun: number): void => {
       for (const name of names) {
         if (raw) break;
         streams.drain(name);
         log.service(name).flushPartial();
       }
-      tell({ type: 'supervisor.stopped', at: now(), code, took: now() - shutdownAt, left });
+      const took = now() - begun;
+      tell({ type: 'supervisor.stopped', at: now(), code, took, left });
       clearInterval(sweeping);
       process.removeListener('SIGCHLD', onChild);
       reaper?.close();
       if ('server' in claim) claim.server.close();
       // A reader that has stalled gets what is left of the budget, and no more.
-      void sink
-        .flush(Math.max(200, Math.min(1_000, options.grace - (now() - shutdownAt))))
-        .then(() => resolve(code));
+      void sink.flush(Math.max(200, Math.min(1_000, options.grace - took))).then(() => resolve(code));
     };
     root.subscribe({
       complete: () => {
-        const output = root.getSnapshot().output!;
-        finish(output.code, output.left);
+        const { output, context } = root.getSnapshot();
+        finish(output!.code, output!.left, context.stoppedAt);
       },
       error: (error) => {
         notice(
           null,
           `cannot go on: ${(error as Error).stack ?? error}; the services are stopped, and upkeep exits with 70`,
         );
-        shutdownAt = now();
+        const begun = now();
         void endAll(names, signaller, lineage, options.grace, now).then((left) =>
-          finish(EXIT_INTERNAL, left),
+          finish(EXIT_INTERNAL, left, begun),
         );
       },
     });
@@ -292,7 +250,6 @@ export async function supervise(
 
   return {
     shutdown(reason) {
-      shutdownAt = now();
       root.send({ type: 'shutdown.ordered', at: now(), reason });
     },
     notice: (message) => notice(null, message, 'info'),
