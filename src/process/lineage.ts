@@ -155,7 +155,8 @@ export function createLineage(options: LineageOptions): Lineage {
     if (tagged !== null) {
       // A tag that is not the parent's was not inherited: pam_limits copies that of PID 1, which may just have been
       // launching something else. Who opened the session is known by descent.
-      const strange = parent !== undefined && parent.command !== tagged && parent.via === 'tag';
+      const inherits = parent === undefined || parent.command === tagged;
+      const strange = !inherits && (parent.via === 'tag' || parent.via === 'descent');
       if (strange) join(row, services.get(parent.command)!, 'descent');
       else join(row, services.get(tagged)!, 'tag');
     } else if (parent !== undefined) {

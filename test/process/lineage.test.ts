@@ -1,0 +1,504 @@
+import { describe, expect, test } from 'vitest';
+import type { CommandFact, Exit } from '../../machines/events.ts';
+import { createLineage, type Lineage } from '../../src/process/lineage.ts';
+import type { ProcessRow, ProcessTable, TableChange } from '../../src/process/table.ts';
+import { createTags } from '../../src/process/tags.ts';
+
+const SELF = 1;
+const OK: Exit = { known: true, code: 0, signal: null, core: false };
+const FAILED: Exit = { known: true, code: 1, signal: null, core: false };
+const KILLED: Exit = { known: true, code: null, signal: 'SIGKILL', core: false };
+const UNKNOWN: Exit = { known: false, code: null, signal: null, core: false };
+const tags = createTags('test', ['web', 'db']);
+
+/** A process table that is what the test says, and a clock that goes when the test says so. */
+function world(options: { tagged?: boolean; reaping?: boolean } = {}) {
+  const { tagged = true, reaping = true } = options;
+  const living = new Map<number, ProcessRow>();
+  const unreadable = new Set<number>();
+  const rows = new Map<number, ProcessRow>();
+  let time = 1_000;
+  const table: ProcessTable = {
+    kind: 'procfs',
+    rows,
+    scan: () => Promise.resolve(look()),
+    refresh(pid) {
+      if (unreadable.has(pid)) return 'unknown';
+      const row = living.get(pid) ?? null;
+      if (row !== null) rows.set(pid, row);
+      return row;
+    },
+  };
+  const lineage = createLineage({
+    table,
+    tags: tagged ? tags : null,
+    commands: [
+      { name: 'web', fits: ['web'] },
+      { name: 'db', fits: ['db'] },
+    ],
+    self: SELF,
+    startTimeout: 30_000,
+    linger: 2_000,
+    reaping,
+    now: () => time,
+    sinceOf: (ticks) => ticks * 10,
+  });
+
+  function look(at = time): TableChange {
+    const appeared: ProcessRow[] = [];
+    const vanished: ProcessRow[] = [];
+    for (const [pid, old] of [...rows]) {
+      if (living.get(pid)?.startTicks === old.startTicks) continue;
+      vanished.push(old);
+      rows.delete(pid);
+    }
+    for (const [pid, row] of living) {
+      if (!rows.has(pid)) appeared.push(row);
+      rows.set(pid, row);
+    }
+    return { at, appeared, vanished };
+  }
+
+  function put(pid: number, of: Partial<ProcessRow> & { command?: string | null } = {}): ProcessRow {
+    const { command = null, ...rest } = of;
+    const row: ProcessRow = {
+      pid,
+      ppid: SELF,
+      startTicks: pid,
+      state: 'S',
+      session: pid,
+      comm: command ?? 'other',
+      argv: [rest.comm ?? command ?? 'other'],
+      locks: command === null ? null : String(tags.numberOf(command)),
+      ...rest,
+    };
+    living.set(pid, row);
+    return row;
+  }
+
+  return {
+    lineage,
+    unreadable,
+    put,
+    /** Changes something of a process that stays the same one. */
+    alter: (pid: number, change: Partial<ProcessRow>) => living.set(pid, { ...living.get(pid)!, ...change }),
+    drop: (pid: number) => living.delete(pid),
+    pass: (ms: number) => {
+      time += ms;
+    },
+    /** One look, and what follows from it. */
+    look: (at?: number) => lineage.digest(look(at)),
+    adopt() {
+      look();
+      lineage.adopt();
+    },
+    /** Starts a launcher as upkeep does. */
+    launch(command: string, pid: number) {
+      put(pid, { command });
+      lineage.launched(command, { pid, startTicks: pid });
+    },
+    /** The process is gone, and the kernel tells of it. */
+    die(pid: number, exit: Exit) {
+      living.delete(pid);
+      return lineage.exited(pid, exit);
+    },
+  };
+}
+
+/** The facts about one command. */
+function factsOf(facts: ReturnType<Lineage['digest']>, command: string): CommandFact[] {
+  return facts.filter((fact) => fact.command === command).map(({ fact }) => fact);
+}
+
+describe('a start', () => {
+  test('the launcher leads; its departure with status 0 hands over to what it left, by tag', () => {
+    const { lineage, launch, put, look, die, pass } = world();
+    launch('web', 10);
+    put(11, { command: 'web', ppid: 10, session: 10 });
+    expect(look()).toEqual([]);
+    expect(lineage.leaders().web).toMatchObject({ pid: 10, rule: 'launcher' });
+    put(11, { command: 'web', session: 10 });
+    pass(5);
+    expect(die(10, OK)).toBe('web');
+    expect(factsOf(look(), 'web')).toMatchObject([
+      { type: 'leader.exited', id: { pid: 10 }, exit: OK, heir: { pid: 11, rule: 'tag' } },
+    ]);
+  });
+
+  test('each fork of a daemon hands over to the next while it starts', () => {
+    const { launch, put, look, die } = world();
+    launch('web', 10);
+    put(11, { command: 'web' });
+    look();
+    die(10, OK);
+    expect(factsOf(look(), 'web')).toMatchObject([{ heir: { pid: 11 } }]);
+    put(12, { command: 'web' });
+    die(11, OK);
+    expect(factsOf(look(), 'web')).toMatchObject([{ id: { pid: 11 }, heir: { pid: 12 } }]);
+  });
+
+  test('a launcher that fails hands over nothing, and tells what it left', () => {
+    const { launch, put, look, die } = world();
+    launch('web', 10);
+    put(11, { command: 'web' });
+    look();
+    die(10, FAILED);
+    expect(factsOf(look(), 'web')).toMatchObject([{ exit: FAILED, heir: null, remains: { tagged: 1 } }]);
+  });
+
+  test('of several survivors the one of the command’s name leads, not the older', () => {
+    const { launch, put, look, die } = world();
+    launch('web', 10);
+    put(11, { command: 'web', comm: 'helper', argv: ['helper'] });
+    put(12, { command: 'web' });
+    look();
+    die(10, OK);
+    expect(factsOf(look(), 'web')).toMatchObject([{ heir: { pid: 12 } }]);
+  });
+
+  test('a daemon that appears after its launcher has left is seen then', () => {
+    const { lineage, launch, put, look, die, pass } = world();
+    launch('web', 10);
+    look();
+    die(10, OK);
+    expect(factsOf(look(), 'web')).toMatchObject([{ heir: null }]);
+    expect(lineage.isAttentive()).toBe(true);
+    pass(1_000);
+    put(11, { command: 'web' });
+    expect(factsOf(look(), 'web')).toMatchObject([{ type: 'leader.seen', leader: { pid: 11, rule: 'tag' } }]);
+    expect(lineage.isAttentive()).toBe(false);
+  });
+
+  test('one that has lost its tag is known by its name, if it is younger and an orphan', () => {
+    const { launch, put, look, die } = world();
+    put(5, { comm: 'web', argv: ['web'] });
+    put(6, { comm: 'sh', argv: ['sh'] });
+    look();
+    launch('web', 10);
+    look();
+    die(10, OK);
+    look();
+    put(11, { comm: 'web', argv: ['web'], ppid: 6 });
+    expect(look()).toEqual([]);
+    put(12, { comm: 'web', argv: ['web'] });
+    expect(factsOf(look(), 'web')).toMatchObject([
+      { type: 'leader.seen', leader: { pid: 12, rule: 'name' } },
+    ]);
+  });
+
+  test('nobody is awaited for ever', () => {
+    const { lineage, launch, put, look, die, pass } = world();
+    launch('web', 10);
+    look();
+    die(10, OK);
+    look();
+    pass(2_001);
+    put(11, { command: 'web' });
+    expect(look()).toEqual([]);
+    expect(lineage.isAttentive()).toBe(false);
+  });
+});
+
+describe('the death of a leader', () => {
+  function daemon() {
+    const all = world();
+    all.launch('web', 10);
+    all.put(11, { command: 'web' });
+    all.look();
+    all.die(10, OK);
+    all.look();
+    return all;
+  }
+
+  test('is told with the kernel’s word, once', () => {
+    const { look, die } = daemon();
+    expect(die(11, KILLED)).toBe('web');
+    expect(factsOf(look(), 'web')).toMatchObject([{ id: { pid: 11 }, exit: KILLED, heir: null }]);
+    expect(look()).toEqual([]);
+  });
+
+  test('is told by a look that began after it: an older one may have missed what it forked last', () => {
+    const { look, die, pass, put } = daemon();
+    pass(100);
+    die(11, KILLED);
+    expect(look(1_050)).toEqual([]);
+    put(12, { command: 'web', session: 11 });
+    expect(factsOf(look(), 'web')).toMatchObject([{ exit: KILLED, remains: { workers: 1, tagged: 1 } }]);
+  });
+
+  test('by a signal has no heir, whoever is left', () => {
+    const { look, die, put } = daemon();
+    put(12, { command: 'web', ppid: 11, session: 11 });
+    look();
+    die(11, KILLED);
+    put(12, { command: 'web', session: 11 });
+    expect(factsOf(look(), 'web')).toMatchObject([{ heir: null, remains: { workers: 1 } }]);
+  });
+
+  test('later and with status 0 hands over to a master with children of its own, and to no worker', () => {
+    const { look, die, put, pass } = daemon();
+    pass(60_000);
+    put(20, { command: 'web', session: 11, ppid: 11 });
+    put(21, { command: 'web', session: 11, ppid: 11 });
+    put(22, { command: 'web', session: 11, ppid: 21 });
+    look();
+    for (const pid of [20, 21]) put(pid, { command: 'web', session: 11 });
+    die(11, OK);
+    expect(factsOf(look(), 'web')).toMatchObject([{ heir: { pid: 21, rule: 'tag' } }]);
+  });
+
+  test('later and with status 0, leaving only workers, is an end', () => {
+    const { look, die, put, pass } = daemon();
+    pass(60_000);
+    put(20, { command: 'web', session: 11, ppid: 11 });
+    look();
+    put(20, { command: 'web', session: 11 });
+    die(11, OK);
+    expect(factsOf(look(), 'web')).toMatchObject([{ heir: null, remains: { workers: 1 } }]);
+  });
+
+  test('tells workers, which were in its session, from those with a session of their own, and from logins', () => {
+    const { look, die, put } = daemon();
+    put(12, { command: 'web', ppid: 11, session: 11 });
+    put(13, { command: 'web', ppid: 11, session: 13 });
+    put(14, { ppid: 11, session: 14 });
+    look();
+    die(11, KILLED);
+    expect(factsOf(look(), 'web')).toMatchObject([{ remains: { workers: 1, tagged: 2, sessions: 1 } }]);
+  });
+
+  test('is no other command’s business', () => {
+    const { lineage, look, die, put, launch } = daemon();
+    launch('db', 30);
+    put(31, { command: 'db', ppid: 30 });
+    look();
+    die(11, KILLED);
+    const facts = look();
+    expect(factsOf(facts, 'db')).toEqual([]);
+    expect(lineage.targets('web', 'everything')).toEqual([]);
+    expect(lineage.targets('db', 'everything').map(({ pid }) => pid)).toEqual([30, 31]);
+  });
+
+  test('that the kernel will tell of is not told as unknown before', () => {
+    const { look, alter, die } = daemon();
+    // A zombie: dead, and not yet reaped.
+    alter(11, { state: 'Z' });
+    expect(look()).toEqual([]);
+    die(11, KILLED);
+    expect(factsOf(look(), 'web')).toMatchObject([{ exit: KILLED }]);
+  });
+
+  test('of a stranger is found by looking: zombie, gone, or its pid another’s', () => {
+    for (const how of ['zombie', 'gone', 'reused']) {
+      const { lineage, adopt, put, look, alter, drop } = world();
+      put(40, { command: 'web', ppid: 7 });
+      adopt();
+      expect(lineage.strangers()).toEqual([40]);
+      if (how === 'zombie') alter(40, { state: 'Z' });
+      else drop(40);
+      if (how === 'reused') put(40, { startTicks: 999, ppid: 7 });
+      expect(factsOf(look(), 'web'), how).toMatchObject([
+        { type: 'leader.exited', id: { pid: 40, startTicks: 40 }, exit: UNKNOWN, heir: null },
+      ]);
+      expect(lineage.targets('web', 'everything'), how).toEqual([]);
+    }
+  });
+
+  test('is not concluded from what cannot be read', () => {
+    const { lineage, adopt, put, look, unreadable } = world();
+    put(40, { command: 'web', ppid: 7 });
+    adopt();
+    unreadable.add(40);
+    for (let count = 0; count < 5; count++) expect(look()).toEqual([]);
+    expect(lineage.leaders().web).toMatchObject({ pid: 40 });
+  });
+});
+
+describe('whose a process is', () => {
+  test('its tag says, whatever parent, session, name or user it has', () => {
+    const { lineage, put, look, launch } = world();
+    launch('web', 10);
+    put(50, { command: 'web', ppid: 7, session: 50, comm: 'strange', argv: [] });
+    look();
+    expect(lineage.targets('web', 'tagged').map(({ pid }) => pid)).toEqual([10, 50]);
+  });
+
+  test('a tag that is not its parent’s was not inherited: descent decides, and it is a session', () => {
+    const { lineage, launch, put, look } = world();
+    launch('web', 10);
+    // What PAM opened below web has the limits of PID 1, which was just launching db.
+    put(11, { command: 'db', ppid: 10, comm: 'sh', argv: ['sh'] });
+    put(12, { command: 'db', ppid: 11, comm: 'vi', argv: ['vi'] });
+    look();
+    expect(lineage.targets('db', 'everything')).toEqual([]);
+    expect(lineage.targets('web', 'tagged').map(({ pid }) => pid)).toEqual([10]);
+    expect(lineage.targets('web', 'everything').map(({ pid }) => pid)).toContain(11);
+  });
+
+  test('without a tag it is a session of its tagged ancestor’s, and stays so when its parents are gone', () => {
+    const { lineage, launch, put, look, drop, alter } = world();
+    launch('web', 10);
+    put(11, { ppid: 10 });
+    put(12, { ppid: 11 });
+    look();
+    drop(11);
+    alter(12, { ppid: SELF });
+    look();
+    expect(lineage.targets('web', 'tagged').map(({ pid }) => pid)).toEqual([10]);
+    expect(lineage.targets('web', 'everything').map(({ pid }) => pid)).toEqual([10, 12]);
+  });
+
+  test('another’s tag, and none, are nobody’s; upkeep itself and its helpers never are a service', () => {
+    const { lineage, put, look } = world();
+    const stranger = createTags('another upkeep', ['web']).numberOf('web');
+    put(SELF, { command: 'web', ppid: 0 });
+    put(60, { locks: String(stranger), comm: 'web' });
+    lineage.helper(61, true);
+    put(61, { command: 'web' });
+    look();
+    expect(lineage.targets('web', 'everything')).toEqual([]);
+    expect(lineage.exited(60, KILLED)).toBeNull();
+  });
+
+  test('without tags ancestry decides, and for an orphan its session', () => {
+    const { lineage, launch, put, look, die } = world({ tagged: false });
+    launch('web', 10);
+    put(11, { ppid: 10, session: 10 });
+    look();
+    // Its parent is gone before anybody looked; it is in the session of its kin.
+    put(12, { ppid: SELF, session: 10 });
+    put(13, { ppid: SELF, session: 13 });
+    look();
+    expect(lineage.targets('web', 'tagged').map(({ pid }) => pid)).toEqual([10, 11, 12]);
+    die(10, OK);
+    expect(factsOf(look(), 'web')).toMatchObject([{ heir: { rule: 'ancestry' } }]);
+  });
+
+  test('a pid that is used again is somebody else', () => {
+    const { lineage, launch, put, look, drop } = world();
+    launch('web', 10);
+    put(11, { command: 'web', ppid: 10 });
+    look();
+    drop(11);
+    put(11, { startTicks: 5_000, ppid: 7 });
+    // Not even before the next look.
+    expect(lineage.targets('web', 'everything').map(({ pid }) => pid)).toEqual([10]);
+    look();
+    expect(lineage.targets('web', 'everything').map(({ pid }) => pid)).toEqual([10]);
+  });
+});
+
+describe('a cold start', () => {
+  test('finds by tag what an upkeep before this one has started, and its leader', () => {
+    const { lineage, adopt, put } = world();
+    put(12, { command: 'web', ppid: 11 });
+    put(11, { command: 'web' });
+    put(13, { command: 'web', comm: 'helper', argv: ['helper'] });
+    adopt();
+    expect(lineage.leaders()).toMatchObject({ web: { pid: 11, rule: 'tag', since: 110 } });
+    expect(lineage.leaders().db).toBeUndefined();
+  });
+
+  test('does not take the dead for the living', () => {
+    const { lineage, adopt, put } = world();
+    put(11, { command: 'web', state: 'Z' });
+    put(12, { comm: 'db', argv: [], state: 'Z' });
+    adopt();
+    expect(lineage.leaders()).toEqual({});
+    expect(lineage.candidatesByName().size).toBe(0);
+  });
+
+  test('names candidates: not workers, not itself, not what it descends from, nobody for who is there', () => {
+    const { lineage, adopt, put } = world();
+    put(SELF, { ppid: 7, comm: 'db', argv: ['db'] });
+    put(7, { ppid: 0, comm: 'db', argv: ['db'] });
+    put(20, { comm: 'db', argv: ['db'], ppid: 0 });
+    put(21, { comm: 'db', argv: ['db'], ppid: 20 });
+    put(22, { comm: 'dbx', argv: ['dbx'], ppid: 0 });
+    put(30, { command: 'web' });
+    put(31, { comm: 'web', argv: ['web'], ppid: 0 });
+    adopt();
+    const found = [...lineage.candidatesByName()].map(([name, rows]) => [name, rows.map(({ pid }) => pid)]);
+    expect(found).toEqual([['db', [20]]]);
+  });
+
+  test('two of a name are two candidates', () => {
+    const { lineage, adopt, put } = world();
+    put(20, { comm: 'db', argv: ['db'], ppid: 0 });
+    put(21, { comm: 'db', argv: ['db'], ppid: 0 });
+    adopt();
+    expect(lineage.candidatesByName().get('db')).toHaveLength(2);
+  });
+
+  test('what is adopted by name is a service with everything below it', () => {
+    const { lineage, adopt, put, look, drop } = world();
+    const row = put(20, { comm: 'db', argv: ['db'], ppid: 0 });
+    put(21, { ppid: 20, session: 20 });
+    adopt();
+    lineage.adoptByName('db', row);
+    expect(lineage.leaders().db).toMatchObject({ pid: 20, rule: 'name' });
+    put(22, { ppid: 21, session: 20 });
+    look();
+    expect(lineage.targets('db', 'tagged').map(({ pid }) => pid)).toEqual([20, 21, 22]);
+    drop(20);
+    expect(factsOf(look(), 'db')).toMatchObject([{ exit: UNKNOWN, remains: { workers: 2 } }]);
+  });
+});
+
+describe('counting', () => {
+  test('is told at once, then only changes, until nobody is left', () => {
+    const { lineage, launch, put, look, die } = world();
+    launch('web', 10);
+    put(11, { command: 'web', ppid: 10 });
+    look();
+    lineage.count('web', 'tagged');
+    const counted = (facts: ReturnType<Lineage['digest']>) =>
+      factsOf(facts, 'web').filter(({ type }) => type === 'lineage.counted');
+    expect(counted(look())).toMatchObject([{ remains: { tagged: 2 } }]);
+    expect(counted(look())).toEqual([]);
+    die(11, KILLED);
+    expect(counted(look())).toMatchObject([{ remains: { tagged: 1 } }]);
+    die(10, KILLED);
+    expect(factsOf(look(), 'web').map(({ type }) => type)).toEqual(['leader.exited', 'lineage.counted']);
+    expect(lineage.isAttentive()).toBe(false);
+  });
+
+  test('an older look proves nothing: what it has not seen may have been there', () => {
+    const { lineage, launch, look, put, pass, drop } = world();
+    launch('web', 10);
+    look();
+    drop(10);
+    lineage.exited(10, KILLED);
+    look();
+    pass(100);
+    lineage.count('web', 'tagged');
+    expect(look(1_050)).toEqual([]);
+    put(11, { command: 'web' });
+    expect(factsOf(look(), 'web')).toMatchObject([{ type: 'lineage.counted', remains: { tagged: 1 } }]);
+  });
+
+  test('a leader that has just died is not counted before its end is told', () => {
+    const { lineage, launch, look, alter, die } = world();
+    launch('web', 10);
+    look();
+    lineage.count('web', 'tagged');
+    look();
+    alter(10, { state: 'Z' });
+    expect(look()).toEqual([]);
+    die(10, KILLED);
+    expect(factsOf(look(), 'web')).toMatchObject([
+      { type: 'leader.exited', exit: KILLED },
+      { type: 'lineage.counted', remains: { tagged: 0 } },
+    ]);
+  });
+
+  test('sessions are in scope of everything alone', () => {
+    const { lineage, launch, look, put } = world();
+    launch('web', 10);
+    put(11, { ppid: 10, session: 11 });
+    look();
+    const pids = (scope: 'workers' | 'tagged' | 'everything') =>
+      lineage.targets('web', scope).map(({ pid }) => pid);
+    expect([pids('workers'), pids('tagged'), pids('everything')]).toEqual([[], [10], [10, 11]]);
+  });
+});
