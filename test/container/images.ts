@@ -27,9 +27,16 @@ export default function setup(): void {
 /** `docker build`, with the host's network: in the engine's own the archives may be out of reach. */
 export function build(tag: string, folder: string): void {
   const from = performance.now();
+  const before = idOf(tag);
   const using = tag === IMAGES.upkeep ? [] : ['--build-arg', `UPKEEP_IMAGE=${IMAGES.upkeep}`];
   must(tag, 'docker', 'build', '--network', 'host', '--tag', tag, ...using, folder);
+  // What it was before would stay for ever, without a name.
+  if (before !== '' && before !== idOf(tag)) spawnSync('docker', ['rmi', before]);
   console.log(`${tag}: ${((performance.now() - from) / 1000).toFixed(1)} s`);
+}
+
+function idOf(tag: string): string {
+  return spawnSync('docker', ['images', '--quiet', '--no-trunc', tag], { encoding: 'utf8' }).stdout.trim();
 }
 
 function must(what: string, program: string, ...args: string[]): void {
