@@ -1,5 +1,5 @@
 /** The control socket: what makes an upkeep one of a kind on its machine. Two may not hold the same. */
-import { accessSync, chmodSync, constants, existsSync, mkdirSync, unlinkSync } from 'node:fs';
+import { accessSync, chmodSync, constants, existsSync, lstatSync, mkdirSync, unlinkSync } from 'node:fs';
 import { createConnection, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -25,6 +25,9 @@ function isWritable(folder: string): boolean {
   }
 }
 
+/** What sun_path holds, less its final zero. */
+const LONGEST_PATH = process.platform === 'linux' ? 107 : 103;
+
 export type Claim =
   | { readonly server: Server }
   | { readonly holder: string }
@@ -36,6 +39,10 @@ export type Claim =
  * @returns `holder`: another upkeep answers there (what it said); `impossible`: why there can be no socket
  */
 export async function claimSocket(path: string): Promise<Claim> {
+  // Node would cut it, and listen somewhere else.
+  if (Buffer.byteLength(path) > LONGEST_PATH) {
+    return { impossible: `${path} is longer than the ${LONGEST_PATH} bytes that a socket's path may have` };
+  }
   for (let stale = false; ; stale = true) {
     try {
       return { server: await listen(path) };
@@ -45,6 +52,7 @@ export async function claimSocket(path: string): Promise<Claim> {
       const holder = await ask(path);
       if (holder !== null) return { holder };
       try {
+        if (!lstatSync(path).isSocket()) return { impossible: `${path} is there and is no socket` };
         unlinkSync(path);
       } catch (refused) {
         return { impossible: (refused as Error).message };

@@ -1,0 +1,174 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { Exit } from '../../machines/events.ts';
+import { chooseHeir, chooseLeader, fitsName, nameCandidates } from '../../src/process/matching.ts';
+import type { ProcessRow } from '../../src/process/table.ts';
+
+function row(of: Partial<ProcessRow>): ProcessRow {
+  const { argv = [], comm = argv[0]?.split('/').at(-1)?.slice(0, 15) ?? '' } = of;
+  return { pid: 10, ppid: 1, startTicks: 10, state: 'S', session: 10, locks: null, ...of, comm, argv };
+}
+
+const name = fc.stringMatching(/^[a-z][a-z0-9_.-]{0,30}$/);
+
+describe('a name fits', () => {
+  test.for<[string, Partial<ProcessRow>]>([
+    ['sshd', { argv: ['/usr/sbin/sshd', '-D'] }],
+    ['sshd', { comm: 'sshd', argv: ['sshd: /usr/sbin/sshd [listener] 0 of 10-100 startups'] }],
+    ['nginx', { comm: 'nginx', argv: ['nginx: master process /usr/sbin/nginx'] }],
+    ['redis-server', { comm: 'redis-server', argv: ['redis-server *:6379'] }],
+    ['postgres', { comm: 'postgres', argv: ['/usr/lib/postgresql/15/bin/postgres', '-D', '/data'] }],
+    ['app.py', { comm: 'python3', argv: ['python3', '/srv/app.py', '--port', '80'] }],
+    ['app.py', { comm: 'python3.11', argv: ['/usr/bin/python3.11', '-u', '/srv/app.py'] }],
+    ['server.js', { comm: 'node', argv: ['node', 'server.js'] }],
+    // Newer Node calls its main thread so.
+    ['server.js', { comm: 'MainThread', argv: ['node', 'server.js'] }],
+    ['apache2', { comm: 'apache2', argv: ['/bin/sh', '/etc/init.d/apache2', 'start'] }],
+    ['httpd', { comm: 'busybox', argv: ['httpd', '-f'] }],
+    // A login shell writes its name with a dash in front.
+    ['fish', { comm: 'fish', argv: ['-fish'] }],
+    ['a-very-long-program-name', { comm: 'a-very-long-pro', argv: ['/opt/a-very-long-program-name'] }],
+    // Its command line cannot be read.
+    ['a-very-long-program-name', { comm: 'a-very-long-pro', argv: [] }],
+  ])('%s: %j', ([fit, of]) => {
+    expect(fitsName(row(of), [fit])).toBe(true);
+    expect(fitsName(row(of), ['something-else', fit])).toBe(true);
+  });
+});
+
+describe('a name does not fit', () => {
+  test.for<[string, Partial<ProcessRow>]>([
+    ['ssh', { argv: ['/usr/sbin/sshd', '-D'] }],
+    ['sshd', { argv: ['/usr/bin/ssh', 'host'] }],
+    ['sshd', { argv: ['vi', '/etc/ssh/sshd'] }],
+    ['app.py', { comm: 'python3', argv: ['python3', '/srv/other.py', 'app.py'] }],
+    ['python3', { comm: 'python3', argv: ['python3', '/srv/app.py'] }],
+    ['node', { comm: 'node', argv: ['node', 'server.js'] }],
+    ['sh', { comm: 'sh', argv: ['sh', '/etc/init.d/apache2'] }],
+    ['a-very-long-program-name', { comm: 'a-very-long-pro', argv: ['/opt/a-very-long-program-other'] }],
+    ['nginx', { comm: 'nginx-exporter', argv: ['nginx-exporter: nginx'] }],
+  ])('%s: %j', ([fit, of]) => {
+    expect(fitsName(row(of), [fit])).toBe(false);
+  });
+
+  test('which only contains it, or is contained in it, begins or ends with it', () => {
+    fc.assert(
+      fc.property(name, name, fc.boolean(), (fit, more, before) => {
+        const other = before ? more + fit : fit + more;
+        const long = row({ argv: [`/usr/bin/${other}`, `/etc/${fit}`] });
+        const short = row({ argv: [`/usr/bin/${fit}`, `/etc/${other}`] });
+        // Interpreters are known by what they interpret, which is their argument here.
+        fc.pre(![fit, other].some((word) => INTERPRETER.test(word)));
+        expect(fitsName(long, [fit])).toBe(false);
+        expect(fitsName(short, [other])).toBe(false);
+      }),
+    );
+  });
+
+  test('where only the first 15 bytes are the same', () => {
+    const start = fc.stringMatching(/^[a-z]{15}$/);
+    fc.assert(
+      fc.property(start, name, name, (head, one, two) => {
+        fc.pre(one !== two);
+        expect(fitsName(row({ argv: [`/opt/${head}${one}`] }), [head + two])).toBe(false);
+        expect(fitsName(row({ argv: [`/opt/${head}${one}`] }), [head + one])).toBe(true);
+      }),
+    );
+  });
+
+  test('to nobody, and nobody’s names, and no arguments at all', () => {
+    expect(fitsName(row({ comm: '', argv: [] }), ['web'])).toBe(false);
+    expect(fitsName(row({ comm: 'web' }), [])).toBe(false);
+    expect(fitsName(row({ comm: '', argv: [''] }), ['web'])).toBe(false);
+  });
+});
+
+const INTERPRETER =
+  /^(?:(?:ba|da|a|z|k)?sh|busybox|python[\d.]*|perl[\d.]*|ruby[\d.]*|node(?:js)?|php[\d.]*|lua[\d.]*|tclsh[\d.]*|java|deno|bun|env)$/;
+
+describe('the leader', () => {
+  const fitting = { comm: 'web', argv: ['web'] };
+
+  test('is the one of fitting name, then a root, then the oldest', () => {
+    const other = row({ pid: 9, startTicks: 1, comm: 'sh' });
+    const child = row({ pid: 2, ppid: 3, startTicks: 2, ...fitting });
+    const root = row({ pid: 3, startTicks: 3, ...fitting });
+    const younger = row({ pid: 4, startTicks: 4, ...fitting });
+    expect(chooseLeader([other, child, younger, root], ['web'])).toBe(root);
+    expect(chooseLeader([other, child], ['web'])).toBe(child);
+    expect(chooseLeader([other], ['web'])).toBe(other);
+    expect(chooseLeader([], ['web'])).toBeNull();
+  });
+
+  test('is the same whatever the order of the candidates', () => {
+    const some = fc.uniqueArray(
+      fc.record({
+        pid: fc.integer({ min: 2, max: 30 }),
+        ppid: fc.integer({ min: 1, max: 30 }),
+        startTicks: fc.integer({ min: 1, max: 5 }),
+        comm: fc.constantFrom('web', 'sh', 'other'),
+      }),
+      { selector: ({ pid }) => pid, minLength: 1 },
+    );
+    fc.assert(
+      fc.property(some, fc.integer(), (candidates, seed) => {
+        const rows = candidates.map(row);
+        const mixed = rows.toSorted((a, b) => ((a.pid * seed) % 7) - ((b.pid * seed) % 7) || b.pid - a.pid);
+        const chosen = chooseLeader(rows, ['web']);
+        expect(chosen).toBe(chooseLeader(mixed, ['web']));
+        expect(chosen!.comm === 'web').toBe(rows.some(({ comm }) => comm === 'web'));
+      }),
+    );
+  });
+});
+
+describe('the heir', () => {
+  const exit = (code: number | null, known = true): Exit => ({
+    known,
+    code,
+    signal: code === null && known ? 'SIGTERM' : null,
+    core: false,
+  });
+  const master = row({ pid: 20, comm: 'web', argv: ['web'] });
+  const worker = row({ pid: 21, ppid: 20, comm: 'web', argv: ['web'] });
+
+  test('of a start that left with status 0 is whoever is left', () => {
+    expect(chooseHeir({ exit: exit(0), starting: true }, [worker], ['db'])).toBe(worker);
+  });
+
+  test('later is a fitting master with children alone', () => {
+    const departure = { exit: exit(0), starting: false };
+    expect(chooseHeir(departure, [worker, master], ['web'])).toBe(master);
+    expect(chooseHeir(departure, [master], ['web'])).toBeNull();
+    expect(chooseHeir(departure, [worker], ['web'])).toBeNull();
+    expect(chooseHeir(departure, [worker, master], ['db'])).toBeNull();
+  });
+
+  test('is nobody after a signal or a failure, whoever is left', () => {
+    for (const starting of [true, false]) {
+      for (const how of [exit(null), exit(1), exit(255)]) {
+        expect(chooseHeir({ exit: how, starting }, [worker, master], ['web'])).toBeNull();
+      }
+    }
+  });
+
+  test('where the status is not known is what it would be after status 0', () => {
+    expect(chooseHeir({ exit: exit(null, false), starting: false }, [worker, master], ['web'])).toBe(master);
+    expect(chooseHeir({ exit: exit(null, false), starting: false }, [worker], ['web'])).toBeNull();
+  });
+});
+
+describe('candidates by name', () => {
+  test('are fitting processes whose parent does not fit, and not the excluded', () => {
+    const rows = [
+      row({ pid: 20, argv: ['web'] }),
+      row({ pid: 21, ppid: 20, argv: ['web'] }),
+      row({ pid: 22, argv: ['other'] }),
+      row({ pid: 23, argv: ['web'] }),
+      // A kernel thread, or a zombie.
+      row({ pid: 24, comm: 'web', argv: [] }),
+    ];
+    expect(nameCandidates(rows, ['web'], new Set()).map(({ pid }) => pid)).toEqual([20, 23]);
+    expect(nameCandidates(rows, ['web'], new Set([20])).map(({ pid }) => pid)).toEqual([21, 23]);
+  });
+});

@@ -1,0 +1,120 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import type { Exit } from '../../machines/events.ts';
+import { loadNative, type Native } from '../../src/process/native.ts';
+import { chooseReaping, createReaper, type Reaper, signalName } from '../../src/process/reap.ts';
+
+const loaded = loadNative(process.env);
+const native = loaded as Native;
+const noNative = 'missing' in loaded ? `without koffi: ${loaded.missing}` : '';
+
+describe.skipIf(noNative)(`reaping orphans ${noNative}`, { timeout: 60_000 }, () => {
+  let reaper: Reaper;
+  const ends = new Map<number, Exit>();
+  const stops: string[] = [];
+
+  const open = (): void => {
+    ends.clear();
+    stops.length = 0;
+    expect(native.becomeSubreaper()).toBe(true);
+    reaper = createReaper(
+      native,
+      (pid, exit) => ends.set(pid, exit),
+      (pid, stopped) => stops.push(`${pid} ${stopped}`),
+    );
+  };
+  afterEach(() => reaper.close());
+
+  /** Leaves orphans that run these scripts. @returns their pids */
+  async function orphans(...scripts: string[]): Promise<number[]> {
+    // None before its parent is gone: that one would have reaped it.
+    const orphaned = 'while [ -d /proc/$PARENT ]; do sleep 0.01; done';
+    const each = scripts.map((script) => `sh -c '${orphaned}; ${script}' & echo $!;`);
+    const text = `export PARENT=$$; ${each.join(' ')}`;
+    const child = spawn('sh', ['-c', text], { stdio: ['ignore', 'pipe', 'ignore'] });
+    let said = '';
+    child.stdout.on('data', (chunk) => {
+      said += chunk;
+    });
+    await once(child, 'exit');
+    await vi.waitFor(() => expect(said.trim().split('\n')).toHaveLength(scripts.length), 30_000);
+    return said.trim().split('\n').map(Number);
+  }
+
+  const swept = (check: () => void): Promise<void> =>
+    vi.waitFor(
+      () => {
+        reaper.sweep();
+        check();
+      },
+      { timeout: 30_000 },
+    );
+
+  test('tells how each ended, and none stays a zombie', async () => {
+    open();
+    const pids = await orphans('exit 7', 'kill -TERM $$', 'exit 0');
+    await swept(() => expect(pids.every((pid) => ends.has(pid))).toBe(true));
+    expect(pids.map((pid) => ends.get(pid))).toMatchObject([
+      { known: true, code: 7, signal: null },
+      { known: true, code: null, signal: 'SIGTERM' },
+      { known: true, code: 0, signal: null },
+    ]);
+    for (const pid of pids) expect(() => readFileSync(`/proc/${pid}/stat`)).toThrow();
+  });
+
+  test('leaves to Node what Node spawned, also when it is in the way', async () => {
+    open();
+    // The kernel shows the older one first, again and again.
+    const own = spawn('sh', ['-c', 'exit 5'], { stdio: 'ignore' });
+    const ended = once(own, 'exit');
+    const pids = await orphans('exit 6', 'exit 6', 'exit 6');
+    await swept(() => expect(pids.every((pid) => ends.has(pid))).toBe(true));
+    expect(await ended).toEqual([5, null]);
+    expect(ends.has(own.pid!)).toBe(false);
+  });
+
+  test('reaps many at once, and lets others have their turn meanwhile', async () => {
+    open();
+    const child = spawn('sh', ['-c', 'i=0; while [ $i -lt 1200 ]; do ( : & ); i=$((i+1)); done'], {
+      stdio: 'ignore',
+    });
+    await once(child, 'exit');
+    let turns = 0;
+    const turn = setInterval(() => turns++, 0);
+    reaper.sweep();
+    expect(ends.size).toBeLessThanOrEqual(500);
+    await swept(() => expect(native.peekZombie()).toBe(0));
+    expect(ends.size).toBeGreaterThan(500);
+    clearInterval(turn);
+    expect(turns).toBeGreaterThan(0);
+  });
+
+  test('hears that a child was stopped, and goes on', async () => {
+    open();
+    const [pid] = await orphans('while :; do sleep 0.1; done');
+    process.kill(pid!, 'SIGSTOP');
+    await swept(() => expect(stops).toContain(`${pid} true`));
+    process.kill(pid!, 'SIGCONT');
+    await swept(() => expect(stops).toContain(`${pid} false`));
+    process.kill(pid!, 'SIGKILL');
+    await swept(() => expect(ends.get(pid!)).toMatchObject({ signal: 'SIGKILL' }));
+  });
+
+  test('is exact as a subreaper', () => {
+    open();
+    expect(chooseReaping(native)).toEqual({ exact: true, how: 'subreaper' });
+  });
+});
+
+test('without the calls it says so', () => {
+  const { exact, how } = chooseReaping({ missing: 'not on this machine' });
+  expect(exact).toBe(false);
+  expect(how).toContain('not on this machine');
+});
+
+test('signals have their names, and real-time ones a number', () => {
+  expect([9, 15, 6].map(signalName)).toEqual(['SIGKILL', 'SIGTERM', 'SIGABRT']);
+  expect(signalName(40)).toBe('SIG40');
+});

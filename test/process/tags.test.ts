@@ -1,0 +1,67 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { createTags } from '../../src/process/tags.ts';
+
+describe('tags', () => {
+  const names = Array.from({ length: 10_000 }, (_, index) => `command-${index}`);
+
+  test('10,000 names have 10,000 numbers, and each number its name', () => {
+    const tags = createTags('here', names);
+    const numbers = new Set(names.map((name) => tags.numberOf(name)));
+    expect(numbers.size).toBe(names.length);
+    for (const name of names) expect(tags.commandOf(String(tags.numberOf(name)))).toBe(name);
+  });
+
+  test('stay the same for the same names, whatever names come after them', () => {
+    const before = createTags('here', ['web', 'db']);
+    const after = createTags('here', ['web', 'db', ...names]);
+    for (const name of ['web', 'db']) expect(after.numberOf(name)).toBe(before.numberOf(name));
+  });
+
+  test('are what they have always been: a new version takes over what an old one started', () => {
+    expect(createTags('/run/upkeep.sock', ['web']).numberOf('web')).toBe(6593241476106234875n);
+  });
+
+  test('of another instance mean nothing here', () => {
+    const here = createTags('here', ['web']);
+    const there = createTags('there', ['web']);
+    expect(there.numberOf('web')).not.toBe(here.numberOf('web'));
+    expect(here.commandOf(String(there.numberOf('web')))).toBeNull();
+    expect(here.isForgotten(String(there.numberOf('web')))).toBe(false);
+  });
+
+  test('of a command that is not there any more are known to be ours', () => {
+    const before = createTags('here', ['web', 'gone']);
+    const now = createTags('here', ['web']);
+    const number = String(before.numberOf('gone'));
+    expect([now.commandOf(number), now.isForgotten(number)]).toEqual([null, true]);
+    expect(now.isForgotten(String(now.numberOf('web')))).toBe(false);
+  });
+
+  test('fit into 63 bits and are never what a limit is by itself', () => {
+    fc.assert(
+      fc.property(fc.string(), fc.string({ minLength: 1 }), (instance, name) => {
+        const number = createTags(instance, [name]).numberOf(name);
+        expect(number).toBeLessThan(2n ** 63n);
+        // No limit that somebody would set.
+        expect(number).toBeGreaterThan(2n ** 62n);
+      }),
+    );
+  });
+
+  test('no limit, any other limit, and what is no number stand for nobody', () => {
+    const tags = createTags('here', ['web']);
+    fc.assert(
+      fc.property(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), (number) => {
+        fc.pre(number !== tags.numberOf('web'));
+        expect(tags.commandOf(String(number))).toBeNull();
+      }),
+    );
+    expect(tags.commandOf(null)).toBeNull();
+    expect(tags.isForgotten(null)).toBe(false);
+  });
+
+  test('a name that was not given has none', () => {
+    expect(() => createTags('here', ['web']).numberOf('db')).toThrow(/^cannot tag: /);
+  });
+});
