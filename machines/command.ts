@@ -24,6 +24,7 @@ import {
   type CommandPolicy,
   clampDelay,
   givesUp,
+  giveUpStopAfter,
   killAfter,
   SYSTEM_BACKOFF_FLOOR,
   wasStable,
@@ -272,7 +273,7 @@ export const commandMachine = setup({
     backoff: ({ context }) => clampDelay(context.wait),
     askFor: ({ context }) => clampDelay(askFor(context.stop.budget)),
     killAfter: ({ context }) => clampDelay(killAfter(context.stop.budget)),
-    budget: ({ context }) => clampDelay(context.stop.budget),
+    budget: ({ context }) => clampDelay(giveUpStopAfter(context.stop.budget)),
   },
 }).createMachine({
   id: 'command',

@@ -81,6 +81,11 @@ export function killAfter(budget: number): number {
   return Math.max(0, Math.max(budget - 500, budget * 0.8));
 }
 
+/** When a stop gives up on what SIGKILL did not end. However small the budget, the kernel is given time to end it. */
+export function giveUpStopAfter(budget: number): number {
+  return Math.max(budget, 1_000);
+}
+
 /** When, within a stop's budget, the service's own stop command has had its time and SIGTERM follows. */
 export function askFor(budget: number): number {
   return (budget * 2) / 3;

@@ -6,7 +6,7 @@ import { type ActorRefFrom, assign, enqueueActions, setup } from 'xstate';
 import { commandMachine } from './command.ts';
 import type { CommandOrder, SupervisorEvent, Telling } from './events.ts';
 import { scanPort } from './ports.ts';
-import { type CommandPolicy, clampDelay } from './restart-policy.ts';
+import { type CommandPolicy, clampDelay, giveUpStopAfter } from './restart-policy.ts';
 
 /** A command as the machines see it. What it runs is known to src/ alone. */
 export interface CommandPlan {
@@ -107,7 +107,7 @@ export const supervisorMachine = setup({
   },
   delays: {
     // Commands keep the budget themselves; this ends what is beyond them.
-    overdue: ({ context }) => clampDelay(context.grace + 1_000),
+    overdue: ({ context }) => clampDelay(giveUpStopAfter(context.grace) + 1_000),
   },
 }).createMachine({
   id: 'supervisor',

@@ -425,22 +425,22 @@ describe('stopping', () => {
   test.each([
     { budget: 9_000, ask: 6_000, kill: 8_500 },
     { budget: 1_000, ask: 667, kill: 800 },
-    { budget: 300, ask: 200, kill: 240 },
+    { budget: 300, ask: 200, kill: 240, over: 1_000 },
     { budget: 60_000, ask: 40_000, kill: 59_500 },
   ])(
-    'the budget of $budget ms: own stop until $ask, SIGKILL at $kill, over in time',
-    ({ budget, ask, kill }) => {
+    'the budget of $budget ms: own stop until $ask, SIGKILL at $kill, given up at $over',
+    ({ budget, ask, kill, over = budget }) => {
       const h = foreground({ policy: { ownStop: true } });
       const at = h.clock.now();
       stop(h, budget);
       expect(h.news()).toEqual([`${at} command.stopping its own stop command`, `${at} stopper`]);
-      h.advance(budget);
+      h.advance(over);
       const news = h.news();
       expect(news.slice(1)).toEqual([
         `${at + ask} stopper ended`,
         `${at + kill} SIGKILL tagged`,
-        `${at + budget} command.stopped took ${budget} left 0`,
-        `${at + budget} rested stopped 0`,
+        `${at + over} command.stopped took ${budget} left 0`,
+        `${at + over} rested stopped 0`,
       ]);
       expect(news[0]).toBe(`${at + ask} SIGTERM tagged`);
       expect(h.state()).toBe('stopped');
