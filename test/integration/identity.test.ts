@@ -1,0 +1,107 @@
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { Namespace, noNamespace, noOtherUser, pause } from './namespace.ts';
+
+const LAST_PID = '/proc/sys/kernel/ns_last_pid';
+const noPidChoice = noOtherUser ?? (existsSync(LAST_PID) ? null : `there is no ${LAST_PID}`);
+
+describe.skipIf(noNamespace)(`who is who ${noNamespace ?? ''}`, { concurrent: true }, () => {
+  test.skipIf(noPidChoice)(
+    `a pid that is used again, by the service itself, is another process ${noPidChoice ?? ''}`,
+    async (context) => {
+      const inside = new Namespace(context);
+      const upkeep = await inside.upkeep([`${inside.install('daemon.sh', 'alpha')} --deaf`]);
+      let running = await upkeep.event('command.running', 'alpha');
+      let again = 0;
+      for (let round = 1; round <= 3; round++) {
+        const { pid, startTicks } = running.leader;
+        // The next process that is born gets the pid of the one that dies now.
+        await once(inside.run(['sh', '-c', `echo ${pid - 1} > ${LAST_PID}; kill -KILL ${pid}`]), 'exit');
+        expect(await upkeep.event('command.died', 'alpha', round)).toMatchObject({ id: { pid, startTicks } });
+        // Backoff lets others take the pid; one of them does.
+        const other = inside.run(['sleep', '1000']);
+        running = await upkeep.event('command.running', 'alpha', round + 1);
+        expect(running.leader.startTicks).toBeGreaterThan(startTicks);
+        if (inside.process(pid)?.comm === 'sleep') again++;
+        expect(inside.named('alpha').map((row) => row.pid)).toEqual([running.leader.pid]);
+        other.kill('SIGKILL');
+      }
+      expect(again).toBeGreaterThan(0);
+      const strangers = inside.named('sleep').length;
+      expect(strangers).toBeGreaterThan(0);
+      expect(await upkeep.stop()).toMatchObject({ code: 0, stopped: { left: 0 } });
+    },
+  );
+
+  test('a pid of a service, used again by a stranger, is not signalled by a stop', {
+    skip: noPidChoice !== null,
+  }, async (context) => {
+    const inside = await new Namespace(context).idleInit();
+    const wrapper = inside.install('wrapper.sh', 'safe');
+    const upkeep = await inside.upkeep([`${wrapper} stay ${inside.install('daemon.sh', 'inner')}`], {
+      args: ['--interval', '1h'],
+    });
+    await upkeep.running('safe');
+    const [inner] = inside.named('inner');
+    // Born right after the death of the service's worker, below the idle init and without its tag.
+    const script = `kill -KILL ${inner!.pid}; while [ -d /proc/${inner!.pid} ]; do sleep 0.01; done; echo ${inner!.pid - 1} > ${LAST_PID}; sleep 1000 & echo $!; wait`;
+    const stranger = inside.run(['sh', '-c', script]);
+    const pid = Number(String((await once(stranger.stdout!, 'data'))[0]));
+    // The wrapper waited for its only child, and has left; the service is back under other pids.
+    await upkeep.event('command.running', 'safe', 2);
+    expect(pid).toBe(inner!.pid);
+    expect(await upkeep.stop()).toMatchObject({ code: 0, stopped: { left: 0 } });
+    expect(inside.process(pid)).toMatchObject({ comm: 'sleep' });
+  });
+
+  test('a new master that takes over from the old one is followed, and nothing is restarted', async (context) => {
+    const inside = new Namespace(context);
+    const upkeep = await inside.upkeep([inside.install('upgrade.sh', 'master')]);
+    const [pid] = await upkeep.running('master');
+    await upkeep.until('its worker', () => inside.named('master').length === 2);
+    inside.kill(pid!, 'SIGUSR2');
+    const after = await upkeep.event('command.running', 'master', 2);
+    expect(after).toMatchObject({ how: 'handover', leader: { rule: 'tag' } });
+    expect(inside.isAlive(pid!)).toBe(false);
+    expect(upkeep.events('command.died')).toEqual([]);
+    expect(upkeep.events('command.launched')).toHaveLength(1);
+  });
+
+  test('upkeep, stopped and told to go on, acts on what has happened, and on nothing else', async (context) => {
+    const inside = new Namespace(context);
+    const daemon = inside.install('daemon.sh', 'many');
+    const names = Array.from({ length: 12 }, (_, index) => `s${index}`);
+    const upkeep = await inside.upkeep(
+      names.map((name, index) => `${name}: ${daemon} ${index % 2 === 0 ? '' : '--double'}`),
+      { args: ['--interval', '100ms'] },
+    );
+    await upkeep.running(...names);
+    await upkeep.until('12 processes', () => inside.named('many').length === 12);
+    const doomed = ['s0', 's1'].map((name) => upkeep.events('command.running', name).at(-1)!.leader.pid);
+    inside.kill(1, 'SIGSTOP');
+    await upkeep.until('the stop', () => inside.process(1)!.state === 'T');
+    for (const pid of doomed) await inside.end(pid);
+    // Longer than it settles, scans or lingers.
+    await pause(2_500);
+    inside.kill(1, 'SIGCONT');
+    for (const name of ['s0', 's1']) {
+      expect(await upkeep.event('command.died', name)).toMatchObject({ exit: { signal: 'SIGKILL' } });
+      await upkeep.event('command.running', name, 2);
+    }
+    expect(upkeep.events('command.died')).toHaveLength(2);
+    expect(inside.named('many')).toHaveLength(12);
+  });
+
+  test('signals that mean nothing to upkeep end nothing', async (context) => {
+    const inside = new Namespace(context);
+    const upkeep = await inside.upkeep([inside.install('daemon.sh', 'alpha')]);
+    const [pid] = await upkeep.running('alpha');
+    for (const signal of ['SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGPIPE', 'SIGWINCH'] as const)
+      upkeep.signal(signal);
+    await upkeep.until('its answers', () => upkeep.events('upkeep.notice').length >= 3);
+    expect(inside.isAlive(pid!)).toBe(true);
+    expect(inside.named('alpha')).toHaveLength(1);
+    expect(await upkeep.stop()).toMatchObject({ code: 0 });
+  });
+});
