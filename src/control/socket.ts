@@ -28,6 +28,8 @@ function isWritable(folder: string): boolean {
 /** What sun_path holds, less its final zero. */
 const LONGEST_PATH = process.platform === 'linux' ? 107 : 103;
 
+const MOST_TRIES = 10;
+
 export type Claim =
   | { readonly server: Server }
   | { readonly holder: string }
@@ -43,14 +45,17 @@ export async function claimSocket(path: string): Promise<Claim> {
   if (Buffer.byteLength(path) > LONGEST_PATH) {
     return { impossible: `${path} is longer than the ${LONGEST_PATH} bytes that a socket's path may have` };
   }
-  for (let stale = false; ; stale = true) {
+  for (let tries = 0; ; tries++) {
     try {
       return { server: await listen(path) };
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
-      if (code !== 'EADDRINUSE' || stale) return { impossible: message };
+      if (code !== 'EADDRINUSE' || tries === MOST_TRIES) return { impossible: message };
+      const before = identityOf(path);
       const holder = await ask(path);
       if (holder !== null) return { holder };
+      // Of several that find the same dead socket, only the first removes it: what is there now is alive.
+      if (before === null || identityOf(path) !== before) continue;
       try {
         if (!lstatSync(path).isSocket()) return { impossible: `${path} is there and is no socket` };
         unlinkSync(path);
@@ -59,6 +64,12 @@ export async function claimSocket(path: string): Promise<Claim> {
       }
     }
   }
+}
+
+/** Tells one file under a path from the next; null: there is none. */
+function identityOf(path: string): string | null {
+  const stat = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  return stat === undefined ? null : `${stat.ino} ${stat.ctimeNs}`;
 }
 
 /** Node's own `recursive` never returns where a folder that is there refuses another with ENOENT, as /proc does. */

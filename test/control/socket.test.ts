@@ -21,6 +21,12 @@ async function claim(path: string) {
   return result;
 }
 
+/** Who is killed leaves its socket behind. */
+async function leaveDeadSocket(path: string): Promise<void> {
+  const script = `require('node:net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`;
+  await once(spawn(process.execPath, ['-e', script]), 'exit');
+}
+
 describe('a claim', () => {
   test('makes the socket and the folders it is in, for the owner alone', async () => {
     const path = join(dir, 'a/b/sock');
@@ -45,12 +51,19 @@ describe('a claim', () => {
   test('replaces a socket that nobody answers on', async () => {
     const path = join(dir, 'sock');
     await claimSocket(join(dir, 'x'));
-    // Who is killed leaves its socket behind.
-    const script = `require('node:net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`;
-    await once(spawn(process.execPath, ['-e', script]), 'exit');
+    await leaveDeadSocket(path);
     expect(existsSync(path)).toBe(true);
     expect(await claim(path)).toHaveProperty('server');
     expect(await claim(path)).toEqual({ holder: `upkeep ${process.pid}` });
+  });
+
+  test('of several at once on a dead socket is granted to one', async () => {
+    const path = join(dir, 'sock');
+    await claim(join(dir, 'x'));
+    await leaveDeadSocket(path);
+    const claims = await Promise.all(Array.from({ length: 5 }, () => claim(path)));
+    expect(claims.filter((result) => 'server' in result)).toHaveLength(1);
+    expect(claims.filter((result) => 'holder' in result)).toHaveLength(4);
   });
 
   test('replaces nothing but a socket', async () => {
