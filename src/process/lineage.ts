@@ -185,6 +185,9 @@ export function createLineage(options: LineageOptions): Lineage {
     return !isDead(row);
   }
 
+  /** Another upkeep's: two that restart and stop the same process would be no help to it. */
+  const isForeign = (row: ProcessRow): boolean => tags?.isForeign(row.locks) ?? false;
+
   const isService = (member: Member): boolean => member.via !== 'descent';
 
   function isWorker(service: Service, member: Member): boolean {
@@ -262,6 +265,7 @@ export function createLineage(options: LineageOptions): Lineage {
         !owners.has(row.pid) &&
         !helpers.has(row.pid) &&
         row.pid !== self &&
+        !isForeign(row) &&
         !isDead(row) &&
         fitsName(row, service.fits),
     );
@@ -351,7 +355,8 @@ export function createLineage(options: LineageOptions): Lineage {
       }
     },
     candidatesByName() {
-      const excluded = new Set([self, ...owners.keys(), ...helpers, ...ancestorsOf(self)]);
+      const foreign = [...table.rows.values()].filter(isForeign).map(({ pid }) => pid);
+      const excluded = new Set([self, ...owners.keys(), ...helpers, ...ancestorsOf(self), ...foreign]);
       const found = new Map<string, ProcessRow[]>();
       for (const service of services.values()) {
         if (service.leader !== null || service.members.size > 0) continue;

@@ -17,6 +17,8 @@ export interface Tags {
   readonly commandOf: (locks: string | null) => string | null;
   /** True for a tag of this upkeep whose command is not among those it was given. */
   readonly isForgotten: (locks: string | null) => boolean;
+  /** True for a tag of another upkeep: whoever carries it is looked after already. */
+  readonly isForeign: (locks: string | null) => boolean;
 }
 
 /**
@@ -45,6 +47,10 @@ export function createTags(instance: string, commands: readonly string[]): Tags 
       return number;
     },
     commandOf: (locks) => (locks === null ? null : (names.get(locks) ?? null)),
+    isForeign: (locks) => {
+      const itsStem = locks === null ? 0n : BigInt(locks) >> COMMAND_BITS;
+      return itsStem !== stem && itsStem >> INSTANCE_BITS === MAGIC;
+    },
     isForgotten: (locks) => locks !== null && !names.has(locks) && BigInt(locks) >> COMMAND_BITS === stem,
   };
 }

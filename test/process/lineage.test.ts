@@ -422,6 +422,20 @@ describe('a cold start', () => {
     expect(found).toEqual([['db', [20]]]);
   });
 
+  test('does not take by its name what another upkeep looks after', () => {
+    const { lineage, adopt, put, launch, look, die } = world();
+    const locks = String(createTags('another upkeep', ['db']).numberOf('db'));
+    put(20, { comm: 'db', argv: ['db'], ppid: 0, locks });
+    adopt();
+    expect(lineage.candidatesByName().size).toBe(0);
+    launch('db', 30);
+    look();
+    die(30, OK);
+    put(31, { comm: 'db', argv: ['db'], locks });
+    expect(factsOf(look(), 'db').map(({ type }) => type)).toEqual(['leader.exited']);
+    expect(look()).toEqual([]);
+  });
+
   test('two of a name are two candidates', () => {
     const { lineage, adopt, put } = world();
     put(20, { comm: 'db', argv: ['db'], ppid: 0 });

@@ -28,6 +28,10 @@ describe('tags', () => {
     expect(there.numberOf('web')).not.toBe(here.numberOf('web'));
     expect(here.commandOf(String(there.numberOf('web')))).toBeNull();
     expect(here.isForgotten(String(there.numberOf('web')))).toBe(false);
+    expect(here.isForeign(String(there.numberOf('web')))).toBe(true);
+    expect(here.isForeign(String(here.numberOf('web')))).toBe(false);
+    for (const locks of [null, '0', '1024', String(2n ** 64n - 1n)])
+      expect(here.isForeign(locks)).toBe(false);
   });
 
   test('of a command that is not there any more are known to be ours', () => {
