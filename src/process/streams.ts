@@ -36,11 +36,15 @@ interface Pipe {
   readonly socket: Socket;
 }
 
+/** A pipe that was taken over: another process's write end is all there is of it besides. */
+type TakenOver = Omit<Pipe, 'write'> & { readonly name: StreamName };
+
 /** A reader that drains must not be held up by somebody who goes on writing. */
 const DRAINED_AT_MOST = 256 * 1024;
 
 export function createStreams(native: Native | null, listener: Listener): Streams {
   const pipes = new Map<string, Readonly<Record<StreamName, Pipe | null>>>();
+  const takenOver = new Map<string, Set<TakenOver>>();
   const paused = new Set<Readable>();
 
   function listen(command: string, stream: Readable, name: StreamName): void {
@@ -104,6 +108,11 @@ export function createStreams(native: Native | null, listener: Listener): Stream
           const socket = new Socket({ fd: read, readable: true, writable: false });
           socket.unref();
           listen(command, socket, name);
+          const pipe: TakenOver = { read, socket, name };
+          const others = takenOver.get(command) ?? new Set();
+          takenOver.set(command, others.add(pipe));
+          // Its number may then be another file's.
+          socket.on('close', () => others.delete(pipe));
           socket.resume();
         } catch {
           // Not ours to read: its lines are lost to the log, and nothing else.
@@ -111,12 +120,14 @@ export function createStreams(native: Native | null, listener: Listener): Stream
       }
     },
     drain(command) {
+      const take = ({ read, socket }: Omit<Pipe, 'write'>, name: StreamName): void => {
+        if (!paused.has(socket) && !socket.destroyed) drain(read, (chunk) => listener(command, chunk, name));
+      };
+      for (const pipe of takenOver.get(command) ?? []) take(pipe, pipe.name);
       const pair = pipes.get(command);
-      if (pair === undefined) return;
       for (const name of ['stdout', 'stderr'] as const) {
-        const pipe = pair[name];
-        if (pipe !== null && !paused.has(pipe.socket))
-          drain(pipe.read, (chunk) => listener(command, chunk, name));
+        const pipe = pair?.[name];
+        if (pipe) take(pipe, name);
       }
     },
     resume() {

@@ -75,6 +75,24 @@ describe.skipIf(noNamespace)(
       expect(next - last).toBeLessThan(50);
     });
 
+    // Nobody drains its pipe and ends its last line before its end is told, as is done for upkeep's own children.
+    test.fails('last words of what it adopted, also unfinished ones, come before its death', async (context) => {
+      const inside = await new Namespace(context).idleInit();
+      const commands = [`${inside.install('daemon.sh', 'alpha')} --say hello --last goodbye`];
+      const first = await inside.upkeep(commands);
+      const [pid] = await first.running('alpha');
+      inside.kill(first.pid, 'SIGKILL');
+      await first.ended();
+      const second = await inside.upkeep(commands);
+      await second.running('alpha');
+      inside.kill(pid!, 'SIGUSR1');
+      const died = await second.event('command.died', 'alpha');
+      await second.event('command.running', 'alpha', 2);
+      await second.until('its lines', () => second.said('alpha').length > 0);
+      expect(second.said('alpha').map(({ line }) => line)).toEqual(['goodbye', 'hello']);
+      expect(second.lines.indexOf(second.said('alpha')[0]!)).toBeLessThan(second.lines.indexOf(died));
+    });
+
     test('ten times amid a storm of kills: at the end each command runs once', {
       timeout: 240_000,
     }, async (context) => {

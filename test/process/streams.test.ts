@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { loadNative, type Native } from '../../src/process/native.ts';
@@ -85,6 +85,21 @@ describe.skipIf(noNative)(`what services write ${noNative}`, { timeout: 60_000 }
     const second = createStreams(native, first.listener);
     second.takeOver('web', child.pid!);
     await soon(() => expect(first.text('web stdout')).toContain('tick'));
+  });
+
+  test('once taken over, is read at once by draining as well', async () => {
+    const { listener, text } = reader();
+    const child = run(
+      createStreams(native, () => false),
+      'web',
+      'exec sleep 1000',
+    );
+    const second = createStreams(native, listener);
+    second.takeOver('web', child.pid!);
+    // Said without a turn of the event loop in between.
+    spawnSync('sh', ['-c', `printf last > /proc/${child.pid}/fd/1`]);
+    second.drain('web');
+    expect(text('web stdout')).toBe('last');
   });
 
   test('is not taken over from a process that writes elsewhere, or is gone', () => {
