@@ -28,6 +28,7 @@ export function createReaper(
 ): Reaper {
   const own = watchOwnChildren();
   let scheduled = false;
+  let closed = false;
 
   function sweepLater(): void {
     if (scheduled) return;
@@ -39,6 +40,8 @@ export function createReaper(
   }
 
   function sweep(): void {
+    // Nobody knows Node's own children any more.
+    if (closed) return;
     for (let stop = native.nextStop(); stop !== null; stop = native.nextStop())
       onStop(stop.pid, stop.stopped);
     for (let count = 0; count < REAPED_PER_TURN; count++) {
@@ -52,7 +55,13 @@ export function createReaper(
     sweepLater();
   }
 
-  return { sweep, close: own.close };
+  return {
+    sweep,
+    close() {
+      closed = true;
+      own.close();
+    },
+  };
 }
 
 /** Knows the pids that Node itself spawned and will reap, whoever called spawn (execa, ps-list …). */
