@@ -106,7 +106,14 @@ RUN npm ci
   const why = wanted ? '' : ' (skipped: takes minutes; UPKEEP_TEST_FRESH=1 runs it)';
   test.skipIf(!wanted)(`npm ci && npm test${why}`, { timeout: 1_800_000 }, async () => {
     // As on a machine of one's own: the tests make PID namespaces.
-    const rights = ['--cap-add', 'SYS_ADMIN', '--security-opt', 'seccomp=unconfined'];
+    const rights = [
+      '--cap-add',
+      'SYS_ADMIN',
+      '--cap-add',
+      'SYS_PTRACE',
+      '--security-opt',
+      'seccomp=unconfined',
+    ];
     const box = await run(fresh(), ['npm', 'test'], ['--init', ...rights]);
     const { code } = await box.ended(1800);
     const log = stripVTControlCharacters(await box.log()).split('\n');
