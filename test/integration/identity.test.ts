@@ -6,6 +6,10 @@ import { Namespace, noNamespace, noOtherUser, pause } from './namespace.ts';
 const LAST_PID = '/proc/sys/kernel/ns_last_pid';
 const noPidChoice = noOtherUser ?? (existsSync(LAST_PID) ? null : `there is no ${LAST_PID}`);
 
+/** Kills a process, and starts another with its pid, which is written to stdout. */
+const takeOver = (pid: number): string =>
+  `kill -KILL ${pid}; while [ -d /proc/${pid} ]; do sleep 0.01; done; echo ${pid - 1} > ${LAST_PID}; sleep 1000 & echo $!; wait`;
+
 describe.skipIf(noNamespace)(`who is who ${noNamespace ?? ''}`, { concurrent: true }, () => {
   test.skipIf(noPidChoice)(
     `a stranger with the pid of a service that has just died is not the service ${noPidChoice ?? ''}`,
@@ -16,16 +20,13 @@ describe.skipIf(noNamespace)(`who is who ${noNamespace ?? ''}`, { concurrent: tr
       let again = 0;
       for (let round = 1; round <= 3; round++) {
         const { pid, startTicks } = running.leader;
-        // The next process that is born gets the pid of the one that dies now.
-        await once(inside.run(['sh', '-c', `echo ${pid - 1} > ${LAST_PID}; kill -KILL ${pid}`]), 'exit');
+        // While it backs off, a stranger is born with the pid of the one that dies now.
+        const stranger = inside.run(['sh', '-c', takeOver(pid)]);
+        await once(stranger.stdout!, 'data');
         expect(await upkeep.event('command.died', 'alpha', round)).toMatchObject({ id: { pid, startTicks } });
-        // Backoff lets others take the pid; one of them does.
-        const other = inside.run(['sleep', '1000']);
         running = await upkeep.event('command.running', 'alpha', round + 1);
-        expect(running.leader.startTicks).toBeGreaterThan(startTicks);
         if (inside.process(pid)?.comm === 'sleep') again++;
         expect(inside.named('alpha').map((row) => row.pid)).toEqual([running.leader.pid]);
-        other.kill('SIGKILL');
       }
       expect(again).toBeGreaterThan(0);
       expect(await upkeep.stop()).toMatchObject({ code: 0, stopped: { left: 0 } });
@@ -43,14 +44,32 @@ describe.skipIf(noNamespace)(`who is who ${noNamespace ?? ''}`, { concurrent: tr
     await upkeep.running('safe');
     const [inner] = inside.named('inner');
     // Born right after the death of the service's worker, below the idle init and without its tag.
-    const script = `kill -KILL ${inner!.pid}; while [ -d /proc/${inner!.pid} ]; do sleep 0.01; done; echo ${inner!.pid - 1} > ${LAST_PID}; sleep 1000 & echo $!; wait`;
-    const stranger = inside.run(['sh', '-c', script]);
+    const stranger = inside.run(['sh', '-c', takeOver(inner!.pid)]);
     const pid = Number(String((await once(stranger.stdout!, 'data'))[0]));
     // The wrapper waited for its only child, and has left; the service is back under other pids.
     await upkeep.event('command.running', 'safe', 2);
     expect(pid).toBe(inner!.pid);
     expect(await upkeep.stop()).toMatchObject({ code: 0, stopped: { left: 0 } });
     expect(inside.process(pid)).toMatchObject({ comm: 'sleep' });
+  });
+
+  // The table forgets the old process at the first look at its pid and answers "gone"; nobody asks it a second time.
+  test.fails('a launcher that is given the pid of a process that died unseen is known by its own start time', {
+    skip: noPidChoice !== null,
+  }, async (context) => {
+    const inside = await new Namespace(context).idleInit();
+    const daemon = inside.install('daemon.sh', 'alpha');
+    const script = inside.write('late', `#!/bin/sh\n[ -e ${inside.dir}/go ] || exit 1\nexec ${daemon}\n`);
+    const other = inside.run(['sh', '-c', 'sleep 1000 & echo $!; wait']);
+    const pid = Number(String((await once(other.stdout!, 'data'))[0]));
+    const upkeep = await inside.upkeep([script], { args: ['--interval', '1h'] });
+    // The wait that follows is 3 s or more.
+    await upkeep.event('command.failedStart', 'late', 5);
+    inside.write('go', '');
+    await once(inside.run(['sh', '-c', takeOver(pid).replace(/sleep 1000 .*$/, 'exit')]), 'exit');
+    const { leader } = await upkeep.event('command.running', 'late');
+    expect(leader.pid).toBe(pid);
+    expect(leader.startTicks).toBe(inside.process(pid)!.startTicks);
   });
 
   test('a new master that takes over from the old one is followed, and nothing is restarted', async (context) => {
