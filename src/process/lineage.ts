@@ -311,8 +311,14 @@ export function createLineage(options: LineageOptions): Lineage {
 
   /** The leader is dead, and the kernel will tell how it ended. */
   function isDying(service: Service): boolean {
-    const member = service.leader === null ? undefined : service.members.get(service.leader.pid);
-    return member !== undefined && isDead(member.row) && options.reaping && member.row.ppid === self;
+    const { leader } = service;
+    if (leader === null) return false;
+    const member = service.members.get(leader.pid);
+    if (member !== undefined && !isDead(member.row)) return false;
+    // Of several of its children that end at once, Node reaps all before it tells of the first.
+    return (
+      leader.rule === 'launcher' || (member !== undefined && options.reaping && member.row.ppid === self)
+    );
   }
 
   /** A row has vanished; a leader's goes when its end is told. */

@@ -21,7 +21,7 @@ function fitsComm(row: ProcessRow, fit: string, names: readonly string[]): boole
   return row.comm === cut && !names.some((name) => name !== cut && name.startsWith(cut) && name !== fit);
 }
 
-/** Every name that a process may be known by. An interpreter is known by its script alone. */
+/** Every name that a process may be known by, the most telling one first. An interpreter is known by its script. */
 function namesOf(row: ProcessRow): string[] {
   const [first = '', ...rest] = row.argv;
   const program = basename(first.replace(/^-/, '').split(/[: ]/, 1)[0]!);
@@ -104,5 +104,5 @@ export function nameCandidates(
 
 /** A row as the machines know it. `since` is monotonic ms. */
 export function toLeader(row: ProcessRow, rule: Leader['rule'], since: number): Leader {
-  return { pid: row.pid, startTicks: row.startTicks, name: row.comm, rule, since };
+  return { pid: row.pid, startTicks: row.startTicks, name: namesOf(row)[0]!, rule, since };
 }

@@ -25,7 +25,6 @@ test('the npm package installs globally where there is nothing but node and npm,
     'upkeep-test/package',
     `FROM ${NODE}\nCOPY upkeep.tgz /tmp/upkeep.tgz\nRUN npm install --global /tmp/upkeep.tgz\n`,
     (folder) => {
-      execFileSync('npm', ['run', 'build'], { cwd: root });
       const pack = ['pack', '--silent', '--pack-destination', folder];
       const name = execFileSync('npm', pack, { cwd: root, encoding: 'utf8' }).trim().split('\n').at(-1)!;
       renameSync(join(folder, name), join(folder, 'upkeep.tgz'));

@@ -1,8 +1,14 @@
+import { execFileSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
 import { hasProgram, Namespace, noNamespace, pause } from './namespace.ts';
 
 /** Looks every 50 ms, so that a wrong verdict has many chances. */
 const OFTEN = ['--interval', '50ms'];
+
+/** What the kernel calls a Node: `node`, or, of a newer one, `MainThread`. */
+const NODE = execFileSync('node', ['-p', 'fs.readFileSync("/proc/self/comm", "utf8").trim()'], {
+  encoding: 'utf8',
+}).trim();
 
 describe.skipIf(noNamespace)(`what runs already ${noNamespace ?? ''}`, { concurrent: true }, () => {
   const foreign = async (inside: Namespace, words: string[], name: string): Promise<number> => {
@@ -108,7 +114,7 @@ describe.skipIf(noNamespace)(`what runs already ${noNamespace ?? ''}`, { concurr
     const inside = await new Namespace(context).idleInit();
     const app = inside.write('app.mjs', 'setInterval(() => {}, 1e9);');
     const other = inside.write('other.mjs', 'setInterval(() => {}, 1e9);');
-    const wrong = await foreign(inside, ['node', other, app], 'node');
+    const wrong = await foreign(inside, ['node', other, app], NODE);
     const upkeep = await inside.upkeep([`node ${app}`]);
     const running = await upkeep.event('command.running', 'app');
     expect(running.how).toBe('started');
@@ -120,7 +126,7 @@ describe.skipIf(noNamespace)(`what runs already ${noNamespace ?? ''}`, { concurr
   test('as a script of its interpreter is adopted', async (context) => {
     const inside = await new Namespace(context).idleInit();
     const app = inside.write('app.mjs', 'setInterval(() => {}, 1e9);');
-    const pid = await foreign(inside, ['node', app], 'node');
+    const pid = await foreign(inside, ['node', app], NODE);
     const upkeep = await inside.upkeep([`node ${app}`]);
     expect(await upkeep.event('command.running', 'app')).toMatchObject({
       how: 'adopted',
