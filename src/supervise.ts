@@ -77,11 +77,19 @@ export async function supervise(
   const log = createLog({ format: options.log, sink, colour, names });
   const streams = createStreams(native, (name, chunk, stream) => log.service(name).push(chunk, stream));
   log.onResume(() => streams.resume());
+  const finishLines = (name: string): void => {
+    if (raw) return;
+    streams.drain(name);
+    log.service(name).flushPartial();
+  };
 
   const tell = (told: Told): void => {
+    // What a process said last comes before what is said of its end.
+    if (told.type === 'command.died' || told.type === 'command.failedStart') finishLines(told.command);
     log.tell(told);
-    if (told.type === 'command.running' && told.how === 'adopted')
+    if (told.type === 'command.running' && told.how === 'adopted') {
       streams.takeOver(told.command, told.leader.pid);
+    }
   };
   const notice = (command: string | null, message: string, level: 'info' | 'warn' = 'warn'): void =>
     tell({ type: 'upkeep.notice', at: now(), command, level, message });
@@ -109,15 +117,8 @@ export async function supervise(
     ),
   );
 
-  /** The kernel has told of an end: first what the process said last, then what follows from its end. */
   const onEnd = (pid: number, exit: Exit): void => {
-    const name = lineage.exited(pid, exit);
-    if (name === null) return;
-    if (!raw) {
-      streams.drain(name);
-      log.service(name).flushPartial();
-    }
-    news.next();
+    if (lineage.exited(pid, exit)) news.next();
   };
   const onStop = (pid: number, stopped: boolean): void => {
     const name = lineage.ledBy(pid);
@@ -215,11 +216,7 @@ export async function supervise(
 
   const done = new Promise<number>((resolve) => {
     const finish = (code: number, left: number, begun: number): void => {
-      for (const name of names) {
-        if (raw) break;
-        streams.drain(name);
-        log.service(name).flushPartial();
-      }
+      for (const name of names) finishLines(name);
       const took = now() - begun;
       tell({ type: 'supervisor.stopped', at: now(), code, took, left });
       clearInterval(sweeping);

@@ -77,13 +77,15 @@ export interface Lineage {
   /** Takes such a process, and what descends from it, for the command's. */
   readonly adoptByName: (command: string, row: ProcessRow) => void;
   readonly leaders: () => Record<string, Leader>;
+  /** Who was started by this upkeep, in an earlier life, for a command that it is not given any more. */
+  readonly forgotten: () => number[];
   /** A launcher was started. */
   readonly launched: (command: string, id: ProcessId) => void;
   /** A child of ours that is no service (a stop command): never to be taken for one. */
   readonly helper: (pid: number, alive: boolean) => void;
   /** The kernel has told of an end. What follows from it is said by the next `digest`.
-   * @returns the command for which it matters, so that a look is due; null: nobody waits for it */
-  readonly exited: (pid: number, exit: Exit) => string | null;
+   * @returns true where somebody waits for it, so that a look is due */
+  readonly exited: (pid: number, exit: Exit) => boolean;
   /** What follows from a scan and from the ends told since the last one. */
   readonly digest: (change: TableChange) => NamedFact[];
   /** Living processes a signal is for, read anew just now. */
@@ -387,6 +389,10 @@ export function createLineage(options: LineageOptions): Lineage {
       }
       return found;
     },
+    forgotten: () =>
+      [...table.rows.values()]
+        .filter((row) => tags?.isForgotten(row.locks) && row.pid !== self)
+        .map(({ pid }) => pid),
     launched(command, { pid, startTicks }) {
       const service = services.get(command)!;
       const listed = table.rows.get(pid);
@@ -404,13 +410,13 @@ export function createLineage(options: LineageOptions): Lineage {
     },
     exited(pid, exit) {
       const member = owners.get(pid);
-      if (member === undefined) return null;
+      if (member === undefined) return false;
       const service = services.get(member.command)!;
       if (service.leader?.pid === pid) {
         service.ended = exit;
         service.endedAt = now();
       } else leave(pid);
-      return service.ended !== null || service.counting !== null ? service.name : null;
+      return service.ended !== null || service.counting !== null;
     },
     digest,
     targets(command, scope) {

@@ -55,7 +55,8 @@ export function createPrograms(options: ProgramsOptions): Programs {
       const launched = spawn(command, runnables.get(command)!, tags?.numberOf(command) ?? null);
       if (!('child' in launched)) return launched;
       const { child, pid } = launched;
-      const row = table.refresh(pid);
+      // null: the pid was somebody else's whom nobody saw die. That is noted now, so ask again.
+      const row = table.refresh(pid) ?? table.refresh(pid);
       const id = { pid, startTicks: row === null || row === 'unknown' ? 0 : row.startTicks };
       lineage.launched(command, id);
       signaller.forget(command);

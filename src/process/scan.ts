@@ -63,6 +63,13 @@ async function begin(options: ScanOptions): Promise<ScanReport> {
     }
   }
   lineage.adopt();
+  const forgotten = lineage.forgotten();
+  if (forgotten.length > 0) {
+    options.notice(
+      null,
+      `pid ${forgotten.join(', ')}: started by this upkeep for a command that it is not given any more; left alone. End what is not needed, or give the command again`,
+    );
+  }
   if (options.adopt) await adoptByName(options);
   options.afterLook();
   return { type: 'scan.began', at: options.now(), found: lineage.leaders() };

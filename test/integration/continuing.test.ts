@@ -75,8 +75,21 @@ describe.skipIf(noNamespace)(
       expect(next - last).toBeLessThan(50);
     });
 
-    // Nobody drains its pipe and ends its last line before its end is told, as is done for upkeep's own children.
-    test.fails('last words of what it adopted, also unfinished ones, come before its death', async (context) => {
+    test('a process of a command that it is not given any more is left alone, and told of', async (context) => {
+      const inside = await new Namespace(context).idleInit();
+      const first = await inside.upkeep(['one: sleep 1001', 'two: sleep 1002']);
+      const [pid] = await first.running('two');
+      await first.running('one');
+      inside.kill(first.pid, 'SIGKILL');
+      await first.ended();
+      const second = await inside.upkeep(['one: sleep 1001']);
+      await second.running('one');
+      expect((await second.event('upkeep.notice')).message).toContain(`pid ${pid}: started by this upkeep`);
+      await second.stop();
+      expect(inside.process(pid!)).toMatchObject({ comm: 'sleep' });
+    });
+
+    test('last words of what it adopted, also unfinished ones, come before its death', async (context) => {
       const inside = await new Namespace(context).idleInit();
       const commands = [`${inside.install('daemon.sh', 'alpha')} --say hello --last goodbye`];
       const first = await inside.upkeep(commands);

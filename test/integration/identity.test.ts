@@ -53,8 +53,7 @@ describe.skipIf(noNamespace)(`who is who ${noNamespace ?? ''}`, { concurrent: tr
     expect(inside.process(pid)).toMatchObject({ comm: 'sleep' });
   });
 
-  // The table forgets the old process at the first look at its pid and answers "gone"; nobody asks it a second time.
-  test.fails('a launcher that is given the pid of a process that died unseen is known by its own start time', {
+  test('a launcher that is given the pid of a process that died unseen is known by its own start time', {
     skip: noPidChoice !== null,
   }, async (context) => {
     const inside = await new Namespace(context).idleInit();

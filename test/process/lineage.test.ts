@@ -119,7 +119,7 @@ describe('a start', () => {
     expect(lineage.leaders().web).toMatchObject({ pid: 10, rule: 'launcher' });
     put(11, { command: 'web', session: 10 });
     pass(5);
-    expect(die(10, OK)).toBe('web');
+    expect(die(10, OK)).toBe(true);
     expect(factsOf(look(), 'web')).toMatchObject([
       { type: 'leader.exited', id: { pid: 10 }, exit: OK, heir: { pid: 11, rule: 'tag' } },
     ]);
@@ -212,7 +212,7 @@ describe('the death of a leader', () => {
 
   test('is told with the kernel’s word, once', () => {
     const { look, die } = daemon();
-    expect(die(11, KILLED)).toBe('web');
+    expect(die(11, KILLED)).toBe(true);
     expect(factsOf(look(), 'web')).toMatchObject([{ id: { pid: 11 }, exit: KILLED, heir: null }]);
     expect(look()).toEqual([]);
   });
@@ -357,7 +357,7 @@ describe('whose a process is', () => {
     put(61, { command: 'web' });
     look();
     expect(lineage.targets('web', 'everything')).toEqual([]);
-    expect(lineage.exited(60, KILLED)).toBeNull();
+    expect(lineage.exited(60, KILLED)).toBe(false);
   });
 
   test('without tags ancestry decides, and for an orphan its session', () => {
