@@ -228,11 +228,15 @@ export function createLineage(options: LineageOptions): Lineage {
     service.leader = null;
     service.deadSession = dead.session;
     const survivors = living(service).filter(isService);
-    // Without a status, only what ends right after it was found can be one more fork of a daemon.
-    const starting = at < (exit.known ? service.startingUntil : service.leadsSince + options.linger);
+    // What ends right after it was found can be one more fork of a daemon, with a status or without.
+    const justFound = !exit.known && at < service.leadsSince + options.linger;
+    const starting = justFound || at < service.startingUntil;
+    // Later, without a status, it may have been a launcher that an upkeep before this one started: its daemon has a
+    // session of its own, while workers without a master are in that of the dead.
+    const apart = starting && !justFound && !exit.known;
     const heirRow = chooseHeir(
       { exit, starting },
-      survivors.map(({ row }) => row),
+      survivors.map(({ row }) => row).filter(({ session }) => !apart || session !== dead.session),
       service.fits,
     );
     const heir = heirRow === null ? null : lead(service, heirRow, ruleOf(owners.get(heirRow.pid)!));

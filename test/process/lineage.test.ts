@@ -279,6 +279,24 @@ describe('the death of a leader', () => {
     expect(lineage.targets('db', 'everything').map(({ pid }) => pid)).toEqual([30, 31]);
   });
 
+  test('of an unknown kind, soon after a restart of upkeep: a daemon of its own session takes over, workers do not', () => {
+    for (const [session, taker] of [
+      [61, 61],
+      [60, null],
+    ] as const) {
+      const { lineage, put, drop, pass, adopt, look } = world();
+      put(60, { command: 'web', ppid: 1 });
+      put(61, { command: 'web', ppid: 60, session });
+      adopt();
+      expect(lineage.leaders().web).toMatchObject({ pid: 60 });
+      pass(5_000);
+      drop(60);
+      const [told] = factsOf(look(), 'web');
+      expect(told).toMatchObject({ type: 'leader.exited', exit: UNKNOWN });
+      expect((told as { heir: { pid: number } | null }).heir?.pid ?? null).toBe(taker);
+    }
+  });
+
   test('that the kernel will tell of is not told as unknown before', () => {
     const { look, alter, die } = daemon();
     // A zombie: dead, and not yet reaped.
