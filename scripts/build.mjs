@@ -1,5 +1,6 @@
 // Bundles upkeep into dist/. koffi stays outside: it brings a binary for each platform.
 import { readFileSync, rmSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { build } from 'esbuild';
 
 const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
@@ -13,6 +14,8 @@ await build({
   platform: 'node',
   target: 'node20',
   external: ['koffi'],
+  // Under Node's own conditions rxjs is CommonJS, of which nothing can be left out.
+  alias: { rxjs: resolve('node_modules/rxjs/dist/esm/index.js') },
   minifySyntax: true,
   minifyWhitespace: true,
   legalComments: 'none',
