@@ -25,6 +25,8 @@ interface Member {
 
 interface Service extends Kin {
   readonly members: Map<number, Member>;
+  /** Grows whenever somebody joins or leaves, or the leader's end is told. */
+  changes: number;
   leader: (Leader & { readonly session: number }) | null;
   /** The leader is what upkeep launched, or was left by it, and the start timeout is not over. */
   startingUntil: number;
@@ -42,6 +44,9 @@ interface Service extends Kin {
   /** A signal was sent to these: counts are told until none of them is left. */
   counting: SignalScope | null;
   countingSince: number;
+  /** The last count: when, at how many changes, and what was told. */
+  countedAt: number;
+  counted: number;
   told: Remains | null;
 }
 
@@ -88,6 +93,8 @@ export interface Lineage {
   readonly exited: (pid: number, exit: Exit) => boolean;
   /** What follows from a scan and from the ends told since the last one. */
   readonly digest: (change: TableChange) => NamedFact[];
+  /** A number that grows whenever one of the command's processes may have come or gone. */
+  readonly changes: (command: string) => number;
   /** Living processes a signal is for, read anew just now. */
   readonly targets: (command: string, scope: SignalScope) => ProcessRow[];
   /** From now on every change of what is left of the command is told, the present count first. */
@@ -100,6 +107,9 @@ export interface Lineage {
   readonly isAttentive: () => boolean;
 }
 
+/** How soon, ms, what has not changed is counted again. */
+const RECOUNT = 100;
+
 const UNKNOWN_EXIT: Exit = { known: false, code: null, signal: null, core: false };
 
 export function createLineage(options: LineageOptions): Lineage {
@@ -110,6 +120,7 @@ export function createLineage(options: LineageOptions): Lineage {
       name,
       fits,
       members: new Map(),
+      changes: 0,
       leader: null,
       startingUntil: 0,
       leadsSince: 0,
@@ -120,6 +131,8 @@ export function createLineage(options: LineageOptions): Lineage {
       launchTicks: 0,
       counting: null,
       countingSince: 0,
+      countedAt: 0,
+      counted: 0,
       told: null,
     });
   }
@@ -131,6 +144,7 @@ export function createLineage(options: LineageOptions): Lineage {
     const member: Member = { row, via, command: service.name };
     owners.set(row.pid, member);
     service.members.set(row.pid, member);
+    service.changes++;
   }
 
   /** What only its name tells, and everything below it. */
@@ -146,7 +160,9 @@ export function createLineage(options: LineageOptions): Lineage {
     const member = owners.get(pid);
     if (member === undefined) return;
     owners.delete(pid);
-    services.get(member.command)!.members.delete(pid);
+    const service = services.get(member.command)!;
+    service.members.delete(pid);
+    service.changes++;
   }
 
   /** Finds out whose a process is that was not there before. */
@@ -301,8 +317,10 @@ export function createLineage(options: LineageOptions): Lineage {
           facts.push({ command: service.name, fact: { type: 'leader.seen', at, leader: seen } });
         }
       }
-      if (service.counting !== null && change.at >= service.countingSince) {
+      if (service.counting !== null && change.at >= service.countingSince && isCountDue(service, at)) {
         const remains = remainsOf(service);
+        service.countedAt = at;
+        service.counted = service.changes;
         // Its end, with the status, is about to be told, and says the same.
         if (isDying(service)) continue;
         if (service.told === null || !sameRemains(service.told, remains)) {
@@ -313,6 +331,11 @@ export function createLineage(options: LineageOptions): Lineage {
       }
     }
     return facts;
+  }
+
+  /** Nothing is read again as long as nobody has come or gone, but for zombies, of which nobody tells. */
+  function isCountDue(service: Service, at: number): boolean {
+    return service.told === null || service.changes !== service.counted || at - service.countedAt >= RECOUNT;
   }
 
   /** The leader is dead, and the kernel will tell how it ended. */
@@ -419,10 +442,12 @@ export function createLineage(options: LineageOptions): Lineage {
       if (service.leader?.pid === pid) {
         service.ended = exit;
         service.endedAt = now();
+        service.changes++;
       } else leave(pid);
       return service.ended !== null || service.counting !== null;
     },
     digest,
+    changes: (command) => services.get(command)!.changes,
     targets(command, scope) {
       const service = services.get(command)!;
       return living(service)

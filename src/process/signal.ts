@@ -19,7 +19,7 @@ export interface Signaller {
  * @param onRefused hears of a process that may not be signalled, once each
  */
 export function createSignaller(
-  lineage: Pick<Lineage, 'targets' | 'count'>,
+  lineage: Pick<Lineage, 'targets' | 'count' | 'changes'>,
   now: () => number,
   sinceOf: (startTicks: number) => number,
   onRefused: (command: string, pid: number, signal: string, error: Error) => void,
@@ -47,11 +47,14 @@ export function createSignaller(
         reached.add(identityOf(row));
         deliver(command, row, signal);
       }
-      pursued.set(command, { scope, signal, reached, sentAt: now() });
+      pursued.set(command, { scope, signal, reached, sentAt: now(), changes: lineage.changes(command) });
       lineage.count(command, scope);
     },
     pursue() {
-      for (const [command, { scope, signal, reached, sentAt }] of pursued) {
+      for (const [command, pursuit] of pursued) {
+        const { scope, signal, reached, sentAt } = pursuit;
+        if (lineage.changes(command) === pursuit.changes) continue;
+        pursuit.changes = lineage.changes(command);
         const left = lineage.targets(command, scope);
         if (left.length === 0) pursued.delete(command);
         for (const row of left) {
@@ -73,6 +76,8 @@ interface Pursuit {
   readonly signal: NodeJS.Signals;
   readonly reached: Set<string>;
   readonly sentAt: number;
+  /** At how many changes the last look at its processes was. */
+  changes: number;
 }
 
 const identityOf = (row: ProcessRow): string => `${row.pid} ${row.startTicks}`;

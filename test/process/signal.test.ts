@@ -28,7 +28,7 @@ function sleeper(startTicks: number): { row: ProcessRow; ended: Promise<unknown[
 /** A tick is a millisecond here, and it is now 1,000. */
 function signallerOf(rows: ProcessRow[]) {
   const refused: number[] = [];
-  const lineage = { targets: () => rows, count: () => {} };
+  const lineage = { targets: () => rows, count: () => {}, changes: () => rows.length };
   const signaller = createSignaller(
     lineage,
     () => 1_000,
