@@ -37,6 +37,10 @@ interface Service extends Kin {
   /** Its end, as the kernel told it, and when; said with the first look that began later. */
   ended: Exit | null;
   endedAt: number;
+  /** One look has found it ended, or nothing left, while it is being counted. A second one has to agree: what was
+   * forked in the midst of a look may have escaped it. */
+  endSeen: boolean;
+  emptySeen: boolean;
   /** The launcher left with status 0 and without an heir: whoever appears before this time may be the service. */
   awaitsUntil: number;
   /** When it was launched last, in ticks; nothing older can be what it left. */
@@ -103,6 +107,8 @@ export interface Lineage {
   readonly strangers: () => number[];
   /** The command that this process stands for. */
   readonly ledBy: (pid: number) => string | null;
+  /** What the last look found has to be confirmed by another one, now. */
+  readonly isUnsure: () => boolean;
   /** Something is being waited for that the kernel does not tell of: scan soon again. */
   readonly isAttentive: () => boolean;
 }
@@ -127,6 +133,8 @@ export function createLineage(options: LineageOptions): Lineage {
       deadSession: -1,
       ended: null,
       endedAt: 0,
+      endSeen: false,
+      emptySeen: false,
       awaitsUntil: 0,
       launchTicks: 0,
       counting: null,
@@ -231,6 +239,7 @@ export function createLineage(options: LineageOptions): Lineage {
     service.leader = { ...leader, session: row.session };
     service.leadsSince = now();
     service.ended = null;
+    service.endSeen = false;
     service.awaitsUntil = 0;
     return leader;
   }
@@ -307,7 +316,13 @@ export function createLineage(options: LineageOptions): Lineage {
         const exit = service.ended ?? (isLost(service, leader) ? UNKNOWN_EXIT : null);
         // A look that began before its end may have missed what it forked last.
         const early = service.ended !== null && change.at < service.endedAt;
-        if (exit !== null && !early) facts.push({ command: service.name, fact: bury(service, exit, at) });
+        const alone = exit !== null && !early && service.counting !== null && !service.endSeen;
+        service.endSeen = alone || (exit !== null && service.endSeen);
+        if (exit !== null && !early && !alone) {
+          facts.push({ command: service.name, fact: bury(service, exit, at) });
+          // Two looks have agreed already.
+          service.emptySeen = true;
+        }
       }
       if (at < service.awaitsUntil) {
         const found = findAwaited(service);
@@ -323,11 +338,15 @@ export function createLineage(options: LineageOptions): Lineage {
         service.counted = service.changes;
         // Its end, with the status, is about to be told, and says the same.
         if (isDying(service)) continue;
+        const empty = inScope(remains, service.counting) === 0;
+        const alone = empty && !service.emptySeen;
+        service.emptySeen = empty;
+        if (alone) continue;
         if (service.told === null || !sameRemains(service.told, remains)) {
           service.told = remains;
           facts.push({ command: service.name, fact: { type: 'lineage.counted', at, remains } });
         }
-        if (inScope(remains, service.counting) === 0) service.counting = null;
+        if (empty) service.counting = null;
       }
     }
     return facts;
@@ -335,13 +354,19 @@ export function createLineage(options: LineageOptions): Lineage {
 
   /** Nothing is read again as long as nobody has come or gone, but for zombies, of which nobody tells. */
   function isCountDue(service: Service, at: number): boolean {
-    return service.told === null || service.changes !== service.counted || at - service.countedAt >= RECOUNT;
+    return (
+      service.emptySeen ||
+      service.told === null ||
+      service.changes !== service.counted ||
+      at - service.countedAt >= RECOUNT
+    );
   }
 
   /** The leader is dead, and the kernel will tell how it ended. */
   function isDying(service: Service): boolean {
     const { leader } = service;
     if (leader === null) return false;
+    if (service.ended !== null) return true;
     const member = service.members.get(leader.pid);
     if (member !== undefined && !isDead(member.row)) return false;
     // Of several of its children that end at once, Node reaps all before it tells of the first.
@@ -460,6 +485,8 @@ export function createLineage(options: LineageOptions): Lineage {
     count(command, scope) {
       const service = services.get(command)!;
       service.counting = scope;
+      service.endSeen = false;
+      service.emptySeen = false;
       service.countingSince = now();
       service.told = null;
     },
@@ -476,6 +503,11 @@ export function createLineage(options: LineageOptions): Lineage {
         ? member.command
         : null;
     },
+    isUnsure: () =>
+      [...services.values()].some(
+        ({ leader, counting, endSeen, emptySeen }) =>
+          counting !== null && ((leader !== null && endSeen) || emptySeen),
+      ),
     isAttentive: () =>
       [...services.values()].some((service) => service.counting !== null || now() < service.awaitsUntil),
   };

@@ -138,7 +138,11 @@ function watch(options: ScanOptions): Observable<ScanReport> {
         asked = false;
         return look();
       }).pipe(
-        tap(({ facts }) => attend(facts.length > 0)),
+        tap(({ facts }) => {
+          attend(facts.length > 0);
+          // Not in this turn of the event loop: what would settle it may be an event that waits its turn.
+          if (lineage.isUnsure()) setImmediate(() => soon.next());
+        }),
         // Asked for during a look, it is taken again: what it was asked for may have come too late for this one.
         repeat({ delay: () => (asked ? of(null) : EMPTY) }),
       ),

@@ -3,10 +3,13 @@ import type { SignalScope } from '../../machines/events.ts';
 import type { Lineage } from './lineage.ts';
 import type { ProcessRow } from './table.ts';
 
+/** Start ticks, and what they are counted from, are known to 10 ms each. */
+const CLOCK_SLACK = 20;
+
 export interface Signaller {
   /** Sends to every process in scope: to each once, SIGKILL again and again. What no look has shown yet gets it with a
-   * later `pursue`, until the next call for the same command. What a service forks after a SIGTERM does not: that
-   * is how it cleans up. */
+   * later `pursue`, until the next call for the same command. What a process forks that has been told does not, as long
+   * as that one lives: it is how it cleans up. */
   readonly send: (command: string, scope: SignalScope, signal: NodeJS.Signals) => void;
   readonly pursue: () => void;
   /** A new life of the service has begun: nobody is pursued any more. */
@@ -56,10 +59,12 @@ export function createSignaller(
         if (lineage.changes(command) === pursuit.changes) continue;
         pursuit.changes = lineage.changes(command);
         const left = lineage.targets(command, scope);
-        if (left.length === 0) pursued.delete(command);
+        const told = new Set(left.filter((row) => reached.has(identityOf(row))).map(({ pid }) => pid));
         for (const row of left) {
-          const spared = reached.has(identityOf(row)) || sinceOf(row.startTicks) > sentAt;
-          if (spared && signal !== 'SIGKILL') continue;
+          // Forked since by one that has been told, and so its way to clean up.
+          const cleansUp = sinceOf(row.startTicks) > sentAt + CLOCK_SLACK && told.has(row.ppid);
+          if (cleansUp) told.add(row.pid);
+          if (signal !== 'SIGKILL' && (cleansUp || reached.has(identityOf(row)))) continue;
           reached.add(identityOf(row));
           deliver(command, row, signal);
         }

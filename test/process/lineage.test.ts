@@ -491,8 +491,25 @@ describe('counting', () => {
     die(11, KILLED);
     expect(counted(look())).toMatchObject([{ remains: { tagged: 1 } }]);
     die(10, KILLED);
+    expect([look(), lineage.isUnsure()]).toEqual([[], true]);
     expect(factsOf(look(), 'web').map(({ type }) => type)).toEqual(['leader.exited', 'lineage.counted']);
-    expect(lineage.isAttentive()).toBe(false);
+    expect([lineage.isUnsure(), lineage.isAttentive()]).toEqual([false, false]);
+  });
+
+  test('nobody left is told when two looks agree: what is forked in the midst of a look may escape it', () => {
+    const { lineage, launch, put, look, die } = world();
+    launch('web', 10);
+    look();
+    lineage.count('web', 'tagged');
+    look();
+    die(10, KILLED);
+    expect(look()).toEqual([]);
+    put(12, { command: 'web' });
+    expect(factsOf(look(), 'web')).toMatchObject([{ type: 'leader.exited', remains: { tagged: 1 } }]);
+    die(12, KILLED);
+    expect([look(), lineage.isUnsure()]).toEqual([[], true]);
+    expect(factsOf(look(), 'web')).toMatchObject([{ type: 'lineage.counted', remains: { tagged: 0 } }]);
+    expect(lineage.isUnsure()).toBe(false);
   });
 
   test('an older look proves nothing: what it has not seen may have been there', () => {
@@ -518,6 +535,7 @@ describe('counting', () => {
     alter(10, { state: 'Z' });
     expect(look()).toEqual([]);
     die(10, KILLED);
+    expect(look()).toEqual([]);
     expect(factsOf(look(), 'web')).toMatchObject([
       { type: 'leader.exited', exit: KILLED },
       { type: 'lineage.counted', remains: { tagged: 0 } },

@@ -9,12 +9,12 @@ afterEach(() => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
 });
 
-function sleeper(startTicks: number): { row: ProcessRow; ended: Promise<unknown[]> } {
+function sleeper(startTicks: number, ppid = 1): { row: ProcessRow; ended: Promise<unknown[]> } {
   const child = spawn('sleep', ['1000'], { stdio: 'ignore' });
   children.push(child);
   const row = {
     pid: child.pid!,
-    ppid: 1,
+    ppid,
     startTicks,
     state: 'S',
     session: 1,
@@ -38,17 +38,17 @@ function signallerOf(rows: ProcessRow[]) {
   return { signaller, refused };
 }
 
-test('what was there but not yet seen gets the SIGTERM as well; what is forked after it, to clean up, does not', async () => {
-  const [seen, unseen, later] = [sleeper(900), sleeper(990), sleeper(1_001)];
+test('what was there unseen gets the SIGTERM as well, and what an unseen one forks; what one forks to clean up does not', async () => {
+  const [seen, unseen, orphan] = [sleeper(900), sleeper(1_020), sleeper(1_500)];
+  const cleaner = sleeper(1_021, seen.row.pid);
   const rows = [seen.row];
   const { signaller } = signallerOf(rows);
   signaller.send('web', 'tagged', 'SIGTERM');
-  rows.push(later.row, unseen.row);
+  rows.push(cleaner.row, unseen.row, orphan.row);
   signaller.pursue();
-  expect((await seen.ended)[1]).toBe('SIGTERM');
-  expect((await unseen.ended)[1]).toBe('SIGTERM');
+  for (const { ended } of [seen, unseen, orphan]) expect((await ended)[1]).toBe('SIGTERM');
   signaller.send('web', 'tagged', 'SIGKILL');
-  expect((await later.ended)[1]).toBe('SIGKILL');
+  expect((await cleaner.ended)[1]).toBe('SIGKILL');
 });
 
 test('SIGKILL goes on to whatever is forked behind its back', async () => {
