@@ -100,6 +100,14 @@ function leftOf(context: CommandContext, remains: Remains): number {
   return remains.tagged + (context.stop.everything ? remains.sessions : 0);
 }
 
+/** A signal for all that the stop under way is for. */
+function toStop(
+  context: CommandContext,
+  signal: string,
+): { command: string; scope: SignalScope; signal: string } {
+  return { command: context.name, scope: context.stop.everything ? 'everything' : 'tagged', signal };
+}
+
 function toClear(context: CommandContext): number {
   return context.clear === 'workers' ? context.remains.workers : context.remains.tagged;
 }
@@ -576,14 +584,7 @@ export const commandMachine = setup({
           },
         },
         terminating: {
-          entry: {
-            type: 'signal',
-            params: ({ context }) => ({
-              command: context.name,
-              scope: context.stop.everything ? 'everything' : 'tagged',
-              signal: 'SIGTERM',
-            }),
-          },
+          entry: { type: 'signal', params: ({ context }) => toStop(context, 'SIGTERM') },
           on: {
             'command.stop': [
               { guard: 'widens', target: 'terminating', reenter: true, actions: 'widenStop' },
@@ -592,14 +593,7 @@ export const commandMachine = setup({
           },
         },
         killing: {
-          entry: {
-            type: 'signal',
-            params: ({ context }) => ({
-              command: context.name,
-              scope: context.stop.everything ? 'everything' : 'tagged',
-              signal: 'SIGKILL',
-            }),
-          },
+          entry: { type: 'signal', params: ({ context }) => toStop(context, 'SIGKILL') },
           on: {
             'command.stop': [
               { guard: 'widens', target: 'killing', reenter: true, actions: 'widenStop' },

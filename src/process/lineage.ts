@@ -244,7 +244,7 @@ export function createLineage(options: LineageOptions): Lineage {
     return leader;
   }
 
-  const ruleOf = (member: Member): Leader['rule'] => (member.via === 'descent' ? 'ancestry' : member.via);
+  const ruleOf = (via: Via): Leader['rule'] => (via === 'descent' ? 'ancestry' : via);
 
   /** The leader is gone: who takes over, and what is left. */
   function bury(service: Service, exit: Exit, at: number): CommandFact {
@@ -264,7 +264,7 @@ export function createLineage(options: LineageOptions): Lineage {
       survivors.map(({ row }) => row).filter(({ session }) => !apart || session !== dead.session),
       service.fits,
     );
-    const heir = heirRow === null ? null : lead(service, heirRow, ruleOf(owners.get(heirRow.pid)!));
+    const heir = heirRow === null ? null : lead(service, heirRow, ruleOf(owners.get(heirRow.pid)!.via));
     if (heir === null && starting && exit.code === 0) service.awaitsUntil = at + options.linger;
     return {
       type: 'leader.exited',
@@ -328,7 +328,7 @@ export function createLineage(options: LineageOptions): Lineage {
         const found = findAwaited(service);
         if (found !== null) {
           if (!owners.has(found.row.pid)) joinWithBelow(found.row, service);
-          const seen = lead(service, found.row, found.via === 'descent' ? 'ancestry' : found.via);
+          const seen = lead(service, found.row, ruleOf(found.via));
           facts.push({ command: service.name, fact: { type: 'leader.seen', at, leader: seen } });
         }
       }
