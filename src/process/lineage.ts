@@ -305,51 +305,61 @@ export function createLineage(options: LineageOptions): Lineage {
   }
 
   function digest(change: TableChange): NamedFact[] {
-    const facts: NamedFact[] = [];
     for (const row of change.vanished) forget(row);
     for (const row of byAge(change.appeared)) if (!owners.has(row.pid)) attribute(row);
 
+    const facts: NamedFact[] = [];
     for (const service of services.values()) {
       const at = now();
-      const { leader } = service;
-      if (leader !== null) {
-        const exit = service.ended ?? (isLost(service, leader) ? UNKNOWN_EXIT : null);
-        // A look that began before its end may have missed what it forked last.
-        const early = service.ended !== null && change.at < service.endedAt;
-        const alone = exit !== null && !early && service.counting !== null && !service.endSeen;
-        service.endSeen = alone || (exit !== null && service.endSeen);
-        if (exit !== null && !early && !alone) {
-          facts.push({ command: service.name, fact: bury(service, exit, at) });
-          // Two looks have agreed already.
-          service.emptySeen = true;
-        }
-      }
-      if (at < service.awaitsUntil) {
-        const found = findAwaited(service);
-        if (found !== null) {
-          if (!owners.has(found.row.pid)) joinWithBelow(found.row, service);
-          const seen = lead(service, found.row, ruleOf(found.via));
-          facts.push({ command: service.name, fact: { type: 'leader.seen', at, leader: seen } });
-        }
-      }
-      if (service.counting !== null && change.at >= service.countingSince && isCountDue(service, at)) {
-        const remains = remainsOf(service);
-        service.countedAt = at;
-        service.counted = service.changes;
-        // Its end, with the status, is about to be told, and says the same.
-        if (isDying(service)) continue;
-        const empty = inScope(remains, service.counting) === 0;
-        const alone = empty && !service.emptySeen;
-        service.emptySeen = empty;
-        if (alone) continue;
-        if (service.told === null || !sameRemains(service.told, remains)) {
-          service.told = remains;
-          facts.push({ command: service.name, fact: { type: 'lineage.counted', at, remains } });
-        }
-        if (empty) service.counting = null;
+      for (const fact of [endOf(service, change, at), arrivalOf(service, at), countOf(service, change, at)]) {
+        if (fact !== null) facts.push({ command: service.name, fact });
       }
     }
     return facts;
+  }
+
+  /** The leader's end, when it is time to tell of it. */
+  function endOf(service: Service, change: TableChange, at: number): CommandFact | null {
+    const { leader } = service;
+    if (leader === null) return null;
+    const exit = service.ended ?? (isLost(service, leader) ? UNKNOWN_EXIT : null);
+    // A look that began before its end may have missed what it forked last.
+    const early = service.ended !== null && change.at < service.endedAt;
+    const alone = exit !== null && !early && service.counting !== null && !service.endSeen;
+    service.endSeen = alone || (exit !== null && service.endSeen);
+    if (exit === null || early || alone) return null;
+    const fact = bury(service, exit, at);
+    // Two looks have agreed already.
+    service.emptySeen = true;
+    return fact;
+  }
+
+  /** Whoever has come in place of a launcher that left without an heir. */
+  function arrivalOf(service: Service, at: number): CommandFact | null {
+    if (at >= service.awaitsUntil) return null;
+    const found = findAwaited(service);
+    if (found === null) return null;
+    if (!owners.has(found.row.pid)) joinWithBelow(found.row, service);
+    return { type: 'leader.seen', at, leader: lead(service, found.row, ruleOf(found.via)) };
+  }
+
+  /** What is left of a service that a signal was sent to, where that has changed. */
+  function countOf(service: Service, change: TableChange, at: number): CommandFact | null {
+    const { counting } = service;
+    if (counting === null || change.at < service.countingSince || !isCountDue(service, at)) return null;
+    const remains = remainsOf(service);
+    service.countedAt = at;
+    service.counted = service.changes;
+    // Its end, with the status, is about to be told, and says the same.
+    if (isDying(service)) return null;
+    const empty = inScope(remains, counting) === 0;
+    const alone = empty && !service.emptySeen;
+    service.emptySeen = empty;
+    if (alone) return null;
+    if (empty) service.counting = null;
+    if (service.told !== null && sameRemains(service.told, remains)) return null;
+    service.told = remains;
+    return { type: 'lineage.counted', at, remains };
   }
 
   /** Nothing is read again as long as nobody has come or gone, but for zombies, of which nobody tells. */
