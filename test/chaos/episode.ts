@@ -1,0 +1,404 @@
+/** One episode: a world, its services, faults for a while, calm, and a stop; watched all the time. */
+import type { Kind, Scene, Setup } from './faults.ts';
+import { fairStep, Invariants, isAlive, type Seen, type Told, type Violation } from './invariants.ts';
+import type { EpisodePlan } from './plan.ts';
+import { createRandom, seedOf } from './random.ts';
+import { waitedForCpu } from './table.ts';
+import { pause, type UpkeepOptions, World } from './world.ts';
+
+export interface Outcome {
+  readonly plan: EpisodePlan;
+  readonly faults: ReadonlyMap<string, number>;
+  readonly checks: ReadonlyMap<string, number>;
+  readonly longest: ReadonlyMap<string, number>;
+  /** Upkeep's size: seconds since the episode began, KiB, open files. */
+  readonly curve: readonly (readonly [number, number, number])[];
+  readonly violations: readonly Violation[];
+  /** What is needed to understand the violations; empty where there is none. */
+  readonly account: string;
+}
+
+/** ms between two looks. */
+const LOOK = 40;
+/** What of the time between two looks counts. */
+const MOST_STEP = 200;
+/** The grace that upkeep is given for its end, ms: its default. */
+const GRACE = 9_000;
+const BOUNDS = { atOnce: 3_000, zombie: 1_000 + 2 * LOOK, memory: 300 * 1_024 };
+/** A service that died more often in a row is mostly left alone: it rests for long. */
+const OFTEN = 5;
+/** Longer than upkeep needs to forget failures, ms. */
+const FORGOTTEN = 14_000;
+/** Fair ms until everything is up when no more faults are made: the longest wait, and the slowest start. */
+const CALM = 60_000 + 12_000 + 10_000;
+
+export async function runEpisode(
+  plan: EpisodePlan,
+  kinds: readonly Kind[],
+  stopAsked: () => boolean,
+): Promise<Outcome> {
+  const special = kinds.find(({ name }) => name === plan.special) ?? null;
+  const episode = new Episode(plan, kinds, special, stopAsked);
+  return episode.run();
+}
+
+class Episode {
+  readonly #plan: EpisodePlan;
+  readonly #kinds: readonly Kind[];
+  readonly #special: Kind | null;
+  readonly #stopAsked: () => boolean;
+  readonly #random;
+  readonly #invariants: Invariants;
+  readonly #world: World;
+  readonly #setup: Setup = { unshare: [], prefix: [], env: {}, asUser: false, without: [], made: 0 };
+  #upkeepOptions: UpkeepOptions | null = null;
+  readonly #faults = new Map<string, number>();
+  readonly #recent: string[] = [];
+  readonly #violations: Violation[] = [];
+  readonly #curve: [number, number, number][] = [];
+  readonly #hurt = new Map<string, { count: number; at: number }>();
+  readonly #undo = new Set<{ due: number; undo: () => void }>();
+  readonly #held: { until: number; count: number }[] = [];
+  readonly #begun = performance.now();
+  #account = '';
+  #fair = 0;
+  #lookedAt = performance.now();
+  #waited = 0;
+  #sizedAt = 0;
+  #processes: Seen[] = [];
+  #impaired = 0;
+  #deaf = 0;
+  #deafUntil = 0;
+  /** Exit codes that are right now; null: upkeep is to live. */
+  #expected: readonly (number | string)[] | null = null;
+  #ended = false;
+  /** A crash that is under way or being watched. */
+  #crash: {
+    masters: Map<string, Seen>;
+    startAt: number;
+    started: boolean;
+    checkAt: number;
+    running: Map<string, Told>;
+    launched: Set<string>;
+  } | null = null;
+
+  constructor(plan: EpisodePlan, kinds: readonly Kind[], special: Kind | null, stopAsked: () => boolean) {
+    this.#plan = plan;
+    this.#kinds = kinds;
+    this.#special = special;
+    this.#stopAsked = stopAsked;
+    this.#random = createRandom(seedOf(plan.seed, 1));
+    this.#invariants = new Invariants(plan.commands, {
+      ...BOUNDS,
+      interval: plan.interval,
+      files: 60 + 6 * plan.commands.length,
+    });
+    this.#world = new World({ asInit: plan.asInit, unshare: this.#setup.unshare });
+  }
+
+  async run(): Promise<Outcome> {
+    const { dir } = this.#world;
+    try {
+      this.#special?.prepare?.(this.#setup, this.#random, this.#plan.index, dir);
+      for (let made = 0; made < this.#setup.made; made++) this.#count(this.#special!.name, 1);
+      this.#upkeepOptions = {
+        args: ['--interval', `${this.#plan.interval}ms`],
+        commands: this.#plan.commands.map(({ command }) => command.replaceAll('{dir}', dir)),
+        env: this.#setup.env,
+        prefix: this.#setup.prefix,
+        ...(this.#setup.stdout === undefined ? {} : { stdout: this.#setup.stdout }),
+      };
+      this.#world.write('nginx.conf', NGINX);
+      await this.#world.start(this.#upkeepOptions);
+      this.#waited = waitedForCpu(this.#world.life!.host);
+      this.#special?.begin?.(this.#scene());
+      await this.#makeFaults();
+      await this.#calm();
+      await this.#stop();
+    } catch (error) {
+      this.#violate([
+        { invariant: 'upkeep lives', what: `the episode could not be had: ${(error as Error).stack}` },
+      ]);
+    } finally {
+      await this.#world.close();
+      this.#special?.end?.(this.#plan.index);
+    }
+    return {
+      plan: this.#plan,
+      faults: this.#faults,
+      checks: this.#invariants.checks,
+      longest: this.#invariants.longest,
+      curve: this.#curve,
+      violations: this.#violations,
+      account: this.#account,
+    };
+  }
+
+  #failed(): boolean {
+    return this.#violations.length > 0;
+  }
+
+  async #makeFaults(): Promise<void> {
+    const { length, rate } = this.#plan;
+    const usable = this.#kinds.filter(
+      ({ name, special, weight }) =>
+        weight > 0 && (!special || name === this.#special?.name) && !this.#setup.without.includes(name),
+    );
+    const weights = usable.map((kind) => [kind, kind.weight] as const);
+    let next = performance.now();
+    while (performance.now() - this.#begun < length && !this.#failed() && !this.#stopAsked()) {
+      this.#watch();
+      // What has been missed in a stall is not made up for in one go.
+      next = Math.max(next, performance.now() - 500);
+      while (next <= performance.now() && weights.length > 0) {
+        next += (-Math.log(1 - this.#random.next()) * 1_000) / rate;
+        if (this.#world.upkeepPid() === null) continue;
+        const kind = this.#random.weighted(weights);
+        this.#count(kind.name, kind.inject(this.#scene()));
+      }
+      await pause(LOOK);
+    }
+  }
+
+  /** No more faults: everything has to come up. */
+  async #calm(): Promise<void> {
+    for (const { undo } of this.#undo) undo();
+    this.#undo.clear();
+    const since = this.#fair;
+    while (!this.#failed()) {
+      this.#watch();
+      const missing = this.#invariants.missing(this.#processes);
+      const settled =
+        missing.length === 0 &&
+        this.#crash === null &&
+        this.#deaf === 0 &&
+        performance.now() > this.#deafUntil;
+      // Without its events nobody can tell how long it has to wait.
+      if (settled || this.#stopAsked() || (missing.length === 0 && this.#deaf > 0)) break;
+      if (this.#fair - since > CALM) {
+        this.#violate([
+          {
+            invariant: 'up again in time',
+            what: `without any more faults, ${missing.join(', ')} did not come up in ${CALM} fair ms`,
+          },
+        ]);
+      }
+      await pause(LOOK);
+    }
+  }
+
+  async #stop(): Promise<void> {
+    if (this.#failed()) return;
+    const since = this.#fair;
+    const { life } = this.#world;
+    this.#expected = [0];
+    this.#world.signal('SIGTERM');
+    while (life!.over() === null && !this.#failed()) {
+      await pause(LOOK);
+      this.#watch();
+      if (this.#fair - since > GRACE + BOUNDS.atOnce) {
+        this.#violate(this.#invariants.stopTook(this.#fair - since, GRACE + BOUNDS.atOnce));
+      }
+    }
+    if (this.#failed()) return;
+    // Its last events may still be on their way.
+    await pause(LOOK);
+    this.#watch();
+    this.#violate(this.#invariants.stopTook(this.#fair - since, GRACE + BOUNDS.atOnce));
+    if (!this.#plan.asInit) this.#violate(this.#invariants.afterwards(this.#world.processes(null)));
+  }
+
+  /** One look, and all that has been told since the last. */
+  #watch(): void {
+    const now = performance.now();
+    const { life } = this.#world;
+    if (life === null) return;
+    const upkeep = this.#world.upkeepPid();
+    const processes = this.#world.processes(upkeep);
+    const self = processes.find(({ pid }) => pid === upkeep);
+    const waited = waitedForCpu(life.host);
+    this.#fair += fairStep(
+      now - this.#lookedAt,
+      Math.max(0, waited - this.#waited),
+      self?.state === 'T',
+      MOST_STEP,
+    );
+    this.#waited = waited;
+    this.#lookedAt = now;
+    this.#processes = processes;
+    if (self?.state === 'T' && this.#undo.size === 0) this.#world.goOn();
+
+    for (const event of life.events.splice(0)) {
+      this.#violate(this.#invariants.told(event));
+      if (this.#crash?.started) {
+        if (event.event === 'command.running' && !this.#crash.running.has(event.command))
+          this.#crash.running.set(event.command, event);
+        if (event.event === 'command.launched') this.#crash.launched.add(event.command);
+      }
+    }
+    this.#violate(
+      this.#invariants.look({
+        fair: this.#fair,
+        processes,
+        upkeep: self === undefined ? null : upkeep,
+        impaired: this.#impaired > 0,
+        logged: this.#deaf === 0 && now > this.#deafUntil,
+      }),
+    );
+    if (now - this.#sizedAt > 1_000 && upkeep !== null) {
+      this.#sizedAt = now;
+      const size = this.#world.size();
+      if (size !== null) {
+        this.#curve.push([Math.round((now - this.#begun) / 1_000), size.kib, size.files]);
+        const held = this.#held.filter(({ until }) => until > now).reduce((sum, { count }) => sum + count, 0);
+        this.#violate(this.#invariants.size(size.kib, size.files, held));
+      }
+    }
+    for (const line of this.#world.heard.splice(0)) {
+      const [what, pid, signal] = line.split(' ');
+      if (what === 'harmed') this.#violate(this.#invariants.harmed(Number(pid), Number(signal)));
+      if (what === 'reuse') this.#invariants.watchedStrangers(3);
+      if (line === 'reuse yes') this.#count('(of these, pids that were used again)', 1);
+    }
+    for (const entry of this.#undo) {
+      if (entry.due > now) continue;
+      this.#undo.delete(entry);
+      entry.undo();
+    }
+    if (life.over() !== null && !this.#ended && this.#crash === null) {
+      this.#ended = true;
+      this.#violate(this.#invariants.ended(life.over(), this.#expected));
+    }
+    this.#afterCrash(now);
+  }
+
+  #afterCrash(now: number): void {
+    const crash = this.#crash;
+    if (crash === null) return;
+    if (!crash.started && now > crash.startAt && this.#world.life!.over() !== null) {
+      crash.started = true;
+      this.#invariants.restarted();
+      const starting = this.#world.start(this.#upkeepOptions!);
+      starting.then(
+        () => {
+          this.#waited = waitedForCpu(this.#world.life!.host);
+          crash.checkAt = this.#fair + BOUNDS.atOnce;
+        },
+        (error) =>
+          this.#violate([
+            { invariant: 'upkeep lives', what: `it could not be started again: ${(error as Error).message}` },
+          ]),
+      );
+    }
+    if (this.#fair < crash.checkAt) return;
+    const alive = new Map<string, number>();
+    for (const [command, before] of crash.masters) {
+      if (
+        this.#processes.some(
+          (process) =>
+            process.pid === before.pid && process.startTicks === before.startTicks && isAlive(process),
+        )
+      )
+        alive.set(command, before.pid);
+    }
+    this.#violate(this.#invariants.adopted(alive, crash.running, crash.launched));
+    this.#crash = null;
+  }
+
+  #scene(): Scene {
+    const { index } = this.#plan;
+    return {
+      world: this.#world,
+      random: this.#random,
+      index,
+      processes: this.#processes,
+      upkeep: this.#world.upkeepPid(),
+      leader: () => this.#leader(),
+      later: (ms, undo) => void this.#undo.add({ due: performance.now() + ms, undo }),
+      impair: () => {
+        this.#impaired++;
+        return () => setTimeout(() => this.#impaired--, 1_000);
+      },
+      deafen: () => {
+        this.#deaf++;
+        return () => {
+          this.#deaf--;
+          this.#deafUntil = performance.now() + 1_000;
+        };
+      },
+      hold: (count, ms) => void this.#held.push({ count, until: performance.now() + ms + 5_000 }),
+      crash: (ms) => this.#beginCrash(ms),
+    };
+  }
+
+  #beginCrash(ms: number): boolean {
+    if (this.#crash !== null) return false;
+    const masters = new Map<string, Seen>();
+    for (const process of this.#processes) {
+      if (process.role === 'master' && process.command !== null && isAlive(process))
+        masters.set(process.command, process);
+    }
+    if (!this.#world.signal('SIGKILL')) return false;
+    this.#crash = {
+      masters,
+      startAt: performance.now() + ms,
+      started: false,
+      checkAt: Number.POSITIVE_INFINITY,
+      running: new Map(),
+      launched: new Set(),
+    };
+    return true;
+  }
+
+  #leader(): Seen | null {
+    const now = performance.now();
+    const tired = (command: string): boolean => {
+      const hurt = this.#hurt.get(command);
+      return hurt !== undefined && hurt.count >= OFTEN && now - hurt.at < FORGOTTEN;
+    };
+    const masters = this.#processes.filter(
+      (process) =>
+        process.role === 'master' && process.command !== null && isAlive(process) && process.state !== 'T',
+    );
+    const fresh = this.#random.chance(0.02) ? masters : masters.filter(({ command }) => !tired(command!));
+    if (fresh.length === 0) return null;
+    const victim = this.#random.pick(fresh);
+    const hurt = this.#hurt.get(victim.command!);
+    this.#hurt.set(victim.command!, {
+      at: now,
+      count: hurt !== undefined && now - hurt.at < FORGOTTEN ? hurt.count + 1 : 1,
+    });
+    return victim;
+  }
+
+  #count(kind: string, faults: number): void {
+    if (faults === 0) return;
+    this.#faults.set(kind, (this.#faults.get(kind) ?? 0) + faults);
+    this.#recent.push(`${((performance.now() - this.#begun) / 1_000).toFixed(2)} s ${kind}`);
+    if (this.#recent.length > 30) this.#recent.shift();
+  }
+
+  #violate(found: readonly Violation[]): void {
+    if (found.length === 0) return;
+    this.#violations.push(...found);
+    if (this.#account !== '') return;
+    const { life } = this.#world;
+    this.#account = [
+      `${((performance.now() - this.#begun) / 1_000).toFixed(2)} s into it, fair ${Math.round(this.#fair)} ms`,
+      `commands:\n${this.#plan.commands.map(({ command }) => `  ${command}`).join('\n')}`,
+      `the last faults:\n${this.#recent.map((line) => `  ${line}`).join('\n')}`,
+      `upkeep's last lines:\n${(life?.tail ?? [])
+        .slice(-80)
+        .map((line) => `  ${line}`)
+        .join('\n')}`,
+      `processes (pid, parent, state, name, tag):\n${this.#processes.map(({ pid, ppid, state, comm, tag }) => `  ${pid} ${ppid} ${state} ${comm} ${tag ?? '-'}`).join('\n')}`,
+    ].join('\n');
+  }
+}
+
+const NGINX = `worker_processes 3;
+pid nginx.pid;
+error_log stderr;
+events {}
+http { access_log off; server { listen 7999; location / { return 200; } } }
+`;

@@ -1,0 +1,98 @@
+/** What an episode is made of: who is kept running, how, and what is done to them. All of it follows from the seed. */
+import type { Watched } from './invariants.ts';
+import { createRandom, type Random, seedOf } from './random.ts';
+
+export interface CommandPlan extends Watched {
+  /** What upkeep is given. */
+  readonly command: string;
+}
+
+export interface EpisodePlan {
+  readonly index: number;
+  readonly seed: number;
+  /** The fault that needs an episode made for it; null: none. */
+  readonly special: string | null;
+  /** Upkeep is the namespace's init. */
+  readonly asInit: boolean;
+  /** How long faults are made, ms. */
+  readonly length: number;
+  /** Mean faults a second. */
+  readonly rate: number;
+  /** Of upkeep, ms. */
+  readonly interval: number;
+  readonly commands: readonly CommandPlan[];
+}
+
+export interface PlanOptions {
+  /** Faults of which each needs an episode of its own. */
+  readonly specials: readonly string[];
+  /** Those of them that need an init beside upkeep. */
+  readonly beside: ReadonlySet<string>;
+  readonly service: string;
+  /** nginx with its options; null where there is none. */
+  readonly nginx: string | null;
+  /** Longest episode, ms. */
+  readonly longest: number;
+}
+
+/** @param index from 0; every special comes up before one comes up twice */
+export function planEpisode(runSeed: number, index: number, options: PlanOptions): EpisodePlan {
+  const { specials } = options;
+  const seed = seedOf(runSeed, index);
+  const random = createRandom(seed);
+  // Every third episode has ordinary faults only.
+  const turn = index - Math.floor(index / 3);
+  const round = specials.length === 0 ? 0 : Math.floor(turn / specials.length);
+  const order = createRandom(seedOf(runSeed, 1_000_000 + round)).shuffled(specials);
+  const special = index % 3 === 2 || specials.length === 0 ? null : order[turn % specials.length]!;
+  const commands = planCommands(random, random.whole(12, 36), options.service);
+  if (options.nginx !== null && special === null && random.chance(0.7))
+    commands.push({ name: 'nginx', command: `nginx: ${options.nginx}`, startup: 1_000, crashes: false });
+  return {
+    index,
+    seed,
+    special,
+    asInit: special !== null && options.beside.has(special) ? false : random.chance(0.5),
+    length: Math.min(options.longest, random.whole(18_000, 45_000)),
+    rate: random.whole(20, 60),
+    interval: random.pick([100, 500, 2_000, 5_000]),
+    commands,
+  };
+}
+
+/** Services of every kind: see fixtures/service.pl. */
+export function planCommands(random: Random, count: number, service: string): CommandPlan[] {
+  return Array.from({ length: count }, (_, index) => {
+    const name = `c${String(index).padStart(2, '0')}`;
+    const words = [service, name];
+    const fork = random.pick(['', '', '--fork', '--double']);
+    if (fork !== '') words.push(fork);
+    if (fork !== '' && random.chance(0.5)) words.push('--setsid');
+    if (fork !== '' && random.chance(0.4)) words.push('--notify');
+    let startup = 1_000;
+    // How long it takes to become a daemon: mostly no time, now and then up to 10 s.
+    const slow = random.weighted([
+      [0, 6],
+      [2, 2],
+      [10, 1],
+    ] as const);
+    for (const option of ['--before', '--delay']) {
+      const seconds = Math.round(random.between(0, slow / 2) * 100) / 100;
+      if (seconds === 0) continue;
+      words.push(option, String(seconds));
+      startup += seconds * 1_000;
+    }
+    if (random.chance(0.5)) words.push('--workers', String(random.whole(1, 4)));
+    if (random.chance(0.3)) words.push('--port', String(8_000 + index));
+    if (random.chance(0.1)) words.push('--chatty', String(random.whole(1, 20)));
+    const crashes = random.chance(0.08);
+    if (crashes) words.push('--crash', String(random.whole(1, 2)));
+    const wrapped = random.chance(0.1);
+    return {
+      name,
+      command: `${name}: ${wrapped ? `sh -c '${words.join(' ')} & wait'` : words.join(' ')}`,
+      startup,
+      crashes,
+    };
+  });
+}

@@ -1,0 +1,287 @@
+/** A namespace with upkeep in it, and the hands that reach into it. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { constants, tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import type { Seen, Told } from './invariants.ts';
+import { createTable, quietly, type Table } from './table.ts';
+
+export const FIXTURES = resolve('test/chaos/fixtures');
+const UPKEEP = resolve('dist/upkeep.js');
+const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+const SIGNALS = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name]));
+
+export interface UpkeepOptions {
+  readonly args: readonly string[];
+  readonly commands: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Words in front of it: `setpriv` … */
+  readonly prefix?: readonly string[];
+  /** Its stdout is this file's descriptor, and not read. */
+  readonly stdout?: number;
+}
+
+export interface WorldOptions {
+  readonly asInit: boolean;
+  /** More words for unshare: a time namespace … */
+  readonly unshare?: readonly string[];
+}
+
+/** One life of upkeep. */
+export interface Life {
+  readonly child: ChildProcess;
+  /** Its pid on this machine. */
+  readonly host: number;
+  /** Its own events that have not been taken in yet. */
+  readonly events: Told[];
+  /** Its last lines, events and services'. */
+  readonly tail: string[];
+  /** How it ended: exit code or signal; null: it lives. */
+  readonly over: () => number | string | null;
+}
+
+export class World {
+  readonly dir: string;
+  readonly socket: string;
+  readonly #options: WorldOptions;
+  #init: ChildProcess | null = null;
+  #initHost = 0;
+  #agent: ChildProcess | null = null;
+  #table: Table | null = null;
+  /** What the agent said and nobody has taken in yet. */
+  readonly heard: string[] = [];
+  life: Life | null = null;
+
+  constructor(options: WorldOptions) {
+    this.#options = options;
+    this.dir = mkdtempSync(join(tmpdir(), 'upkeep-chaos-'));
+    chmodSync(this.dir, 0o777);
+    this.socket = join(this.dir, 'sock');
+    for (const fixture of ['service.pl', 'agent.pl', 'faulty-proc.cjs']) {
+      copyFileSync(join(FIXTURES, fixture), join(this.dir, fixture));
+      chmodSync(join(this.dir, fixture), 0o755);
+    }
+    mkdirSync(join(this.dir, 'small'));
+  }
+
+  get initHost(): number {
+    return this.#initHost;
+  }
+
+  get asInit(): boolean {
+    return this.#options.asInit;
+  }
+
+  /** Starts upkeep, and the namespace with it where there is none yet. */
+  async start(options: UpkeepOptions): Promise<void> {
+    const words = [
+      ...(options.prefix ?? []),
+      ...[process.execPath, UPKEEP, 'run', '--log', 'json', '--socket', this.socket],
+      ...options.args,
+      ...options.commands,
+    ];
+    const env = { PATH: `${dirname(process.execPath)}:${PATH}`, ...options.env };
+    const { stdout = 'pipe' } = options;
+    const unshare = [
+      'unshare',
+      ...(this.#options.unshare ?? []),
+      '--pid',
+      '--net',
+      '--fork',
+      '--mount-proc',
+      '--kill-child',
+    ];
+    if (this.#init === null) {
+      const first = this.asInit ? words : ['sh', '-c', 'while :; do sleep 3600 & wait $!; done'];
+      // Should this program be killed, everything below it goes as well.
+      this.#init = this.#spawn(
+        ['setpriv', '--pdeathsig', 'KILL', ...unshare, ...first],
+        env,
+        this.asInit ? stdout : 'ignore',
+      );
+      this.#initHost = await this.#childOf(this.#init, 'unshare');
+      this.#table = createTable(`/proc/${this.#initHost}/root/proc`);
+    }
+    const child = this.asInit ? this.#init : this.#enter(words, env, stdout);
+    const host = this.asInit ? this.#initHost : await this.#childOf(child, 'nsenter');
+    this.life = follow(child, host);
+    if (this.#agent === null) {
+      this.#agent = this.#enter(['perl', join(this.dir, 'agent.pl'), this.socket], { PATH }, 'pipe');
+      let rest = '';
+      this.#agent.stdout!.setEncoding('utf8').on('data', (text: string) => {
+        const lines = (rest + text).split('\n');
+        rest = lines.pop()!;
+        this.heard.push(...lines);
+      });
+      this.#agent.stdin!.on('error', () => {});
+    }
+  }
+
+  #spawn(words: readonly string[], env: NodeJS.ProcessEnv, stdout: 'pipe' | 'ignore' | number): ChildProcess {
+    const child = spawn(words[0]!, words.slice(1), { cwd: this.dir, env, stdio: ['pipe', stdout, 'pipe'] });
+    child.on('error', () => {});
+    child.stdin!.on('error', () => {});
+    return child;
+  }
+
+  #enter(words: readonly string[], env: NodeJS.ProcessEnv, stdout: 'pipe' | number): ChildProcess {
+    return this.#spawn(
+      ['nsenter', '-t', String(this.#initHost), '-p', '-m', '-n', `--wd=${this.dir}`, ...words],
+      env,
+      stdout,
+    );
+  }
+
+  /** Runs a program in there and waits for its end. */
+  inside(...words: readonly string[]): void {
+    execFileSync('nsenter', ['-t', String(this.#initHost), '-p', '-m', '-n', ...words], { stdio: 'pipe' });
+  }
+
+  /** The first child, by its pid on this machine, as soon as it has become the program it is to be. */
+  async #childOf(parent: ChildProcess, not: string): Promise<number> {
+    const begun = performance.now();
+    for (;;) {
+      const children =
+        quietly(() => readFileSync(`/proc/${parent.pid}/task/${parent.pid}/children`, 'latin1')) ?? '';
+      const pid = Number(children.trim().split(' ')[0]);
+      const exe = pid > 0 ? quietly(() => readlinkSync(`/proc/${pid}/exe`)) : null;
+      if (exe !== null && !exe.endsWith(`/${not}`) && !exe.endsWith('/setpriv')) return pid;
+      if (parent.exitCode !== null)
+        throw new Error(`cannot start: ${not} has exited with ${parent.exitCode}`);
+      if (performance.now() - begun > 60_000)
+        throw new Error(`cannot start: ${not} has had no child for a minute`);
+      await pause(5);
+    }
+  }
+
+  processes(upkeep: number | null): Seen[] {
+    return this.#table?.read(upkeep) ?? [];
+  }
+
+  /** Upkeep's pid in the namespace; null: it is not there. */
+  upkeepPid(): number | null {
+    if (this.life === null || this.life.over() !== null) return null;
+    if (this.asInit) return 1;
+    const status = quietly(() => readFileSync(`/proc/${this.life!.host}/status`, 'latin1')) ?? '';
+    return Number(/^NSpid:.*\s(\d+)$/m.exec(status)?.[1]) || null;
+  }
+
+  /** Signals upkeep itself. */
+  signal(signal: NodeJS.Signals): boolean {
+    return (
+      this.life !== null &&
+      this.life.over() === null &&
+      quietly(() => process.kill(this.life!.host, signal)) === true
+    );
+  }
+
+  /** After SIGSTOP. nsenter stops itself with its child. */
+  goOn(): void {
+    this.signal('SIGCONT');
+    if (this.life !== null) quietly(() => this.life!.child.kill('SIGCONT'));
+  }
+
+  /** Has the agent do something: see fixtures/agent.pl. */
+  order(line: string): void {
+    this.#agent?.stdin?.write(`${line}\n`);
+  }
+
+  limit(...words: readonly string[]): void {
+    execFileSync('prlimit', ['--pid', String(this.life!.host), ...words], { stdio: 'pipe' });
+  }
+
+  /** What prlimit says of a limit of upkeep's, soft and hard. */
+  limits(name: string): string {
+    return execFileSync(
+      'prlimit',
+      ['--pid', String(this.life!.host), `--${name}`, '--raw', '--noheadings', '-o', 'SOFT,HARD'],
+      { encoding: 'latin1' },
+    )
+      .trim()
+      .split(/\s+/)
+      .join(':');
+  }
+
+  /** Upkeep's resident memory in KiB, and how many files it has open; null: it is gone. */
+  size(): { kib: number; files: number } | null {
+    const host = this.life?.host;
+    const status = quietly(() => readFileSync(`/proc/${host}/status`, 'latin1')) ?? '';
+    const kib = Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]);
+    const files = quietly(() => readdirSync(`/proc/${host}/fd`).length);
+    return Number.isNaN(kib) || files === null ? null : { kib, files };
+  }
+
+  /** Upkeep has put on its handler of SIGTERM. */
+  hearsTerm(): boolean {
+    const status = quietly(() => readFileSync(`/proc/${this.life?.host}/status`, 'latin1')) ?? '';
+    const caught = BigInt(`0x${/^SigCgt:\s+(\w+)/m.exec(status)?.[1] ?? '0'}`);
+    return (caught & (1n << 14n)) !== 0n;
+  }
+
+  write(name: string, text: string): string {
+    const path = join(this.dir, name);
+    writeFileSync(path, text);
+    return path;
+  }
+
+  /** Ends everything in there. */
+  async close(): Promise<void> {
+    const children = [this.#init, this.#agent, this.life?.child ?? null].filter((child) => child !== null);
+    if (this.#initHost > 0) quietly(() => process.kill(this.#initHost, 'SIGKILL'));
+    for (const child of children)
+      if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
+    for (const child of children) {
+      if (child.pid !== undefined && child.exitCode === null && child.signalCode === null)
+        await once(child, 'exit');
+    }
+    if (existsSync(this.dir)) rmSync(this.dir, { recursive: true, force: true });
+  }
+}
+
+function follow(child: ChildProcess, host: number): Life {
+  const events: Told[] = [];
+  const tail: string[] = [];
+  let over: number | string | null = null;
+  const keep = (line: string): void => {
+    tail.push(line.slice(0, 400));
+    if (tail.length > 200) tail.shift();
+  };
+  lines(child.stdout, (line) => {
+    const parsed = quietly(() => JSON.parse(line)) as Told | null;
+    if (parsed?.event !== undefined && parsed.name === 'upkeep') {
+      keep(line);
+      events.push(parsed);
+    } else if (parsed === null || !String(parsed.line).includes(' says line ')) keep(line);
+  });
+  lines(child.stderr, (line) => keep(`stderr: ${line}`));
+  // unshare and nsenter tell of their child's death by a signal in a shell's way, or by the same signal.
+  child.once('exit', (code, signal) => {
+    over = signal ?? (code !== null && code > 128 ? (SIGNALS.get(code - 128) ?? code) : code);
+  });
+  return { child, host, events, tail, over: () => over };
+}
+
+function lines(stream: NodeJS.ReadableStream | null, take: (line: string) => void): void {
+  let rest = '';
+  stream?.setEncoding('utf8');
+  stream?.on('error', () => {});
+  stream?.on('data', (text: string) => {
+    const parts = (rest + text).split('\n');
+    rest = parts.pop()!;
+    for (const part of parts) take(part);
+  });
+}
+
+export const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
