@@ -1,9 +1,9 @@
 /** One episode: a world, its services, faults for a while, calm, and a stop; watched all the time. */
 import type { Kind, Scene, Setup } from './faults.ts';
 import { fairStep, Invariants, isAlive, type Seen, type Told, type Violation } from './invariants.ts';
-import type { EpisodePlan } from './plan.ts';
+import type { CommandPlan, EpisodePlan } from './plan.ts';
 import { createRandom, seedOf } from './random.ts';
-import { waitedForCpu } from './table.ts';
+import { shareOfCpu, waitedForCpu } from './table.ts';
 import { pause, type UpkeepOptions, World } from './world.ts';
 
 export interface Outcome {
@@ -25,6 +25,17 @@ const MOST_STEP = 200;
 /** The grace that upkeep is given for its end, ms: its default. */
 const GRACE = 9_000;
 const BOUNDS = { atOnce: 3_000, zombie: 1_000 + 2 * LOOK, memory: 300 * 1_024 };
+const STOP = GRACE + BOUNDS.atOnce;
+/** Faults that go on while everything is stopped. */
+const IN_A_STOP = new Set([
+  'leader-kill',
+  'leader-stop',
+  'worker-kill',
+  'worker-stop',
+  'launcher-kill',
+  'orphans',
+  'sigchld',
+]);
 /** A service that died more often in a row is mostly left alone: it rests for long. */
 const OFTEN = 5;
 /** Longer than upkeep needs to forget failures, ms. */
@@ -49,8 +60,8 @@ class Episode {
   readonly #stopAsked: () => boolean;
   readonly #random;
   readonly #invariants: Invariants;
-  readonly #world: World;
-  readonly #setup: Setup = { unshare: [], prefix: [], env: {}, asUser: false, without: [], made: 0 };
+  #world: World;
+  readonly #setup: Setup = { unshare: [], prefix: [], env: {}, user: null, without: [], made: 0 };
   #upkeepOptions: UpkeepOptions | null = null;
   readonly #faults = new Map<string, number>();
   readonly #recent: string[] = [];
@@ -72,6 +83,7 @@ class Episode {
   /** Exit codes that are right now; null: upkeep is to live. */
   #expected: readonly (number | string)[] | null = null;
   #ended = false;
+  #stopping = false;
   /** A crash that is under way or being watched. */
   #crash: {
     masters: Map<string, Seen>;
@@ -97,24 +109,16 @@ class Episode {
   }
 
   async run(): Promise<Outcome> {
-    const { dir } = this.#world;
     try {
-      this.#special?.prepare?.(this.#setup, this.#random, this.#plan.index, dir);
-      for (let made = 0; made < this.#setup.made; made++) this.#count(this.#special!.name, 1);
-      this.#upkeepOptions = {
-        args: ['--interval', `${this.#plan.interval}ms`],
-        commands: this.#plan.commands.map(({ command }) => command.replaceAll('{dir}', dir)),
-        env: this.#setup.env,
-        prefix: this.#setup.prefix,
-        ...(this.#setup.stdout === undefined ? {} : { stdout: this.#setup.stdout }),
-      };
-      this.#world.write('nginx.conf', NGINX);
-      await this.#world.start(this.#upkeepOptions);
-      this.#waited = waitedForCpu(this.#world.life!.host);
-      this.#special?.begin?.(this.#scene());
-      await this.#makeFaults();
-      await this.#calm();
-      await this.#stop();
+      if (this.#special?.name === 'startup-term') {
+        await this.#startAndStop();
+      } else {
+        await this.#begin(this.#plan.commands);
+        this.#special?.begin?.(this.#scene());
+        await this.#makeFaults();
+        await this.#calm();
+        await this.#stop();
+      }
     } catch (error) {
       this.#violate([
         { invariant: 'upkeep lives', what: `the episode could not be had: ${(error as Error).stack}` },
@@ -134,6 +138,53 @@ class Episode {
     };
   }
 
+  /** Starts upkeep in its world. */
+  async #begin(commands: readonly CommandPlan[]): Promise<void> {
+    const { dir } = this.#world;
+    this.#special?.prepare?.(this.#setup, this.#random, this.#plan.index, dir);
+    for (let made = 0; made < this.#setup.made; made++) this.#count(this.#special!.name, 1);
+    for (const { name, script } of commands) {
+      if (script === null) continue;
+      const text = `#!/bin/sh\ncase $1 in start) exec ${script.replaceAll('{dir}', dir)} ;; esac\n`;
+      this.#world.write(`init.d/${name}`, text);
+    }
+    this.#world.write('nginx.conf', NGINX);
+    this.#world.user = this.#setup.user;
+    this.#upkeepOptions = {
+      args: ['--interval', `${this.#plan.interval}ms`],
+      commands: commands.map(({ command }) => command.replaceAll('{dir}', dir)),
+      env: this.#setup.env,
+      prefix: this.#setup.prefix,
+      ...(this.#setup.stdout === undefined ? {} : { stdout: this.#setup.stdout }),
+    };
+    await this.#world.start(this.#upkeepOptions);
+    this.#waited = waitedForCpu(this.#world.life!.host);
+  }
+
+  /** Short lives, one after the other, each of them asked to end somewhere in its start. */
+  async #startAndStop(): Promise<void> {
+    while (performance.now() - this.#begun < this.#plan.length && !this.#failed() && !this.#stopAsked()) {
+      const commands = this.#random.shuffled(this.#plan.commands).slice(0, this.#random.whole(2, 6));
+      const delay = this.#random.between(0, 1_500);
+      this.#invariants.restarted();
+      this.#ended = false;
+      this.#stopping = false;
+      this.#expected = null;
+      await this.#begin(commands);
+      const due = performance.now() + delay;
+      while (performance.now() < due && !this.#failed()) {
+        this.#watch();
+        await pause(Math.min(LOOK, Math.max(0, due - performance.now())));
+      }
+      if (this.#failed()) return;
+      this.#count('startup-term', 1);
+      await this.#stop();
+      if (this.#failed()) return;
+      await this.#world.close();
+      this.#world = new World({ asInit: this.#random.chance(0.5) });
+    }
+  }
+
   #failed(): boolean {
     return this.#violations.length > 0;
   }
@@ -144,20 +195,26 @@ class Episode {
       ({ name, special, weight }) =>
         weight > 0 && (!special || name === this.#special?.name) && !this.#setup.without.includes(name),
     );
-    const weights = usable.map((kind) => [kind, kind.weight] as const);
     let next = performance.now();
     while (performance.now() - this.#begun < length && !this.#failed() && !this.#stopAsked()) {
       this.#watch();
       // What has been missed in a stall is not made up for in one go.
       next = Math.max(next, performance.now() - 500);
-      while (next <= performance.now() && weights.length > 0) {
+      while (next <= performance.now()) {
         next += (-Math.log(1 - this.#random.next()) * 1_000) / rate;
-        if (this.#world.upkeepPid() === null) continue;
-        const kind = this.#random.weighted(weights);
-        this.#count(kind.name, kind.inject(this.#scene()));
+        this.#hit(usable);
       }
       await pause(LOOK);
     }
+  }
+
+  /** Makes one fault. */
+  #hit(kinds: readonly Kind[]): void {
+    if (kinds.length === 0 || this.#world.upkeepPid() === null) return;
+    const kind = this.#random.weighted(kinds.map((one) => [one, one.weight] as const));
+    // Nobody promises that a Node which begins bears it.
+    if (kind.special && !this.#world.hearsTerm()) return;
+    this.#count(kind.name, kind.inject(this.#scene()));
   }
 
   /** No more faults: everything has to come up. */
@@ -191,21 +248,26 @@ class Episode {
     if (this.#failed()) return;
     const since = this.#fair;
     const { life } = this.#world;
-    this.#expected = [0];
+    // Before it listens it can't hear: an init ignores the signal then, and anybody else dies of it.
+    const listens = this.#world.hearsTerm();
+    this.#expected = listens || this.#world.asInit ? [0] : [0, 'SIGTERM'];
     this.#world.signal('SIGTERM');
+    let askedAt = this.#fair;
+    const goesOn = this.#random.chance(0.5);
     while (life!.over() === null && !this.#failed()) {
       await pause(LOOK);
       this.#watch();
-      if (this.#fair - since > GRACE + BOUNDS.atOnce) {
-        this.#violate(this.#invariants.stopTook(this.#fair - since, GRACE + BOUNDS.atOnce));
-      }
+      if (!listens && !this.#stopping && this.#fair - askedAt > 500 && this.#world.signal('SIGTERM'))
+        askedAt = this.#fair;
+      if (goesOn) this.#hit(this.#kinds.filter(({ name }) => IN_A_STOP.has(name)));
+      if (this.#fair - since > STOP) this.#violate(this.#invariants.stopTook(this.#fair - since, STOP));
     }
     if (this.#failed()) return;
     // Its last events may still be on their way.
     await pause(LOOK);
     this.#watch();
-    this.#violate(this.#invariants.stopTook(this.#fair - since, GRACE + BOUNDS.atOnce));
-    if (!this.#plan.asInit) this.#violate(this.#invariants.afterwards(this.#world.processes(null)));
+    this.#violate(this.#invariants.stopTook(this.#fair - since, STOP));
+    if (!this.#world.asInit) this.#violate(this.#invariants.afterwards(this.#world.processes(null)));
   }
 
   /** One look, and all that has been told since the last. */
@@ -217,11 +279,14 @@ class Episode {
     const processes = this.#world.processes(upkeep);
     const self = processes.find(({ pid }) => pid === upkeep);
     const waited = waitedForCpu(life.host);
+    // While it starts a process it waits for that one's exec, and so for the machine.
+    const launching = processes.some(({ ppid, comm }) => ppid === upkeep && comm === self?.comm);
     this.#fair += fairStep(
       now - this.#lookedAt,
       Math.max(0, waited - this.#waited),
-      self?.state === 'T',
+      self?.state === 'T' || launching,
       MOST_STEP,
+      shareOfCpu(),
     );
     this.#waited = waited;
     this.#lookedAt = now;
@@ -230,6 +295,7 @@ class Episode {
 
     for (const event of life.events.splice(0)) {
       this.#violate(this.#invariants.told(event));
+      if (event.event === 'supervisor.stopping') this.#stopping = true;
       if (this.#crash?.started) {
         if (event.event === 'command.running' && !this.#crash.running.has(event.command))
           this.#crash.running.set(event.command, event);
@@ -383,10 +449,17 @@ class Episode {
     this.#violations.push(...found);
     if (this.#account !== '') return;
     const { life } = this.#world;
+    const concerned = this.#plan.commands
+      .map(({ name }) => name)
+      .filter((name) => found.some(({ what }) => what.includes(name)));
     this.#account = [
       `${((performance.now() - this.#begun) / 1_000).toFixed(2)} s into it, fair ${Math.round(this.#fair)} ms`,
       `commands:\n${this.#plan.commands.map(({ command }) => `  ${command}`).join('\n')}`,
       `the last faults:\n${this.#recent.map((line) => `  ${line}`).join('\n')}`,
+      ...concerned.map(
+        (name) =>
+          `what upkeep told of ${name}:\n${(life?.history.get(name) ?? []).map((line) => `  ${line}`).join('\n')}`,
+      ),
       `upkeep's last lines:\n${(life?.tail ?? [])
         .slice(-80)
         .map((line) => `  ${line}`)

@@ -15,8 +15,8 @@ export interface Setup {
   readonly env: Record<string, string>;
   /** Upkeep's stdout, where it is not read. */
   stdout?: number;
-  /** Upkeep is not root, so no service can become another user. */
-  asUser: boolean;
+  /** Who upkeep is, if not root: no service can become another user then. */
+  user: number | null;
   /** Kinds that would make this one mean something else. */
   readonly without: string[];
   /** Faults that are there from the start. */
@@ -130,17 +130,17 @@ function asUser(setup: Setup, index: number): void {
   // A user of its own: limits of processes are counted by user on the whole machine.
   const id = 21_000 + (index % 10_000);
   setup.prefix.push('setpriv', `--reuid=${id}`, `--regid=${id}`, '--clear-groups', '--no-new-privs');
-  setup.asUser = true;
+  setup.user = id;
 }
 
 /** Takes what upkeep needs, and gives it back after a while. */
 function rob(scene: Scene, limit: string, value: number, ms: number): number {
   const { world } = scene;
-  const before = world.limits(limit);
+  const before = world.limitOf(limit);
   const done = scene.impair();
-  world.limit(`--${limit}=${value}:${before.split(':')[1]}`);
+  world.setLimit(limit, `${value}:${before.split(':')[1]}`);
   scene.later(ms, () => {
-    quietly(() => world.limit(`--${limit}=${before}`));
+    quietly(() => world.setLimit(limit, before));
     done();
   });
   return 1;
@@ -375,7 +375,7 @@ export const KINDS: readonly Kind[] = [
     needs: () => needsRoot() ?? noCgroup('memory'),
     begin(scene) {
       // Not upkeep itself: the services raise their own score.
-      writeFileSync(`/proc/${scene.world.life!.host}/oom_score_adj`, '-1000');
+      quietly(() => writeFileSync(`/proc/${scene.world.life!.host}/oom_score_adj`, '-1000'));
       cgroupOf('memory', scene).add(scene.world.life!.host);
     },
     end: (index) => forgetCgroup('memory', index),

@@ -400,10 +400,12 @@ export class Invariants {
  * @param waited ms of it that upkeep waited for a CPU
  * @param stopped upkeep was stopped (SIGSTOP)
  * @param most ms between two looks that count; what is more is a stall of the observer
+ * @param share of a CPU that everybody gets who wants one, from 0 to 1
  */
-export function fairStep(gap: number, waited: number, stopped: boolean, most: number): number {
+export function fairStep(gap: number, waited: number, stopped: boolean, most: number, share: number): number {
   if (stopped) return 0;
-  return Math.max(0, Math.min(gap, most) - waited);
+  const counts = Math.min(gap, most);
+  return Math.max(0, Math.min(counts - waited, counts * share));
 }
 
 export const isAlive = ({ state }: Seen): boolean => state !== 'Z' && state !== 'X';

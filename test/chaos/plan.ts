@@ -5,6 +5,8 @@ import { createRandom, type Random, seedOf } from './random.ts';
 export interface CommandPlan extends Watched {
   /** What upkeep is given. */
   readonly command: string;
+  /** What its init script starts, where it has one. */
+  readonly script: string | null;
 }
 
 export interface EpisodePlan {
@@ -47,7 +49,13 @@ export function planEpisode(runSeed: number, index: number, options: PlanOptions
   const special = index % 3 === 2 || specials.length === 0 ? null : order[turn % specials.length]!;
   const commands = planCommands(random, random.whole(12, 36), options.service);
   if (options.nginx !== null && special === null && random.chance(0.7))
-    commands.push({ name: 'nginx', command: `nginx: ${options.nginx}`, startup: 1_000, crashes: false });
+    commands.push({
+      name: 'nginx',
+      command: `nginx: ${options.nginx}`,
+      startup: 1_000,
+      crashes: false,
+      script: null,
+    });
   return {
     index,
     seed,
@@ -87,12 +95,12 @@ export function planCommands(random: Random, count: number, service: string): Co
     if (random.chance(0.1)) words.push('--chatty', String(random.whole(1, 20)));
     const crashes = random.chance(0.08);
     if (crashes) words.push('--crash', String(random.whole(1, 2)));
-    const wrapped = random.chance(0.1);
-    return {
-      name,
-      command: `${name}: ${wrapped ? `sh -c '${words.join(' ')} & wait'` : words.join(' ')}`,
-      startup,
-      crashes,
-    };
+    // A launcher that waits for a daemon in a session of its own, and is killed when it counts as a foreground program,
+    // cannot be told from a master with logins: that is what init scripts are for, which are expected to return.
+    const script = words.includes('--setsid') && words.includes('--notify');
+    const line = words.join(' ');
+    const wrapped = !script && fork === '' && random.chance(0.2);
+    const command = script ? `{dir}/init.d/${name} start` : wrapped ? `sh -c '${line} & wait'` : line;
+    return { name, command: `${name}: ${command}`, startup, crashes, script: script ? line : null };
   });
 }

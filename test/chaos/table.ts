@@ -1,5 +1,6 @@
 /** The process table of a namespace, read from outside of it. */
 import { closeSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import type { Seen } from './invariants.ts';
 
 /** The first eleven of a tag's 63 bits: see src/process/tags.ts. */
@@ -86,6 +87,14 @@ export function whoIs(comm: string, title: () => string): Pick<Seen, 'command' |
         ? 'worker'
         : 'launcher',
   };
+}
+
+/** The part of a CPU that everybody gets who wants one just now; 1 where there are as many as want one. */
+export function shareOfCpu(): number {
+  const running =
+    Number(/ (\d+)\/\d+ /.exec(quietly(() => readFileSync('/proc/loadavg', 'latin1')) ?? '')?.[1]) || 1;
+  // Whoever asks is one of them.
+  return Math.min(1, availableParallelism() / Math.max(1, running - 1));
 }
 
 /** ms that a process has waited for a CPU since it began; 0 where the kernel does not tell. */

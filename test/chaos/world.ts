@@ -48,6 +48,8 @@ export interface Life {
   readonly events: Told[];
   /** Its last lines, events and services'. */
   readonly tail: string[];
+  /** The last events of each command. */
+  readonly history: ReadonlyMap<string, readonly string[]>;
   /** How it ended: exit code or signal; null: it lives. */
   readonly over: () => number | string | null;
 }
@@ -63,6 +65,8 @@ export class World {
   /** What the agent said and nobody has taken in yet. */
   readonly heard: string[] = [];
   life: Life | null = null;
+  /** Who upkeep is, if not root. */
+  user: number | null = null;
 
   constructor(options: WorldOptions) {
     this.#options = options;
@@ -73,7 +77,6 @@ export class World {
       copyFileSync(join(FIXTURES, fixture), join(this.dir, fixture));
       chmodSync(join(this.dir, fixture), 0o755);
     }
-    mkdirSync(join(this.dir, 'small'));
   }
 
   get initHost(): number {
@@ -198,17 +201,22 @@ export class World {
     this.#agent?.stdin?.write(`${line}\n`);
   }
 
-  limit(...words: readonly string[]): void {
-    execFileSync('prlimit', ['--pid', String(this.life!.host), ...words], { stdio: 'pipe' });
+  /** Runs prlimit on upkeep, as who upkeep is: the kernel asks for that, or for CAP_SYS_RESOURCE. */
+  #prlimit(words: readonly string[]): string {
+    const as =
+      this.user === null ? [] : ['setpriv', `--reuid=${this.user}`, `--regid=${this.user}`, '--clear-groups'];
+    const [file, ...args] = [...as, 'prlimit', '--pid', String(this.life!.host), ...words];
+    return execFileSync(file!, args, { encoding: 'latin1', stdio: 'pipe' });
   }
 
-  /** What prlimit says of a limit of upkeep's, soft and hard. */
-  limits(name: string): string {
-    return execFileSync(
-      'prlimit',
-      ['--pid', String(this.life!.host), `--${name}`, '--raw', '--noheadings', '-o', 'SOFT,HARD'],
-      { encoding: 'latin1' },
-    )
+  /** Sets a limit of upkeep's. @param value soft and hard, with a colon between them */
+  setLimit(name: string, value: string): void {
+    this.#prlimit([`--${name}=${value}`]);
+  }
+
+  /** A limit of upkeep's, as `setLimit` takes it. */
+  limitOf(name: string): string {
+    return this.#prlimit([`--${name}`, '--raw', '--noheadings', '-o', 'SOFT,HARD'])
       .trim()
       .split(/\s+/)
       .join(':');
@@ -223,16 +231,18 @@ export class World {
     return Number.isNaN(kib) || files === null ? null : { kib, files };
   }
 
-  /** Upkeep has put on its handler of SIGTERM. */
+  /** Upkeep listens to SIGTERM: to SIGUSR2, which Node itself never does, it listens right after. */
   hearsTerm(): boolean {
     const status = quietly(() => readFileSync(`/proc/${this.life?.host}/status`, 'latin1')) ?? '';
     const caught = BigInt(`0x${/^SigCgt:\s+(\w+)/m.exec(status)?.[1] ?? '0'}`);
-    return (caught & (1n << 14n)) !== 0n;
+    return (caught & (1n << 11n)) !== 0n;
   }
 
   write(name: string, text: string): string {
     const path = join(this.dir, name);
+    mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, text);
+    chmodSync(path, 0o755);
     return path;
   }
 
@@ -253,6 +263,7 @@ export class World {
 function follow(child: ChildProcess, host: number): Life {
   const events: Told[] = [];
   const tail: string[] = [];
+  const history = new Map<string, string[]>();
   let over: number | string | null = null;
   const keep = (line: string): void => {
     tail.push(line.slice(0, 400));
@@ -263,6 +274,10 @@ function follow(child: ChildProcess, host: number): Life {
     if (parsed?.event !== undefined && parsed.name === 'upkeep') {
       keep(line);
       events.push(parsed);
+      if (typeof parsed.command === 'string') {
+        const own = history.get(parsed.command) ?? [];
+        history.set(parsed.command, [...own.slice(-40), line]);
+      }
     } else if (parsed === null || !String(parsed.line).includes(' says line ')) keep(line);
   });
   lines(child.stderr, (line) => keep(`stderr: ${line}`));
@@ -270,7 +285,7 @@ function follow(child: ChildProcess, host: number): Life {
   child.once('exit', (code, signal) => {
     over = signal ?? (code !== null && code > 128 ? (SIGNALS.get(code - 128) ?? code) : code);
   });
-  return { child, host, events, tail, over: () => over };
+  return { child, host, events, tail, history, over: () => over };
 }
 
 function lines(stream: NodeJS.ReadableStream | null, take: (line: string) => void): void {
