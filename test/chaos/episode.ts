@@ -40,6 +40,8 @@ const IN_A_STOP = new Set([
 const OFTEN = 5;
 /** Longer than upkeep needs to forget failures, ms. */
 const FORGOTTEN = 14_000;
+/** After so long, fair ms, upkeep is taken to know a leader even where it does not say so. */
+const KNOWN = 3_000;
 /** Fair ms until everything is up when no more faults are made: the longest wait, and the slowest start. */
 const CALM = 60_000 + 12_000 + 10_000;
 
@@ -68,8 +70,12 @@ class Episode {
   readonly #violations: Violation[] = [];
   readonly #curve: [number, number, number][] = [];
   readonly #hurt = new Map<string, { count: number; at: number }>();
+  /** Whom upkeep calls the leader of a command, and since when, fair ms, a master has been there. */
+  readonly #leaders = new Map<string, number>();
+  readonly #firstSeen = new Map<string, number>();
   readonly #undo = new Set<{ due: number; undo: () => void }>();
-  readonly #held: { until: number; count: number }[] = [];
+  /** Connections that clients may hold, by how many groups of clients, and until when, fair ms, upkeep may know of them. */
+  readonly #held = { count: 0, groups: 0, until: 0 };
   readonly #begun = performance.now();
   #account = '';
   #fair = 0;
@@ -293,7 +299,12 @@ class Episode {
     this.#processes = processes;
     if (self?.state === 'T' && this.#undo.size === 0) this.#world.goOn();
 
+    for (const { pid, startTicks, role } of processes) {
+      const identity = `${pid} ${startTicks}`;
+      if (role === 'master' && !this.#firstSeen.has(identity)) this.#firstSeen.set(identity, this.#fair);
+    }
     for (const event of life.events.splice(0)) {
+      if (event.event === 'command.running') this.#leaders.set(event.command, event.leader.pid);
       this.#violate(this.#invariants.told(event));
       if (event.event === 'supervisor.stopping') this.#stopping = true;
       if (this.#crash?.started) {
@@ -316,7 +327,8 @@ class Episode {
       const size = this.#world.size();
       if (size !== null) {
         this.#curve.push([Math.round((now - this.#begun) / 1_000), size.kib, size.files]);
-        const held = this.#held.filter(({ until }) => until > now).reduce((sum, { count }) => sum + count, 0);
+        if (this.#held.groups === 0 && this.#fair > this.#held.until) this.#held.count = 0;
+        const held = this.#held.count;
         this.#violate(this.#invariants.size(size.kib, size.files, held));
       }
     }
@@ -324,6 +336,10 @@ class Episode {
       const [what, pid, signal] = line.split(' ');
       if (what === 'harmed') this.#violate(this.#invariants.harmed(Number(pid), Number(signal)));
       if (what === 'reuse') this.#invariants.watchedStrangers(3);
+      if (line === 'over') {
+        this.#held.groups--;
+        this.#held.until = this.#fair + BOUNDS.atOnce;
+      }
       if (line === 'reuse yes') this.#count('(of these, pids that were used again)', 1);
     }
     for (const entry of this.#undo) {
@@ -379,7 +395,7 @@ class Episode {
       index,
       processes: this.#processes,
       upkeep: this.#world.upkeepPid(),
-      leader: () => this.#leader(),
+      leader: (early = false) => this.#leader(early),
       later: (ms, undo) => void this.#undo.add({ due: performance.now() + ms, undo }),
       impair: () => {
         this.#impaired++;
@@ -392,7 +408,10 @@ class Episode {
           this.#deafUntil = performance.now() + 1_000;
         };
       },
-      hold: (count, ms) => void this.#held.push({ count, until: performance.now() + ms + 5_000 }),
+      hold: (count) => {
+        this.#held.count += count;
+        this.#held.groups++;
+      },
       crash: (ms) => this.#beginCrash(ms),
     };
   }
@@ -416,15 +435,24 @@ class Episode {
     return true;
   }
 
-  #leader(): Seen | null {
+  /** A leader that may be hurt. @param early one that upkeep does not know yet, instead of one that it knows */
+  #leader(early: boolean): Seen | null {
     const now = performance.now();
     const tired = (command: string): boolean => {
       const hurt = this.#hurt.get(command);
       return hurt !== undefined && hurt.count >= OFTEN && now - hurt.at < FORGOTTEN;
     };
+    const known = (process: Seen): boolean =>
+      this.#leaders.get(process.command!) === process.pid ||
+      this.#leaders.get(process.command!) === process.ppid ||
+      this.#fair - (this.#firstSeen.get(`${process.pid} ${process.startTicks}`) ?? this.#fair) > KNOWN;
     const masters = this.#processes.filter(
       (process) =>
-        process.role === 'master' && process.command !== null && isAlive(process) && process.state !== 'T',
+        process.role === 'master' &&
+        process.command !== null &&
+        isAlive(process) &&
+        process.state !== 'T' &&
+        known(process) !== early,
     );
     const fresh = this.#random.chance(0.02) ? masters : masters.filter(({ command }) => !tired(command!));
     if (fresh.length === 0) return null;

@@ -30,16 +30,17 @@ export interface Scene {
   readonly index: number;
   readonly processes: readonly Seen[];
   readonly upkeep: number | null;
-  /** A leader that may be hurt now: most of them not so often in a row that upkeep lets it rest for long. */
-  readonly leader: () => Seen | null;
+  /** A leader that may be hurt now: mostly not so often in a row that upkeep lets it rest for long. `early`: one that
+   * upkeep does not know yet, instead of one that it knows. */
+  readonly leader: (early?: boolean) => Seen | null;
   /** After so many ms, or at the end of the faults; at once if then. */
   readonly later: (ms: number, undo: () => void) => void;
   /** Upkeep is robbed of what it needs, until the function that is returned is called. */
   readonly impair: () => () => void;
   /** Its events do not arrive, until the function that is returned is called. */
   readonly deafen: () => () => void;
-  /** So many clients hold a connection for so long. */
-  readonly hold: (count: number, ms: number) => void;
+  /** So many clients hold a connection, until the agent says that they have gone. */
+  readonly hold: (count: number) => void;
   /** Upkeep is killed, and started again after so many ms. */
   readonly crash: (ms: number) => boolean;
 }
@@ -49,6 +50,8 @@ export interface Kind {
   readonly about: string;
   /** How often among the others. */
   readonly weight: number;
+  /** What upkeep is known to do wrong under it: only made when it is asked for by name. */
+  readonly open?: string;
   /** Why it cannot be had here; null: it can. */
   readonly needs?: () => string | null;
   /** It needs an episode made for it. */
@@ -166,6 +169,13 @@ export const KINDS: readonly Kind[] = [
     inject: (scene) => hit(scene, scene.leader(), 'TERM'),
   },
   {
+    name: 'early-kill',
+    about: 'SIGKILL or SIGSEGV of a leader that upkeep does not know yet',
+    weight: 10,
+    open: 'a worker is taken for the leader when its master is killed before the leaving of the launcher is heard of',
+    inject: (scene) => hit(scene, scene.leader(true), scene.random.pick(['KILL', 'SEGV'])),
+  },
+  {
     name: 'leader-stop',
     about: 'SIGSTOP of a leader, and SIGCONT up to 2 s later',
     weight: 10,
@@ -271,7 +281,7 @@ export const KINDS: readonly Kind[] = [
     inject(scene) {
       const count = scene.random.whole(1, 100);
       const ms = scene.random.between(200, 3_000);
-      scene.hold(count, ms);
+      scene.hold(count);
       scene.world.order(`hang ${count} ${ms / 1_000}`);
       return 1;
     },
@@ -281,7 +291,7 @@ export const KINDS: readonly Kind[] = [
     about: 'clients that send rubbish to the control socket',
     weight: 0.5,
     inject(scene) {
-      scene.hold(50, 1_000);
+      scene.hold(20);
       scene.world.order('garbage 20');
       return 1;
     },
@@ -291,7 +301,7 @@ export const KINDS: readonly Kind[] = [
     about: '1,000 connections to the control socket, one after the other',
     weight: 0.3,
     inject(scene) {
-      scene.hold(1_000, 2_000);
+      scene.hold(1_000);
       scene.world.order('flood 1000');
       return 1;
     },
@@ -300,6 +310,7 @@ export const KINDS: readonly Kind[] = [
   {
     name: 'emfile',
     about: 'upkeep may open no more files, for up to 2 s',
+    open: 'what a launcher has left cannot be seen while /proc cannot be read, and it is started a second time',
     weight: 3,
     special: true,
     inject: (scene) =>
@@ -471,7 +482,8 @@ export const KINDS: readonly Kind[] = [
   },
   {
     name: 'proc-errors',
-    about: 'reads of /proc fail in the middle of a look (EIO, EMFILE, EACCES, ENOMEM), 1 to 5 in 100',
+    about: 'reads of /proc fail in the middle of a look (EIO, EMFILE, ENOMEM), 1 to 5 in 100',
+    open: 'what a launcher has left cannot be seen where it could not be read, and it is started a second time',
     weight: 0,
     special: true,
     prepare(setup, random, _index, dir) {

@@ -29,19 +29,21 @@ async function main(): Promise<number> {
     return EXIT_USAGE;
   }
   const skipped = new Map<string, string>();
-  for (const { name, needs } of KINDS) {
+  for (const { name, needs, open } of KINDS) {
     const why = needs?.() ?? null;
     if (why !== null) skipped.set(name, why);
+    else if (open !== undefined && !options.only?.includes(name))
+      skipped.set(name, `known to be answered wrongly: ${open}`);
   }
   if (options.list) {
     for (const { name, about } of KINDS)
       console.log(
-        `${name.padEnd(16)} ${about}${skipped.has(name) ? ` (not here: ${skipped.get(name)})` : ''}`,
+        `${name.padEnd(16)} ${about}${skipped.has(name) ? ` (not made: ${skipped.get(name)})` : ''}`,
       );
     return 0;
   }
   console.log(`seed ${options.seed}`);
-  for (const [kind, why] of skipped) console.log(`not made here: ${kind}: ${why}`);
+  for (const [kind, why] of skipped) console.log(`not made: ${kind}: ${why}`);
   execFileSync(process.execPath, ['scripts/build.mjs'], { stdio: 'inherit' });
 
   const begun = performance.now();

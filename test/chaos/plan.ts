@@ -100,7 +100,7 @@ export function planCommands(random: Random, count: number, service: string): Co
     const script = words.includes('--setsid') && words.includes('--notify');
     const line = words.join(' ');
     const wrapped = !script && fork === '' && random.chance(0.2);
-    const command = script ? `{dir}/init.d/${name} start` : wrapped ? `sh -c '${line} & wait'` : line;
+    const command = script ? `{dir}/init.d/${name} start` : wrapped ? `sh -c '${line} & wait $!'` : line;
     return { name, command: `${name}: ${command}`, startup, crashes, script: script ? line : null };
   });
 }
