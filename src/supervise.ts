@@ -181,6 +181,7 @@ export async function supervise(
     lineage,
     news,
     interval: options.interval,
+    reaping: reaping.exact,
     adopt: options.adopt,
     now,
     afterLook() {
