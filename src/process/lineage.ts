@@ -40,6 +40,8 @@ interface Service extends Kin {
   /** One look has found it ended, or nothing left, while it is being counted. A second one has to agree: what was
    * forked in the midst of a look may have escaped it. */
   endSeen: boolean;
+  /** Its end is known, but not what it left: a look that could not read everybody is to be followed by one that can. */
+  blind: boolean;
   emptySeen: boolean;
   /** The launcher left with status 0 and without an heir: whoever appears before this time may be the service. */
   awaitsUntil: number;
@@ -134,6 +136,7 @@ export function createLineage(options: LineageOptions): Lineage {
       ended: null,
       endedAt: 0,
       endSeen: false,
+      blind: false,
       emptySeen: false,
       awaitsUntil: 0,
       launchTicks: 0,
@@ -325,9 +328,10 @@ export function createLineage(options: LineageOptions): Lineage {
     const exit = service.ended ?? (isLost(service, leader) ? UNKNOWN_EXIT : null);
     // A look that began before its end may have missed what it forked last.
     const early = service.ended !== null && change.at < service.endedAt;
+    service.blind = service.ended !== null && isBlind(change, service.endedAt, at);
     const alone = exit !== null && !early && service.counting !== null && !service.endSeen;
     service.endSeen = alone || (exit !== null && service.endSeen);
-    if (exit === null || early || alone) return null;
+    if (exit === null || early || service.blind || alone) return null;
     const fact = bury(service, exit, at);
     // Two looks have agreed already.
     service.emptySeen = true;
@@ -353,13 +357,19 @@ export function createLineage(options: LineageOptions): Lineage {
     // Its end, with the status, is about to be told, and says the same.
     if (isDying(service)) return null;
     const empty = inScope(remains, counting) === 0;
-    const alone = empty && !service.emptySeen;
-    service.emptySeen = empty;
+    const blind = empty && isBlind(change, service.countingSince, at);
+    const alone = empty && (blind || !service.emptySeen);
+    service.emptySeen = empty && !blind;
     if (alone) return null;
     if (empty) service.counting = null;
     if (service.told !== null && sameRemains(service.told, remains)) return null;
     service.told = remains;
     return { type: 'lineage.counted', at, remains };
+  }
+
+  /** What is left may be what this look could not read. It is waited for a better one, but not for ever. */
+  function isBlind(change: TableChange, since: number, at: number): boolean {
+    return change.unread === true && at < since + options.linger;
   }
 
   /** Nothing is read again as long as nobody has come or gone, but for zombies, of which nobody tells. */
@@ -519,7 +529,9 @@ export function createLineage(options: LineageOptions): Lineage {
           counting !== null && ((leader !== null && endSeen) || emptySeen),
       ),
     isAttentive: () =>
-      [...services.values()].some((service) => service.counting !== null || now() < service.awaitsUntil),
+      [...services.values()].some(
+        (service) => service.counting !== null || service.blind || now() < service.awaitsUntil,
+      ),
   };
 
   function ancestorsOf(pid: number): number[] {

@@ -162,7 +162,7 @@ function createLook(options: ScanOptions): () => Promise<Look> {
   let broken = false;
   let listedAt = now();
   return async () => {
-    let change: TableChange = { at: now(), appeared: [], vanished: [] };
+    let change: TableChange = { at: now(), appeared: [], vanished: [], unread: true };
     try {
       // What has to be seen gone, though nobody tells, is seen in a list alone.
       const whole = !options.reaping || lineage.isAttentive() || now() - listedAt >= LISTING;
@@ -170,7 +170,7 @@ function createLook(options: ScanOptions): () => Promise<Look> {
       if (whole) listedAt = change.at;
       broken = false;
     } catch (error) {
-      // What the kernel told of is true all the same; of the rest nothing is known, and nothing concluded.
+      // What the kernel told of is true all the same; of the rest nothing is known, and for now nothing concluded.
       if (!broken) notice(null, `${(error as Error).message}; nothing is concluded until it can be read`);
       broken = true;
     }

@@ -163,6 +163,9 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
   /** How the numbers of the system are read does not change under way. */
   let genuine: boolean | null = null;
 
+  /** The last read that failed was not permitted, and never will be. */
+  let refused = false;
+
   /** Fills the buffer from the start of a file, and says how many bytes. */
   function read(path: string): number | Missing | 'denied' {
     let file = -1;
@@ -171,8 +174,9 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
       return readSync(file, buffer, 0, buffer.length, null);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
+      refused = code === 'EACCES' || code === 'EPERM';
       if (code === 'ENOENT' || code === 'ESRCH' || code === 'ENOTDIR') return 'gone';
-      return code === 'EACCES' || code === 'EPERM' ? 'denied' : 'unknown';
+      return refused ? 'denied' : 'unknown';
     } finally {
       if (file >= 0) closeSync(file);
     }
@@ -277,6 +281,7 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
       ? 0
       : Number.parseFloat(readText('uptime')) * TICKS_PER_SECOND - TICKS_PER_SECOND || 0;
     const found = new Map<number, ProcessRow | null>();
+    let unread = false;
 
     /** Reads a listed process, as far as it has to be; true if it did. */
     const look = (pid: number): boolean => {
@@ -295,6 +300,10 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
       }
       if (row === 'unknown') {
         if (old) again.set(pid, again.get(pid) ?? at);
+        else if (!refused) {
+          unread = true;
+          unseen.set(pid, at);
+        }
       } else if (row === 'gone') {
         again.delete(pid);
         if (old) found.set(pid, null);
@@ -319,7 +328,7 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
         }
       }
       cursor = next;
-      return book.commit(at, found);
+      return { ...book.commit(at, found), unread };
     }
     unseen.clear();
 
@@ -357,7 +366,7 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
       }
     }
     cursor = next;
-    return book.commit(at, found);
+    return { ...book.commit(at, found), unread };
   }
 
   return {

@@ -27,6 +27,8 @@ export interface TableChange {
   readonly appeared: readonly ProcessRow[];
   /** Rows of the scan before whose process is gone (a pid that is used again is both vanished and appeared). */
   readonly vanished: readonly ProcessRow[];
+  /** Somebody may be there who was not there before and could not be read: what this does not show may exist. */
+  readonly unread?: boolean;
 }
 
 export interface ProcessTable {

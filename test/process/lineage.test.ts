@@ -87,6 +87,8 @@ function world(options: { tagged?: boolean; reaping?: boolean } = {}) {
     pass: (ms: number) => {
       time += ms;
     },
+    /** A look that could not read everybody: who has come since the last one is not in it. */
+    lookBlindly: () => lineage.digest({ at: time, appeared: [], vanished: [], unread: true }),
     /** One look, and what follows from it. */
     look: (at?: number) => lineage.digest(look(at)),
     adopt() {
@@ -330,6 +332,48 @@ describe('the death of a leader', () => {
     unreadable.add(40);
     for (let count = 0; count < 5; count++) expect(look()).toEqual([]);
     expect(lineage.leaders().web).toMatchObject({ pid: 40 });
+  });
+});
+
+describe('a look that could not read everybody', () => {
+  test('tells of no end: what it left may be there; the next one that can read does', () => {
+    const { lineage, launch, put, look, lookBlindly, die, pass } = world();
+    launch('web', 10);
+    look();
+    put(11, { command: 'web', session: 10 });
+    die(10, KILLED);
+    for (let count = 0; count < 3; count++) {
+      pass(100);
+      expect(lookBlindly()).toEqual([]);
+      expect(lineage.isAttentive()).toBe(true);
+    }
+    expect(factsOf(look(), 'web')).toMatchObject([{ exit: KILLED, heir: null, remains: { workers: 1 } }]);
+    expect(lineage.isAttentive()).toBe(false);
+  });
+
+  test('is taken for what it is when nothing better has come in time', () => {
+    const { launch, look, lookBlindly, die, pass } = world();
+    launch('web', 10);
+    look();
+    die(10, KILLED);
+    pass(1_900);
+    expect(lookBlindly()).toEqual([]);
+    pass(200);
+    expect(factsOf(lookBlindly(), 'web')).toMatchObject([{ exit: KILLED, heir: null }]);
+  });
+
+  test('does not say that nobody is left', () => {
+    const { lineage, launch, put, look, lookBlindly, die, drop, pass } = world();
+    launch('web', 10);
+    look();
+    lineage.count('web', 'tagged');
+    drop(10);
+    die(10, KILLED);
+    put(11, { command: 'web' });
+    pass(100);
+    for (let count = 0; count < 3; count++) expect(lookBlindly()).toEqual([]);
+    const facts = [look(), look(), look()].flatMap((found) => factsOf(found, 'web'));
+    expect(facts[0]).toMatchObject({ type: 'leader.exited', remains: { tagged: 1 } });
   });
 });
 

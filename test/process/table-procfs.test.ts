@@ -427,6 +427,7 @@ describe('a made-up /proc', () => {
     clock += 5000;
     let change = await t.scan();
     expect([change.appeared, change.vanished]).toEqual([[], []]);
+    expect(change.unread).toBe(true);
     expect(t.rows.get(500)?.comm).toBe('old');
     expect(t.rows.has(300)).toBe(false);
     expect(t.refresh(500)).toBe('unknown');
@@ -438,6 +439,7 @@ describe('a made-up /proc', () => {
     proc.put(300, { ticks: 20, comm: 'new' });
     clock += 5000;
     change = await t.scan();
+    expect(change.unread).toBe(false);
     expect(pids(change.appeared)).toEqual([300, 500]);
     expect(pids(change.vanished)).toEqual([500]);
   });
