@@ -392,7 +392,9 @@ export const KINDS: readonly Kind[] = [
     end: (index) => forgetCgroup('memory', index),
     inject(scene) {
       const group = cgroupOf('memory', scene);
-      quietly(() => group.limit(group.current() + 100 * 1_048_576));
+      // Room for all the others: the one that eats is to be the one that is ended.
+      group.limit(group.current() + 300 * 1_048_576);
+      scene.later(3_000, () => group.limit(null));
       return tell(scene, 'HUP');
     },
   },
