@@ -397,6 +397,7 @@ class Episode {
       upkeep: this.#world.upkeepPid(),
       leader: (early = false) => this.#leader(early),
       later: (ms, undo) => void this.#undo.add({ due: performance.now() + ms, undo }),
+      impaired: this.#impaired > 0,
       impair: () => {
         this.#impaired++;
         return () => setTimeout(() => this.#impaired--, 1_000);

@@ -35,6 +35,8 @@ export interface Scene {
   readonly leader: (early?: boolean) => Seen | null;
   /** After so many ms, or at the end of the faults; at once if then. */
   readonly later: (ms: number, undo: () => void) => void;
+  /** It is robbed just now, or was a moment ago. */
+  readonly impaired: boolean;
   /** Upkeep is robbed of what it needs, until the function that is returned is called. */
   readonly impair: () => () => void;
   /** Its events do not arrive, until the function that is returned is called. */
@@ -139,6 +141,8 @@ function asUser(setup: Setup, index: number): void {
 /** Takes what upkeep needs, and gives it back after a while. */
 function rob(scene: Scene, limit: string, value: number, ms: number): number {
   const { world } = scene;
+  // One after the other: the second would take the first one's limit for what it has to give back.
+  if (scene.impaired) return 0;
   const before = world.limitOf(limit);
   const done = scene.impair();
   world.setLimit(limit, `${value}:${before.split(':')[1]}`);
