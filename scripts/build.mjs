@@ -49,7 +49,16 @@ await makeCodeCache();
 /** Lets upkeep run once, for what it compiled to be kept: the code of a start, a death, a restart and a stop. */
 async function makeCodeCache() {
   const socket = join(tmpdir(), `upkeep-build-${process.pid}.sock`);
-  const words = ['run', '--log', 'json', '--no-adopt', '--socket', socket, 'once: exit 1', 'stays: sleep 1000'];
+  const words = [
+    'run',
+    '--log',
+    'json',
+    '--no-adopt',
+    '--socket',
+    socket,
+    'once: exit 1',
+    'stays: sleep 1000',
+  ];
   const child = spawn(process.execPath, ['dist/upkeep.js', ...words], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { PATH: process.env.PATH, UPKEEP_CODE_CACHE: resolve('dist/program.cache') },
