@@ -46,8 +46,8 @@ function ownOf<T>(record: Readonly<Record<string, T>>, name: string): T | undefi
   return Object.hasOwn(record, name) ? record[name] : undefined;
 }
 
-export const EXIT_FAILED = 10;
-export const EXIT_LEFT = 1;
+const EXIT_FAILED = 10;
+const EXIT_LEFT = 1;
 export const EXIT_INTERNAL = 70;
 
 export const supervisorMachine = setup({
