@@ -35,7 +35,8 @@ const commandsIn = (block: string): string[] => block.split('\n').map((line) => 
 const sorted = (words: readonly string[]): string[] => [...words].sort();
 
 test('what a page is compared by is read from it', () => {
-  const page = '# A `b`\n\nx `c d` [e](f.md) 1,000 of 2.5\n\n```sh\nnpm start   # 7 times\n# no headline\n```\n\n## G\n| h | 3 |\n';
+  const page =
+    '# A `b`\n\nx `c d` [e](f.md) 1,000 of 2.5\n\n```sh\nnpm start   # 7 times\n# no headline\n```\n\n## G\n| h | 3 |\n';
   const [first, second, ...others] = sectionsOf(page);
   expect(others).toEqual([]);
   expect([first, second].map((section) => levelOf(section!.headline))).toEqual(['#', '##']);
