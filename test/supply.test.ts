@@ -11,6 +11,8 @@ const manifest = read('package.json');
 
 interface Locked {
   readonly version: string;
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
   readonly integrity?: string;
   readonly license?: string;
   readonly dev?: boolean;
@@ -32,6 +34,22 @@ describe('the lockfile', () => {
   test('holds every package to its bytes', () => {
     expect(locked.length).toBeGreaterThan(50);
     expect(locked.filter(({ integrity }) => !integrity?.startsWith('sha512-')).map(nameOf)).toEqual([]);
+  });
+
+  test('has what every package asks for, on other platforms as well', () => {
+    /** Whether somebody in that folder finds the package: in its own node_modules, or in one above. */
+    const finds = (folder: string, name: string): boolean => {
+      if (Object.hasOwn(others, `${folder === '' ? '' : `${folder}/`}node_modules/${name}`)) return true;
+      return (
+        folder !== '' && finds(folder.slice(0, Math.max(0, folder.lastIndexOf('node_modules/') - 1)), name)
+      );
+    };
+    const missing = Object.entries(others).flatMap(([folder, { dependencies, optionalDependencies }]) =>
+      Object.keys({ ...dependencies, ...optionalDependencies })
+        .filter((name) => !finds(folder, name))
+        .map((name) => `${folder} asks for ${name}`),
+    );
+    expect(missing).toEqual([]);
   });
 });
 
