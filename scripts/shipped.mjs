@@ -10,12 +10,12 @@ const ALLOWED = new Set(['0BSD', 'Apache-2.0', 'BSD-2-Clause', 'BSD-3-Clause', '
 
 /**
  * The packages of which the bundle holds at least a byte, and those that npm installs beside it.
- * @param metafile esbuild's, of the bundle
+ * @param metafiles esbuild's, of all that the bundle consists of
  * @returns `{ name, version, license, bundled, text }`, sorted by name; `text`: of its licence, null where it brings none
  */
-export function shippedPackages(metafile) {
+export function shippedPackages(...metafiles) {
   const bundled = new Set();
-  for (const { inputs } of Object.values(metafile.outputs)) {
+  for (const { inputs } of metafiles.flatMap(({ outputs }) => Object.values(outputs))) {
     for (const [path, { bytesInOutput }] of Object.entries(inputs)) {
       const folder = /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0];
       if (folder !== undefined && bytesInOutput > 0) bundled.add(folder);

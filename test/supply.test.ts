@@ -1,7 +1,6 @@
 /** What comes from others: few packages, held by the lockfile, under known licences, and all of it listed in what is shipped. */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
@@ -78,7 +77,10 @@ describe('packages', () => {
 });
 
 describe('what is shipped', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'upkeep-supply-'));
+  // Where the bundle finds koffi.
+  const cache = join(root, 'node_modules', '.cache');
+  mkdirSync(cache, { recursive: true });
+  const folder = mkdtempSync(join(cache, 'supply-'));
   let bom: { components: { name: string; version: string; properties: { name: string }[] }[] };
   let page = '';
   beforeAll(() => {

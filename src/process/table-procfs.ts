@@ -1,6 +1,4 @@
-import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
-import { setImmediate as turn } from 'node:timers/promises';
+import { closeSync, openSync, readdir, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
 import type { ProcessRow, ProcessTable, TableChange } from './table.ts';
 import { TableBook } from './table-book.ts';
 
@@ -279,7 +277,7 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
 
     let names: string[];
     try {
-      names = rows.size < LONG_LIST ? readdirSync(root, 'latin1') : await readdir(root, 'latin1');
+      names = rows.size < LONG_LIST ? readdirSync(root, 'latin1') : await list(root);
     } catch (error) {
       const why = (error as Error).message;
       const hint = `is ${root} mounted, and are there free file descriptors?`;
@@ -334,6 +332,16 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
       return row;
     },
   };
+}
+
+/** A turn of the event loop. (The promises of node:timers and node:fs would be loaded for little, at every start.) */
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** A directory's names, read in another thread. */
+function list(folder: string): Promise<string[]> {
+  return new Promise((resolve, reject) =>
+    readdir(folder, 'latin1', (error, names) => (error === null ? resolve(names) : reject(error))),
+  );
 }
 
 /** The number that a name in /proc stands for; 0 where it is none. */
