@@ -38,7 +38,11 @@ const vitest = [
   '--project',
   'process',
 ];
-const env = { ...process.env, PATH: `${dirname(node)}${delimiter}${process.env.PATH}` };
+const env = {
+  ...process.env,
+  PATH: `${dirname(node)}${delimiter}${process.env.PATH}`,
+  UPKEEP_TEST_NODE: wanted,
+};
 const { status, signal } = spawnSync(node, [...vitest, ...args], { cwd: root, env, stdio: 'inherit' });
 if (signal !== null) console.error(`the tests on Node ${version} were ended by ${signal}`);
 process.exitCode = status ?? 1;
