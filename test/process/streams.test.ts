@@ -31,9 +31,9 @@ const run = (streams: ReturnType<typeof createStreams>, command: string, script:
   children.push(child);
   return child;
 };
-const soon = (check: () => void) => vi.waitFor(check, { timeout: 30_000 });
+const soon = (check: () => void) => vi.waitFor(check, { timeout: 120_000 });
 
-describe.skipIf(noNative)(`what services write ${noNative}`, { timeout: 60_000 }, () => {
+describe.skipIf(noNative)(`what services write ${noNative}`, { timeout: 300_000 }, () => {
   test('is read by command and stream, over one process and the next', async () => {
     const { listener, text } = reader();
     const streams = createStreams(native, listener);
@@ -70,7 +70,7 @@ describe.skipIf(noNative)(`what services write ${noNative}`, { timeout: 60_000 }
     read.refusing = false;
     streams.resume();
     await once(child, 'exit');
-    const all = Array.from({ length: 30_000 }, (_, index) => `line ${index}\n`).join('');
+    const all = Array.from({ length: 120_000 }, (_, index) => `line ${index}\n`).join('');
     await soon(() => expect(text('web stdout').length).toBe(all.length));
     expect(text('web stdout')).toBe(all);
   });
