@@ -39,8 +39,8 @@ export interface SupervisorOutput {
 /** As many as the root of a thousand commands has groups. */
 const GROUP_SIZE = 32;
 
-export const EXIT_FAILED = 10;
-export const EXIT_LEFT = 1;
+const EXIT_FAILED = 10;
+const EXIT_LEFT = 1;
 export const EXIT_INTERNAL = 70;
 
 export const supervisorMachine = setup({
