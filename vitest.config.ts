@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 // unit: pure code, in parallel. process: real processes and PID namespaces, one file at a time.
-// container: needs a Docker engine; never part of `npm test`.
+// container: needs a Docker engine; never part of `npm test`. The limits are for machines that others load as well.
 export default defineConfig({
   test: {
     projects: [
@@ -10,6 +10,7 @@ export default defineConfig({
           name: 'unit',
           include: ['test/**/*.test.ts'],
           exclude: ['test/integration/**', 'test/container/**'],
+          testTimeout: 120_000,
         },
       },
       {
@@ -18,7 +19,7 @@ export default defineConfig({
           include: ['test/integration/**/*.test.ts'],
           globalSetup: ['test/build-first.ts'],
           fileParallelism: false,
-          testTimeout: 120_000,
+          testTimeout: 300_000,
           hookTimeout: 120_000,
         },
       },

@@ -77,7 +77,7 @@ export interface CommandContext {
   };
 }
 
-export const NOTHING_REMAINS: Remains = { workers: 0, tagged: 0, sessions: 0 };
+const NOTHING_REMAINS: Remains = { workers: 0, tagged: 0, sessions: 0 };
 
 type LeaderExited = Extract<CommandFact, { type: 'leader.exited' }>;
 

@@ -1,15 +1,17 @@
-// Bundles upkeep into dist/: upkeep.js, which starts program.js by way of the code cache that is made here. koffi stays
-// outside: it brings a binary for each platform.
+// Bundles upkeep into dist/, or into the folder that is given: upkeep.js, which starts program.js by way of the code cache that
+// is made here. koffi stays outside: it brings a binary for each platform.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { build } from 'esbuild';
+import { shippedPackages, thirdPartyPage } from './shipped.mjs';
 
+const outdir = process.argv[2] ?? 'dist';
 const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
-rmSync('dist', { recursive: true, force: true });
-mkdirSync('dist');
+rmSync(outdir, { recursive: true, force: true });
+mkdirSync(outdir, { recursive: true });
 const common = {
   bundle: true,
   // Node reads CommonJS in half the time, and only of that the compiled code can be kept.
@@ -18,13 +20,15 @@ const common = {
   target: 'node20',
   minifySyntax: true,
   minifyWhitespace: true,
+  // All notices are in THIRD-PARTY.md.
   legalComments: 'none',
+  metafile: true,
   logLevel: 'warning',
 };
-await build({
+const program = await build({
   ...common,
   entryPoints: ['src/main.ts'],
-  outfile: 'dist/program.js',
+  outfile: join(outdir, 'program.js'),
   external: ['koffi'],
   // Under Node's own conditions rxjs is CommonJS, of which nothing can be left out.
   alias: {
@@ -42,17 +46,33 @@ await build({
   },
   supported: { 'dynamic-import': false },
 });
-await build({ ...common, entryPoints: ['scripts/upkeep.cjs'], outfile: 'dist/upkeep.js' });
-writeFileSync('dist/package.json', '{"type":"commonjs"}\n');
+const starter = await build({
+  ...common,
+  entryPoints: ['scripts/upkeep.cjs'],
+  outfile: join(outdir, 'upkeep.js'),
+});
+writeFileSync(join(outdir, 'package.json'), '{"type":"commonjs"}\n');
+/** What of others is in the bundle and beside it. */
+export const shipped = shippedPackages(program.metafile, starter.metafile);
+writeFileSync(join(outdir, 'THIRD-PARTY.md'), thirdPartyPage(shipped));
 await makeCodeCache();
 
 /** Lets upkeep run once, for what it compiled to be kept: the code of a start, a death, a restart and a stop. */
 async function makeCodeCache() {
   const socket = join(tmpdir(), `upkeep-build-${process.pid}.sock`);
-  const words = ['run', '--log', 'json', '--no-adopt', '--socket', socket, 'once: exit 1', 'stays: sleep 1000'];
-  const child = spawn(process.execPath, ['dist/upkeep.js', ...words], {
+  const words = [
+    'run',
+    '--log',
+    'json',
+    '--no-adopt',
+    '--socket',
+    socket,
+    'once: exit 1',
+    'stays: sleep 1000',
+  ];
+  const child = spawn(process.execPath, [join(outdir, 'upkeep.js'), ...words], {
     stdio: ['ignore', 'pipe', 'inherit'],
-    env: { PATH: process.env.PATH, UPKEEP_CODE_CACHE: resolve('dist/program.cache') },
+    env: { PATH: process.env.PATH, UPKEEP_CODE_CACHE: resolve(outdir, 'program.cache') },
   });
   let told = '';
   child.stdout.setEncoding('utf8').on('data', (text) => {

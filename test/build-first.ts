@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 
@@ -17,7 +17,6 @@ export default function setup(project: TestProject): () => void {
   mkdirSync(cache, { recursive: true });
   const copy = mkdtempSync(join(cache, 'upkeep-'));
   cpSync('dist', copy, { recursive: true });
-  writeFileSync(join(copy, 'package.json'), '{"type":"module"}');
   // Other users run it as well.
   chmodSync(copy, 0o755);
   project.provide('upkeep', join(process.cwd(), copy, 'upkeep.js'));

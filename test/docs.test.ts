@@ -139,7 +139,14 @@ describe('every page', () => {
       const path = join(folder, entry.name);
       return entry.isDirectory() ? below(path) : path.endsWith('.md') ? [path] : [];
     });
-  const pages = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', ...below('docs'), ...below('examples')];
+  const pages = [
+    'README.md',
+    'README.ja.md',
+    'CHANGELOG.md',
+    'CONTRIBUTING.md',
+    ...below('docs'),
+    ...below('examples'),
+  ];
   const prose = (page: string): string => read(page).replaceAll(/^```.*?^```$/gms, '');
   const anchors = (page: string): string[] =>
     [...prose(page).matchAll(/^#+ (.*)$/gm)].map(([, headline]) =>

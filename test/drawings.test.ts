@@ -16,11 +16,11 @@ function check(folder: string): { status: number | null; said: string } {
 }
 
 describe('the drawings of the statecharts', () => {
-  test('show the machines as they are', { timeout: 60_000 }, () => {
+  test('show the machines as they are', { timeout: 300_000 }, () => {
     expect(check(drawings)).toEqual({ status: 0, said: '' });
   });
 
-  test('are found out when they are older than their machine', { timeout: 60_000 }, () => {
+  test('are found out when they are older than their machine', { timeout: 300_000 }, () => {
     cpSync(drawings, copy, { recursive: true });
     const path = join(copy, 'command.svg');
     writeFileSync(path, readFileSync(path, 'utf8').replace('leader.exited [isOurs]', 'leader.exited'));

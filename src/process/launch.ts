@@ -40,7 +40,7 @@ export function launch(
   const { native, prefix, execa } = options;
   const words = tag !== null && native === null ? (prefix?.(tag) ?? []) : [];
   const [file = program.file, ...args] = [...words, program.file, ...program.args];
-  const limit = tag === null ? null : (native?.getLocksLimit() ?? null);
+  const limit = tag === null || native === null ? null : ownLimit(native);
   if (limit !== null) native?.setLocksLimit(tag!, limit[1]);
   let child: ResultPromise;
   try {
@@ -66,6 +66,18 @@ export function launch(
   return child.then((result) =>
     explain(program.file, result as unknown as { code?: string; originalMessage?: string }),
   );
+}
+
+const ownLimits = new WeakMap<Native, [bigint, bigint] | null>();
+
+/** This process's own limit, as it is between launches. */
+function ownLimit(native: Native): [bigint, bigint] | null {
+  let limit = ownLimits.get(native);
+  if (limit === undefined) {
+    limit = native.getLocksLimit();
+    ownLimits.set(native, limit);
+  }
+  return limit;
 }
 
 /** Hears of the end of a child that Node spawned. */

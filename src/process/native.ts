@@ -95,6 +95,7 @@ function bind(koffi: typeof import('koffi').default): Native {
   const eventfd = libc.func('int eventfd(unsigned int value, int flags)');
   const poll = libc.func('int poll(_Inout_ uint8_t *fds, unsigned long count, int timeout)');
   const info = new Uint8Array(128);
+  const limits = new BigUint64Array(2);
   const view = new DataView(info.buffer);
 
   const waited = (type: number, id: number, options: number): number => {
@@ -134,7 +135,11 @@ function bind(koffi: typeof import('koffi').default): Native {
       const limit = new BigUint64Array(2);
       return getrlimit(RLIMIT_LOCKS, limit) === 0 ? [limit[0]!, limit[1]!] : null;
     },
-    setLocksLimit: (soft, hard) => setrlimit(RLIMIT_LOCKS, new BigUint64Array([soft, hard])) === 0,
+    setLocksLimit(soft, hard) {
+      limits[0] = soft;
+      limits[1] = hard;
+      return setrlimit(RLIMIT_LOCKS, limits) === 0;
+    },
     pipe() {
       const fds = new Int32Array(2);
       if (pipe2(fds, O_CLOEXEC) !== 0) return null;

@@ -25,7 +25,7 @@ export interface ProgramsOptions {
   /** null: programs write to upkeep's own stdout and stderr. */
   readonly streams: Streams | null;
   readonly tags: Tags | null;
-  readonly table: ProcessTable;
+  readonly table: Pick<ProcessTable, 'startTicksOf'>;
   readonly lineage: Pick<Lineage, 'launched' | 'helper'>;
   readonly signaller: Pick<Signaller, 'forget'>;
   /** Hears of the end of every launcher. */
@@ -55,9 +55,7 @@ export function createPrograms(options: ProgramsOptions): Programs {
       const launched = spawn(command, runnables.get(command)!, tags?.numberOf(command) ?? null);
       if (!('child' in launched)) return launched;
       const { child, pid } = launched;
-      // null: the pid was somebody else's whom nobody saw die. That is noted now, so ask again.
-      const row = table.refresh(pid) ?? table.refresh(pid);
-      const id = { pid, startTicks: row === null || row === 'unknown' ? 0 : row.startTicks };
+      const id = { pid, startTicks: table.startTicksOf(pid) };
       lineage.launched(command, id);
       signaller.forget(command);
       onExit(child, (exit) => onEnd(pid, exit));

@@ -15,7 +15,7 @@ export interface Stdio {
 
 export type StreamName = 'stdout' | 'stderr';
 
-/** Takes what was read. False: too much; reading stops until `resume`. */
+/** Takes what was read, which may be used again afterwards. False: too much; reading stops until `resume`. */
 export type Listener = (command: string, chunk: Buffer, stream: StreamName) => boolean;
 
 export interface Streams {
@@ -138,17 +138,19 @@ export function createStreams(native: Native | null, listener: Listener): Stream
   };
 }
 
+const scratch = Buffer.allocUnsafeSlow(16_384);
+
+/** What `take` is given is written over afterwards. */
 function drain(fd: number, take: (chunk: Buffer) => boolean): void {
   for (let total = 0; total < DRAINED_AT_MOST; ) {
-    const chunk = Buffer.allocUnsafe(16_384);
     let length: number;
     try {
-      length = readSync(fd, chunk, 0, chunk.length, null);
+      length = readSync(fd, scratch, 0, scratch.length, null);
     } catch {
       return; // EAGAIN: empty.
     }
     if (length === 0) return;
     total += length;
-    if (!take(chunk.subarray(0, length))) return;
+    if (!take(scratch.subarray(0, length))) return;
   }
 }

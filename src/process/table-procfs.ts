@@ -218,6 +218,19 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
     return { pid, ppid, startTicks, state, session, comm, argv, locks };
   }
 
+  /** The row of a process whose stat has just been read. `settled`: what does not change when a process is no longer
+   * young is taken from its old row. */
+  function rowOf(
+    pid: number,
+    stat: Stat,
+    old: ProcessRow | undefined,
+    settled: boolean,
+  ): ProcessRow | Missing {
+    if (!settled || old?.startTicks !== stat.startTicks || stat.comm !== old.comm) return readRow(pid, stat);
+    const { ppid, state, session } = stat;
+    return { ...old, ppid, state, session, argv: state === 'Z' ? [] : old.argv };
+  }
+
   function readText(name: string): string {
     try {
       return readFileSync(`${root}/${name}`, 'latin1');
@@ -292,12 +305,7 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
       let row: ProcessRow | Missing;
       if (typeof stat === 'string') row = stat;
       else if (!old && stat.thread) row = 'gone';
-      else if (whole || stat.startTicks !== old.startTicks || stat.comm !== old.comm)
-        row = readRow(pid, stat);
-      else {
-        const { ppid, state, session } = stat;
-        row = { ...old, ppid, state, session, argv: state === 'Z' ? [] : old.argv };
-      }
+      else row = rowOf(pid, stat, old, !whole);
       if (row === 'unknown') {
         if (old) again.set(pid, again.get(pid) ?? at);
         else if (!refused) {
@@ -374,11 +382,15 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
     rows,
     scan: () => book.scan(() => work(false)),
     scanNewcomers: () => book.scan(() => work(true)),
+    startTicksOf(pid) {
+      const stat = readStat(pid);
+      return typeof stat === 'string' ? 0 : stat.startTicks;
+    },
     refresh(pid) {
       const old = rows.get(pid);
       const stat = readStat(pid);
       if (stat === 'unknown') return 'unknown';
-      const row = stat === 'gone' || (!old && stat.thread) ? 'gone' : readRow(pid, stat);
+      const row = stat === 'gone' || (!old && stat.thread) ? 'gone' : rowOf(pid, stat, old, !again.has(pid));
       if (row === 'unknown') return 'unknown';
       if (row === 'gone' || (old && old.startTicks !== row.startTicks)) {
         again.delete(pid);

@@ -94,6 +94,7 @@ export function psListTable(options: PsListOptions = {}): ProcessTable {
     scan: () => book.scan(work),
     // ps lists everybody in any case.
     scanNewcomers: () => book.scan(work),
+    startTicksOf: () => 0,
     refresh(pid) {
       try {
         process.kill(pid, 0);

@@ -41,6 +41,8 @@ export interface ProcessTable {
   /** As `scan`, for who has come, exactly; who has gone may stay in `rows` until the next `scan`. Costs as much as has
    * happened, not as much as there is. */
   scanNewcomers(): Promise<TableChange>;
+  /** When this process began, read anew; 0: nobody is there, or the table cannot tell. `rows` stays as it is. */
+  startTicksOf(pid: number): number;
   /** Reads one process anew and updates `rows`. null: gone, or the pid now belongs to somebody else.
    * 'unknown': could not be read. */
   refresh(pid: number): ProcessRow | null | 'unknown';

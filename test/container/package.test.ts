@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { docker, run } from './docker.ts';
-import { build } from './images.ts';
+import { build, IMAGES } from './images.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const NODE = 'node:24-bookworm-slim';
@@ -20,10 +20,18 @@ function buildFrom(tag: string, dockerfile: string, fill: (folder: string) => vo
   return tag;
 }
 
-test('the npm package installs globally where there is nothing but node and npm, and runs', async () => {
+/** upkeep, as npm has installed it globally, and the packages below it. */
+async function installed(image: string): Promise<string[]> {
+  const listing = ['npm', 'ls', '--global', '--all', '--parseable'];
+  const { stdout } = await docker(['run', '--rm', image, ...listing]);
+  const ours = stdout.split('\n').filter((path) => /\/node_modules\/upkeep(\/|$)/.test(path));
+  return ours.map((path) => path.split('/node_modules/').at(-1)!);
+}
+
+test('the npm package installs globally where there is nothing but node and npm, no script run, and runs', async () => {
   const image = buildFrom(
     'upkeep-test/package',
-    `FROM ${NODE}\nCOPY upkeep.tgz /tmp/upkeep.tgz\nRUN npm install --global /tmp/upkeep.tgz\n`,
+    `FROM ${NODE}\nCOPY upkeep.tgz /tmp/upkeep.tgz\nRUN npm install --global --ignore-scripts /tmp/upkeep.tgz\n`,
     (folder) => {
       const pack = ['pack', '--silent', '--pack-destination', folder];
       const name = execFileSync('npm', pack, { cwd: root, encoding: 'utf8' }).trim().split('\n').at(-1)!;
@@ -32,6 +40,10 @@ test('the npm package installs globally where there is nothing but node and npm,
   );
   const version = await docker(['run', '--rm', image, 'upkeep', '--version']);
   expect(version).toMatchObject({ code: 0, stdout: expect.stringMatching(/^upkeep \d+\.\d+\.\d+\n$/) });
+
+  // Beside upkeep: koffi, its binary for this platform, and nobody else.
+  const binary = expect.stringMatching(/^@koromix\/koffi-linux-\w+$/);
+  expect(await installed(image)).toEqual(['upkeep', 'koffi', binary]);
 
   const box = await run(image, ['upkeep', 'run', '--log', 'json', 'sleep 1000']);
   const first = await box.until('sleep up', async () => (await box.eventsOf('command.running'))[0]);
@@ -43,6 +55,13 @@ test('the npm package installs globally where there is nothing but node and npm,
   await box.must('sh', '-c', `kill -9 ${first.leader.pid}`);
   await box.until('sleep up again', async () => (await box.eventsOf('command.running'))[1]);
   expect((await box.stop()).code).toBe(0);
+});
+
+test('the notices of what is bundled are in the image as well', async () => {
+  const page = '/usr/local/lib/upkeep/dist/THIRD-PARTY.md';
+  const { code, stdout } = await docker(['run', '--rm', '--entrypoint', 'cat', IMAGES.upkeep, page]);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^\| xstate \| [\d.]+ \| MIT \| bundled \|$/m);
 });
 
 describe("the README's two commands, on a clone of the last commit", () => {

@@ -62,12 +62,12 @@ export interface UpkeepOptions extends RunOptions {
 }
 
 /** How long anything may take: nobody waits that long where things are right. */
-const PATIENCE = 60_000;
+const PATIENCE = 180_000;
 const FIXTURES = fileURLToPath(new URL('fixtures/', import.meta.url));
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 export const UID = 1000;
 
-export const isRoot = process.getuid!() === 0;
+const isRoot = process.getuid!() === 0;
 const UNSHARE = isRoot ? ['unshare'] : ['unshare', '--user', '--map-root-user'];
 
 /** Why no namespace can be had here; null: it can. */

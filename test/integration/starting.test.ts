@@ -1,3 +1,4 @@
+import { realpathSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { type Cleanup, hasProgram, Namespace, noNamespace, until } from './namespace.ts';
 
@@ -101,6 +102,14 @@ describe.skipIf(noNamespace)(
       expect(upkeep.events('command.launched')).toHaveLength(300);
       expect(await upkeep.stop()).toMatchObject({ code: 0, stopped: { left: 0 } });
       await until('nobody left', () => inside.processes().length === 0);
+    });
+
+    test('upkeep runs on the Node that runs the tests, which is the one that was asked for', async (context) => {
+      expect(`${process.version}.`).toContain(`v${process.env.UPKEEP_TEST_NODE ?? process.versions.node}.`);
+      const inside = new Namespace(context);
+      const upkeep = await inside.upkeep([inside.install('daemon.sh', 'alpha')]);
+      await upkeep.running('alpha');
+      expect(inside.read(upkeep.pid, 'maps')).toContain(` ${realpathSync(process.execPath)}\n`);
     });
   },
 );

@@ -15,6 +15,18 @@ async function nobodyLeft(inside: Namespace): Promise<void> {
   );
 }
 
+/** A service that scatters `count` processes, all of them there. */
+async function scattered(inside: Namespace, count: number): Promise<Upkeep> {
+  const service = `${inside.install('scatter.sh', 'scatter')} ${count}`;
+  const upkeep = await inside.upkeep([service], { args: LONG_GRACE });
+  await upkeep.running('scatter');
+  await upkeep.until(
+    'all of them',
+    () => inside.processes().filter(({ argv }) => argv[2] === 'one').length === count,
+  );
+  return upkeep;
+}
+
 describe.skipIf(noNamespace)(`stopping ${noNamespace ?? ''}`, { concurrent: true }, () => {
   test.for(['SIGTERM', 'SIGINT', 'SIGQUIT'] as const)(
     '%s stops everything, and upkeep leaves with the last process',
@@ -103,14 +115,7 @@ describe.skipIf(noNamespace)(`stopping ${noNamespace ?? ''}`, { concurrent: true
     `a service that scatters 100 processes is stopped to the last ${noOtherUser ?? ''}`,
     async (context) => {
       const inside = new Namespace(context);
-      const upkeep = await inside.upkeep([`${inside.install('scatter.sh', 'scatter')} 100`], {
-        args: LONG_GRACE,
-      });
-      await upkeep.running('scatter');
-      await upkeep.until(
-        'all of them',
-        () => inside.processes().filter(({ argv }) => argv[2] === 'one').length === 100,
-      );
+      const upkeep = await scattered(inside, 100);
       const { code, stopped } = await upkeep.stop();
       expect(code).toBe(0);
       expect(stopped).toMatchObject({ left: 0 });
@@ -122,14 +127,7 @@ describe.skipIf(noNamespace)(`stopping ${noNamespace ?? ''}`, { concurrent: true
     skip: noOtherUser !== null,
   }, async (context) => {
     const inside = await new Namespace(context).idleInit();
-    const upkeep = await inside.upkeep([`${inside.install('scatter.sh', 'scatter')} 60`], {
-      args: LONG_GRACE,
-    });
-    await upkeep.running('scatter');
-    await upkeep.until(
-      'all of them',
-      () => inside.processes().filter(({ argv }) => argv[2] === 'one').length === 60,
-    );
+    const upkeep = await scattered(inside, 60);
     expect(await upkeep.stop()).toMatchObject({ code: 0, stopped: { left: 0 } });
     await nobodyLeft(inside);
   });

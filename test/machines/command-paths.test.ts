@@ -257,7 +257,7 @@ function check(from: State, event: AnyEvent, waits: Map<number, Set<number>>): v
 describe.each(Object.keys(ENTRANTS))('a command %s', (name) => {
   const graph = explore(ENTRANTS[name]!);
 
-  test('holds its invariants on every edge', { timeout: 60_000 }, () => {
+  test('holds its invariants on every edge', { timeout: 300_000 }, () => {
     const edges = graph.edges();
     const waits = new Map<number, Set<number>>();
     for (const { state, event } of edges) check(state, event as AnyEvent, waits);
@@ -273,7 +273,7 @@ describe.each(Object.keys(ENTRANTS))('a command %s', (name) => {
     expect(edges.length).toBeGreaterThan(1_000);
   });
 
-  test('does the same live as on paper, on every path', { timeout: 60_000 }, () => {
+  test('does the same live as on paper, on every path', { timeout: 300_000 }, () => {
     const { policy, found } = ENTRANTS[name]!;
     const paths = graph.paths().map(({ steps }) => ({
       events: steps.slice(1).map(({ event }) => event as AnyEvent),

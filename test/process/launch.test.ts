@@ -87,7 +87,7 @@ describe('what cannot be started is told of, with what to do', () => {
   });
 });
 
-describe('what is started', { timeout: 60_000 }, () => {
+describe('what is started', { timeout: 300_000 }, () => {
   test('has its words, its environment and no other, no stdin, and a session of its own', async () => {
     const launched = started('sh', ['-c', 'readlink /proc/self/fd/0; echo "$1"; env', 'sh', 'a b'], {
       A: '1 2',

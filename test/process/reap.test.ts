@@ -10,7 +10,7 @@ const loaded = loadNative(process.env);
 const native = loaded as Native;
 const noNative = 'missing' in loaded ? `without koffi: ${loaded.missing}` : '';
 
-describe.skipIf(noNative)(`reaping orphans ${noNative}`, { timeout: 60_000 }, () => {
+describe.skipIf(noNative)(`reaping orphans ${noNative}`, { timeout: 300_000 }, () => {
   let reaper: Reaper;
   const ends = new Map<number, Exit>();
   const stops: string[] = [];
@@ -39,7 +39,7 @@ describe.skipIf(noNative)(`reaping orphans ${noNative}`, { timeout: 60_000 }, ()
       said += chunk;
     });
     await once(child, 'exit');
-    await vi.waitFor(() => expect(said.trim().split('\n')).toHaveLength(scripts.length), 30_000);
+    await vi.waitFor(() => expect(said.trim().split('\n')).toHaveLength(scripts.length), 120_000);
     return said.trim().split('\n').map(Number);
   }
 
@@ -49,7 +49,7 @@ describe.skipIf(noNative)(`reaping orphans ${noNative}`, { timeout: 60_000 }, ()
         reaper.sweep();
         check();
       },
-      { timeout: 30_000 },
+      { timeout: 120_000 },
     );
 
   test('tells how each ended, and none stays a zombie', async () => {
@@ -78,7 +78,7 @@ describe.skipIf(noNative)(`reaping orphans ${noNative}`, { timeout: 60_000 }, ()
     expect(ends.has(own.pid!)).toBe(false);
     expect(await ended).toEqual([5, null]);
     // It looks again by itself.
-    await vi.waitFor(() => expect(pids.every((pid) => ends.has(pid))).toBe(true), { timeout: 30_000 });
+    await vi.waitFor(() => expect(pids.every((pid) => ends.has(pid))).toBe(true), { timeout: 120_000 });
     expect(ends.has(own.pid!)).toBe(false);
   });
 

@@ -31,9 +31,9 @@ const run = (streams: ReturnType<typeof createStreams>, command: string, script:
   children.push(child);
   return child;
 };
-const soon = (check: () => void) => vi.waitFor(check, { timeout: 30_000 });
+const soon = (check: () => void) => vi.waitFor(check, { timeout: 120_000 });
 
-describe.skipIf(noNative)(`what services write ${noNative}`, { timeout: 60_000 }, () => {
+describe.skipIf(noNative)(`what services write ${noNative}`, { timeout: 300_000 }, () => {
   test('is read by command and stream, over one process and the next', async () => {
     const { listener, text } = reader();
     const streams = createStreams(native, listener);

@@ -38,7 +38,7 @@ describe.each([
   { kind: 'procfs', make: procfsTable, able: hasProcfs, needs: '/proc' },
   { kind: 'ps-list', make: psListTable, able: hasPs, needs: 'a ps like that of procps or BSD' },
 ])('the process table by $kind (needs $needs)', ({ kind, make, able }) => {
-  describe.skipIf(!able)('contract', { timeout: 60_000 }, () => {
+  describe.skipIf(!able)('contract', { timeout: 300_000 }, () => {
     it('says what it is, and is empty before the first scan', () => {
       const table = make();
       expect(table.kind).toBe(kind);
@@ -151,7 +151,7 @@ describe.each([
   });
 });
 
-describe.skipIf(!hasProcfs || !hasPs)('both tables (needs /proc and ps)', { timeout: 60_000 }, () => {
+describe.skipIf(!hasProcfs || !hasPs)('both tables (needs /proc and ps)', { timeout: 300_000 }, () => {
   it('agree on everything that stays as it is', async () => {
     start('sleep', '1000');
     start('sh', '-c', 'read go');

@@ -331,7 +331,7 @@ describe('a made-up /proc', () => {
     );
     // Pids were used again between two scans, and that was not noticed by reading everything.
     expect(noticed).toBeGreaterThan(0);
-  }, 60_000);
+  }, 300_000);
 
   it('looks for newcomers where they must be, and lists nobody', async () => {
     const t = table();
@@ -575,7 +575,7 @@ describe.skipIf(!linux)('the real /proc', () => {
     expect(argv[0]).toMatch(/python3/);
     stdin.write('go\n');
     await expect
-      .poll(() => readFileSync(`/proc/${pid}/stat`, 'latin1'), { timeout: 30_000 })
+      .poll(() => readFileSync(`/proc/${pid}/stat`, 'latin1'), { timeout: 120_000 })
       .toMatch(/\) Z /);
     expect(table.refresh(pid)).toMatchObject({ pid, state: 'S', argv });
     const other = procfsTable();

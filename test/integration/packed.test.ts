@@ -1,0 +1,39 @@
+/** The npm package, as `npm pack` makes it of what was built before the tests. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+const root = join(import.meta.dirname, '..', '..');
+
+describe('the npm package', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'upkeep-packed-'));
+  const inside = join(folder, 'package');
+  let files: string[] = [];
+  beforeAll(() => {
+    // Without its script, which would build once more.
+    const words = ['pack', '--ignore-scripts', '--silent', '--pack-destination', folder];
+    const name = execFileSync('npm', words, { cwd: root, encoding: 'utf8' }).trim().split('\n').at(-1)!;
+    execFileSync('tar', ['-xzf', join(folder, name), '-C', folder]);
+    files = readdirSync(inside, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name).slice(inside.length + 1));
+  });
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  test('holds the program, its pages and its notices, and nothing else', () => {
+    // No code cache: it is for one version of Node, and nobody can read what is in it.
+    const program = ['dist/package.json', 'dist/program.js', 'dist/upkeep.js'];
+    const pages = ['CHANGELOG.md', 'LICENSE', 'README.ja.md', 'README.md', 'dist/THIRD-PARTY.md'];
+    expect(files.sort()).toEqual([...pages, ...program, 'package.json'].sort());
+  });
+
+  test('runs from where it was unpacked', () => {
+    const { version } = JSON.parse(readFileSync(join(inside, 'package.json'), 'utf8'));
+    const { stdout, stderr } = spawnSync(process.execPath, [join(inside, 'dist', 'upkeep.js'), '--version'], {
+      encoding: 'utf8',
+    });
+    expect({ stdout, stderr }).toEqual({ stdout: `upkeep ${version}\n`, stderr: '' });
+  });
+});
