@@ -268,6 +268,7 @@ export const KINDS: readonly Kind[] = [
   {
     name: 'pid-reuse',
     about: 'a process dies, and a stranger is born with its pid (ns_last_pid)',
+    open: 'a look for newcomers alone does not find a daemon after the last pid was set back, and it is started a second time',
     weight: 4,
     needs: () =>
       needsRoot() ?? (existsSync('/proc/sys/kernel/ns_last_pid') ? null : 'there is no ns_last_pid'),
@@ -314,7 +315,6 @@ export const KINDS: readonly Kind[] = [
   {
     name: 'emfile',
     about: 'upkeep may open no more files, for up to 2 s',
-    open: 'what a launcher has left cannot be seen while /proc cannot be read, and it is started a second time',
     weight: 3,
     special: true,
     inject: (scene) =>
@@ -489,7 +489,6 @@ export const KINDS: readonly Kind[] = [
   {
     name: 'proc-errors',
     about: 'reads of /proc fail in the middle of a look (EIO, EMFILE, ENOMEM), 1 to 5 in 100',
-    open: 'what a launcher has left cannot be seen where it could not be read, and it is started a second time',
     weight: 0,
     special: true,
     prepare(setup, random, _index, dir) {
