@@ -31,7 +31,11 @@ export function createCgroup(controller: Controller, name: string): Cgroup | { r
     return { missing: `no control group can be made: ${(error as Error).message}` };
   }
   const remove = (): void => {
-    quietly(() => rmdirSync(path));
+    // Who has just been killed is in there a moment longer.
+    for (let tries = 0; tries < 100 && existsSync(path); tries++) {
+      if (quietly(() => rmdirSync(path)) === null && existsSync(path))
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+    }
   };
   if (!existsSync(join(path, max))) {
     remove();
