@@ -1,0 +1,79 @@
+/** Start to all up, and stop: one cycle gives both. */
+import { type Context, figure, type Measure } from '../measure.ts';
+import type { Peer } from '../peers.ts';
+import { Running, services } from '../running.ts';
+import { shuffled } from '../statistics.ts';
+
+const PATIENCE = 60_000;
+
+function sizes(quick: boolean): { readonly count: number; readonly runs: number }[] {
+  return [
+    { count: 1, runs: quick ? 5 : 15 },
+    { count: 10, runs: quick ? 3 : 9 },
+    { count: 100, runs: quick ? 2 : 5 },
+    { count: 1000, runs: quick ? 1 : 3 },
+  ];
+}
+
+/** For who takes long there are fewer runs: this many ms of starting and stopping per size. */
+const BUDGET = { quick: 4_000, full: 20_000 };
+
+async function cycle(
+  { tools }: Context,
+  peer: Peer,
+  count: number,
+): Promise<{ up: number | null; down: number | null; left: number }> {
+  const running = await Running.start(tools, peer, services(count));
+  try {
+    const up = await running.allUp(PATIENCE);
+    if (up === null) return { up, down: null, left: 0 };
+    const stopped = peer.stops ? await running.stop(PATIENCE) : null;
+    return { up, down: stopped?.took ?? null, left: stopped?.left ?? 0 };
+  } finally {
+    await running.close();
+  }
+}
+
+async function run(context: Context): Promise<void> {
+  const { peers, quick, record, say } = context;
+  for (const { count, runs } of sizes(quick)) {
+    const ups = new Map<Peer, number[]>(peers.map((peer) => [peer, []]));
+    const downs = new Map<Peer, number[]>(peers.map((peer) => [peer, []]));
+    const failed = new Set<Peer>();
+    const spent = new Map<Peer, number>();
+    for (let round = 0; round < runs; round++) {
+      for (const peer of shuffled(peers)) {
+        if (failed.has(peer) || (spent.get(peer) ?? 0) > (quick ? BUDGET.quick : BUDGET.full)) continue;
+        say(`start and stop of ${count}: ${peer.name}, run ${round + 1} of ${runs}`);
+        const began = performance.now();
+        const { up, down } = await cycle(context, peer, count);
+        spent.set(peer, (spent.get(peer) ?? 0) + performance.now() - began);
+        if (up === null) failed.add(peer);
+        else ups.get(peer)!.push(up);
+        if (down !== null) downs.get(peer)!.push(down);
+      }
+    }
+    for (const peer of peers) {
+      record(
+        figure(
+          'start',
+          `${count}`,
+          peer,
+          'ms',
+          ups.get(peer)!,
+          failed.has(peer) ? `not all up within ${PATIENCE / 1e3} s` : null,
+        ),
+      );
+      const note = peer.stops ? 'not over in time' : 'leaves its services running';
+      const values = downs.get(peer)!;
+      record(figure('stop', `${count}`, peer, 'ms', values, values.length > 0 ? null : note));
+    }
+  }
+}
+
+export const start: Measure = {
+  name: 'start',
+  title: 'Start, and stop',
+  how: 'From the fork(2) of the supervisor to the first action of the last of its commands. Then from its stop signal (or the start of its stop command) until it, its helpers and all commands are gone.',
+  run,
+};
