@@ -5,7 +5,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { Tools } from './tools.ts';
+import { OTHER, SERVICE, type Tools } from './tools.ts';
 
 /** All times are of the kernel's monotonic clock, in ns; a Number holds them exactly for 104 days of uptime. */
 export interface Birth {
@@ -21,6 +21,8 @@ export interface Ran {
 
 export interface Exited extends Ran {
   readonly status: number;
+  /** ms, with that of whom it waited for. */
+  readonly cpu: number;
 }
 
 export interface Row {
@@ -99,7 +101,7 @@ export class Arena {
     const child = spawn(file!, args, {
       cwd: this.dir,
       env: { PATH, HOME: this.dir },
-      stdio: silent ? 'ignore' : ['pipe', 'pipe', 'inherit'],
+      stdio: silent ? 'ignore' : ['pipe', 'pipe', 'ignore'],
       detached: true,
     });
     child.on('error', () => {});
@@ -112,7 +114,12 @@ export class Arena {
     if (what === 'born')
       this.births.push({ name: fields[0]!, pid: Number(fields[1]), at: Number(fields[2]) });
     else if (what === 'exited')
-      this.exits.push({ pid: Number(fields[0]), at: Number(fields[1]), status: Number(fields[2]) });
+      this.exits.push({
+        pid: Number(fields[0]),
+        at: Number(fields[1]),
+        status: Number(fields[2]),
+        cpu: Number(fields[3]) / 1e3,
+      });
     else if (what === 'alone') this.alone.push(Number(fields[0]));
     else this.#answers.shift()?.(fields);
     for (const watcher of [...this.#watchers]) watcher();
@@ -171,6 +178,11 @@ export class Arena {
     return this.#init;
   }
 
+  /** It ends when the namespace has. */
+  get outside(): ChildProcess {
+    return this.#unshare;
+  }
+
   /** Everybody inside but the stage. */
   processes(): Row[] {
     const found: Row[] = [];
@@ -183,12 +195,12 @@ export class Arena {
   }
 
   services(): Row[] {
-    return this.processes().filter(({ comm }) => comm === 'svc');
+    return this.processes().filter(({ comm }) => comm === SERVICE);
   }
 
-  /** All that is neither stage nor service: the supervisor, with its helpers. */
+  /** All that is neither stage nor service nor crowd: the supervisor, with its helpers. */
   supervisor(): Row[] {
-    return this.processes().filter(({ comm }) => comm !== 'svc');
+    return this.processes().filter(({ comm }) => comm !== SERVICE && comm !== OTHER);
   }
 
   /** ms of CPU that the supervisor has used, with the helpers (and dead services) that it has waited for. */

@@ -1,14 +1,20 @@
 /** Measures upkeep and its peers side by side on this machine: npm run bench. */
 import type { Figure, Measure } from './measure.ts';
+import { crash } from './measures/crash.ts';
 import { death } from './measures/death.ts';
 import { idle } from './measures/idle.ts';
+import { logs } from './measures/logs.ts';
+import { masters } from './measures/masters.ts';
+import { pid1 } from './measures/pid1.ts';
+import { scan } from './measures/scan.ts';
 import { start } from './measures/start.ts';
+import { storms } from './measures/storm.ts';
 import { HELP, parseRequest } from './options.ts';
 import { PEERS, type Peer } from './peers.ts';
 import { readable } from './statistics.ts';
 import { makeTools } from './tools.ts';
 
-const MEASURES: readonly Measure[] = [death, start, idle];
+const MEASURES: readonly Measure[] = [death, start, idle, scan, storms, logs, crash, pid1, masters];
 
 const idOf = ({ name }: Peer): string => name.toLowerCase().replaceAll(' ', '-');
 
@@ -19,7 +25,7 @@ async function main(): Promise<void> {
     PEERS.map(idOf),
   );
   if (request.help) return void process.stdout.write(HELP);
-  const tools = makeTools(request.upkeep);
+  const tools = await makeTools(request.upkeep);
   try {
     const figures: Figure[] = [];
     const record = (figure: Figure): void => {

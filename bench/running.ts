@@ -117,9 +117,10 @@ export function services(count: number, daemons = false): (arena: Arena) => Comm
   return ({ dir, fifo, tools }) =>
     Array.from({ length: count }, (_, index) => {
       const name = `s${`${index + 1}`.padStart(4, '0')}`;
+      const pattern = ` ${name}`;
       const pidFile = join(dir, `${name}.pid`);
       return daemons
-        ? { name, words: [tools.svc, 'daemon', fifo, name, pidFile], daemon: { pidFile } }
-        : { name, words: [tools.svc, 'run', fifo, name], daemon: null };
+        ? { name, words: [tools.svc, 'daemon', fifo, name, pidFile], pattern, daemon: { pidFile } }
+        : { name, words: [tools.svc, 'run', fifo, name], pattern, daemon: null };
     });
 }

@@ -12,16 +12,19 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { build } from 'esbuild';
 import { quietly } from './arena.ts';
 
 export interface Tools {
   readonly stage: string;
   readonly svc: string;
+  /** The same under another name: upkeep takes over what bears a command's name. */
+  readonly other: string;
   readonly respawner: string;
   readonly respawnerScript: string;
   readonly upkeep: string;
-  /** The root of the project. */
-  readonly root: string;
+  /** scan-inside.ts, bundled. */
+  readonly scan: string;
   /** What is installed for the benchmark alone. */
   readonly cache: string;
   /** A Node binary that nobody else runs, so that no memory of its text is shared. */
@@ -29,23 +32,37 @@ export interface Tools {
   readonly clean: () => void;
 }
 
+export const SERVICE = 'svc';
+export const OTHER = 'other';
+
 /** @throws Error where there is no C compiler, or something does not build */
-export function makeTools(upkeep: string | null): Tools {
-  const root = process.cwd();
+export async function makeTools(upkeep: string | null): Promise<Tools> {
   const cache = resolve('node_modules/.cache/bench');
   mkdirSync(cache, { recursive: true });
   const built = mkdtempSync(join(cache, 'built-'));
   // Services of other users than root are measured as well.
   chmodSync(built, 0o755);
   for (const program of ['stage', 'svc', 'respawner']) compile(program, built);
+  copyFileSync(join(built, 'svc'), join(built, OTHER));
   copyFileSync('bench/native/respawner.mjs', join(built, 'respawner.mjs'));
+  const scan = join(built, 'scan-inside.mjs');
+  await build({
+    entryPoints: ['bench/scan-inside.ts'],
+    outfile: scan,
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    packages: 'external',
+    logLevel: 'warning',
+  });
   return {
+    scan,
     stage: join(built, 'stage'),
     svc: join(built, 'svc'),
+    other: join(built, OTHER),
     respawner: join(built, 'respawner'),
     respawnerScript: join(built, 'respawner.mjs'),
     upkeep: upkeep === null ? buildUpkeep(built) : resolve(upkeep),
-    root,
     cache,
     node(who) {
       const copy = join(cache, `${process.version}-${who}`, 'node');

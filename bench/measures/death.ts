@@ -3,7 +3,7 @@ import { sleep } from '../arena.ts';
 import { type Context, figure, type Measure } from '../measure.ts';
 import type { Peer } from '../peers.ts';
 import { Running, services } from '../running.ts';
-import { shuffled } from '../statistics.ts';
+import { readable, shuffled } from '../statistics.ts';
 
 /** Beyond everybody's idea of a young death: upkeep's is 10 s, the others' are 1 s. */
 const LONG_LIFE = 12_000;
@@ -22,7 +22,6 @@ interface Series {
   lost: number;
 }
 
-/** Starts whoever can keep such commands; of the others it is told what they do instead. */
 async function begin(context: Context, peer: Peer, daemons: boolean): Promise<Series | null> {
   const kind = daemons ? 'self-daemonized' : 'foreground';
   const running = await Running.start(context.tools, peer, services(COMMANDS, daemons));
@@ -50,8 +49,62 @@ async function killAll(all: readonly Series[], of: 'long' | 'short', random?: ()
   }
 }
 
+/** Who cannot keep daemons is shown what one does to it. */
+const WATCH = 10_000;
+const COPIES_ENOUGH = 200;
+
+async function showFailing(context: Context, peer: Peer): Promise<void> {
+  const running = await Running.start(context.tools, peer, services(1, true));
+  const { arena } = running;
+  const began = performance.now();
+  await arena.heard(WATCH, () => (arena.births.length >= COPIES_ENOUGH ? true : null));
+  const seconds = (performance.now() - began) / 1e3;
+  const copies = arena.births.length;
+  const before = arena.births.filter(({ at }) => (at - running.main.at) / 1e6 < WATCH * 0.7).length;
+  const stopped = copies < COPIES_ENOUGH && before === copies;
+  const note = stopped
+    ? `gives up: ${copies} copies, all left running`
+    : `starts copies for ever: ${copies} in ${readable(seconds)} s`;
+  context.record(figure('death', 'self-daemonized, long life', peer, 'ms', [], note));
+  await running.close();
+}
+
+const SLOW_COMMANDS = 5;
+/** Five of them lie evenly in a minute. */
+const SLOW_GAP = 12_000;
+
+/** For who looks once a minute: a few deaths at different seconds of it, without waiting for one after another. */
+async function killSlowly(context: Context, peer: Peer, daemons: boolean): Promise<void> {
+  const running = await Running.start(context.tools, peer, services(SLOW_COMMANDS, daemons));
+  const kind = daemons ? 'self-daemonized' : 'foreground';
+  try {
+    if ((await running.allUp(peer.patience)) === null) return;
+    const all: Promise<number | null>[] = [];
+    for (const { name } of running.commands) {
+      await sleep(SLOW_GAP);
+      all.push(running.killed(name, peer.patience));
+    }
+    const took = await Promise.all(all);
+    const lost = took.filter((one) => one === null).length;
+    const note = lost > 0 ? `${lost} never came back` : null;
+    const found = took.filter((one) => one !== null);
+    for (const life of ['long', 'short']) record(life);
+    function record(life: string): void {
+      context.record(
+        figure('death', `${kind}, ${life} life`, peer, 'ms', found, note ?? 'both lives in one'),
+      );
+    }
+  } finally {
+    await running.close();
+  }
+}
+
 async function run(context: Context): Promise<void> {
-  const { peers, quick, record, say } = context;
+  const { quick, record, say } = context;
+  const slow = context.peers.filter(({ patience }) => patience > 60_000);
+  const peers = context.peers.filter((peer) => !slow.includes(peer));
+  say('death: watches who cannot keep daemons');
+  await Promise.all(peers.filter(({ daemons }) => !daemons).map((peer) => showFailing(context, peer)));
   const able: Series[] = [];
   for (const daemons of [false, true]) {
     for (const peer of peers) {
@@ -77,6 +130,10 @@ async function run(context: Context): Promise<void> {
     record(figure('death', `${kind}, short life`, running.peer, 'ms', short, note));
     await running.close();
   }
+  if (slow.length > 0) say('death: who looks once a minute');
+  await Promise.all(
+    slow.flatMap((peer) => [false, true].map((daemons) => killSlowly(context, peer, daemons))),
+  );
 }
 
 export const death: Measure = {

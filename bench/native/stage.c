@@ -7,7 +7,8 @@
  * Told unasked:
  *   born NAME PID TIME             what a service wrote into the FIFO as its first action
  *   alone TIME                     nobody holds the FIFO any more: all services are gone
- *   exited PID TIME STATUS         of every child, of orphans too where this is PID 1
+ *   exited PID TIME STATUS CPU     of every child, with its CPU and that of those it waited for (us);
+ *                                  of orphans too where this is PID 1
  * It ends with its stdin.
  */
 #define _GNU_SOURCE
@@ -18,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -30,6 +32,8 @@ static long long now(void) {
   clock_gettime(CLOCK_MONOTONIC, &t);
   return t.tv_sec * 1000000000LL + t.tv_nsec;
 }
+
+static long long micros(struct timeval t) { return t.tv_sec * 1000000LL + t.tv_usec; }
 
 static void redirect(const char *path, int flags, int fd) {
   int opened = open(path, flags, 0644);
@@ -88,7 +92,9 @@ int main(int argc, char **argv) {
       struct signalfd_siginfo told;
       while (read(from[CHILDREN].fd, &told, sizeof told) > 0) {}
       int status;
-      for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) dprintf(1, "exited %d %lld %d\n", pid, at, status);
+      struct rusage used;
+      for (pid_t pid; (pid = wait4(-1, &status, WNOHANG, &used)) > 0;)
+        dprintf(1, "exited %d %lld %d %lld\n", pid, at, status, micros(used.ru_utime) + micros(used.ru_stime));
     }
     if (from[BIRTHS].revents & POLLIN) {
       ssize_t got = read(from[BIRTHS].fd, birth + born, sizeof birth - born);
