@@ -57,8 +57,19 @@ export class Arena {
   /** Of the stage, inside; 1 unless somebody else is init. */
   #stagePid = 1;
 
+  static readonly #open = new Set<Arena>();
+
+  /** Ends everybody in all arenas, without waiting: for when the benchmark itself is ended. */
+  static abandonAll(): void {
+    for (const { init, dir } of Arena.#open) {
+      if (init > 0) quietly(() => process.kill(init, 'SIGKILL'));
+      quietly(() => rmSync(dir, { recursive: true, force: true }));
+    }
+  }
+
   private constructor(tools: Tools) {
     this.#tools = tools;
+    Arena.#open.add(this);
     execFileSync('mkfifo', ['-m', '666', this.fifo]);
   }
 
@@ -70,7 +81,6 @@ export class Arena {
     const arena = new Arena(tools);
     const stage = [tools.stage, arena.fifo];
     const first = init?.(arena) ?? stage;
-    // A process group of its own: Ctrl-C is for the benchmark.
     arena.#unshare = arena.#spawn(
       ['unshare', '--pid', '--fork', '--mount-proc', '--kill-child', ...first],
       init !== undefined,
@@ -102,6 +112,7 @@ export class Arena {
       cwd: this.dir,
       env: { PATH, HOME: this.dir },
       stdio: silent ? 'ignore' : ['pipe', 'pipe', 'ignore'],
+      // Ctrl-C is for the benchmark.
       detached: true,
     });
     child.on('error', () => {});
@@ -245,6 +256,7 @@ export class Arena {
       child.kill('SIGKILL');
       await once(child, 'exit');
     }
+    Arena.#open.delete(this);
     rmSync(this.dir, { recursive: true, force: true, maxRetries: 5 });
   }
 

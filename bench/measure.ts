@@ -32,6 +32,8 @@ export interface Measure {
   readonly title: string;
   /** How it is measured, in a sentence or two. */
   readonly how: string;
+  /** The tables that its figures fill. */
+  readonly tables: readonly { readonly measure: string; readonly title: string }[];
   readonly run: (context: Context) => Promise<void>;
 }
 

@@ -301,7 +301,7 @@ const cfengine: Peer = {
   logs: [],
   stops: false,
   daemons: true,
-  patience: 130_000,
+  patience: 75_000,
   version: () => debian('cfengine3', '/usr/bin/cf-execd'),
   plan({ dir, tools }, commands) {
     const own = join(dir, 'cfengine');

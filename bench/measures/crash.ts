@@ -44,5 +44,6 @@ export const crash: Measure = {
   name: 'crash',
   title: 'A crash loop',
   how: `One command that exits with 1 at once; CPU of the supervisor and of what it has waited for, from its first start on, over ${WINDOW.full / 1e3} s (${WINDOW.quick / 1e3} s with --quick; ${FLOOR_WINDOW / 1e3} s for the floors, which start it again without any wait).`,
+  tables: [{ measure: 'crash', title: 'A crash loop' }],
   run,
 };
