@@ -9,9 +9,10 @@ import { readable, shuffled } from '../statistics.ts';
 const LONG_LIFE = 12_000;
 const SHORT_LIFE = 500;
 const COMMANDS = 20;
-/** Who takes this long (ms) has few runs. */
+/** Who takes this long (ms) is slow. */
 const SLOW = 100;
-const SLOW_RUNS_A_WAVE = 2;
+/** Runs of who is slow, and of short lives. */
+const FEW_A_WAVE = 2;
 const GAP = 30;
 
 interface Series {
@@ -32,25 +33,27 @@ async function begin(context: Context, peer: Peer, daemons: boolean): Promise<Se
   return null;
 }
 
-/** Kills the commands one after another, everybody's in turn. */
-async function killAll(all: readonly Series[], of: 'long' | 'short', random?: () => number): Promise<void> {
+/** Kills the commands one after another, everybody's in turn; a few of them a second time, while they are young. */
+async function killAll(all: readonly Series[]): Promise<void> {
   for (let index = 0; index < COMMANDS; index++) {
-    for (const series of shuffled(all, random)) {
-      const isSlow = (series[of][0] ?? 0) > SLOW;
-      if (isSlow && index >= SLOW_RUNS_A_WAVE) continue;
-      const took = await series.running.killed(
-        series.running.commands[index]!.name,
-        series.running.peer.patience,
-      );
-      if (took === null) series.lost++;
-      else series[of].push(took);
+    for (const series of shuffled(all)) {
+      const isSlow = (series.long[0] ?? 0) > SLOW;
+      if (isSlow && index >= FEW_A_WAVE) continue;
+      const { running } = series;
+      const { name } = running.commands[index]!;
+      for (const life of index < FEW_A_WAVE ? (['long', 'short'] as const) : (['long'] as const)) {
+        if (life === 'short') await sleep(SHORT_LIFE);
+        const took = await running.killed(name, running.peer.patience);
+        if (took === null) series.lost++;
+        else series[life].push(took);
+      }
       await sleep(GAP);
     }
   }
 }
 
 /** Who cannot keep daemons is shown what one does to it. */
-const WATCH = 10_000;
+const WATCH = 15_000;
 const COPIES_ENOUGH = 200;
 
 async function showFailing(context: Context, peer: Peer): Promise<void> {
@@ -118,11 +121,8 @@ async function run(context: Context): Promise<void> {
   for (let wave = 1; wave <= waves; wave++) {
     say(`death: wave ${wave} of ${waves}, ${LONG_LIFE / 1e3} s of quiet`);
     await sleep(LONG_LIFE);
-    say(`death: wave ${wave} of ${waves}, kills after a long life`);
-    await killAll(able, 'long');
-    await sleep(SHORT_LIFE);
-    say(`death: wave ${wave} of ${waves}, kills after a short life`);
-    await killAll(able, 'short');
+    say(`death: wave ${wave} of ${waves}, kills`);
+    await killAll(able);
   }
   for (const { running, kind, long, short, lost } of able) {
     const note = lost > 0 ? `${lost} never came back` : null;
@@ -144,7 +144,7 @@ async function run(context: Context): Promise<void> {
 export const death: Measure = {
   name: 'death',
   title: 'Death to new process',
-  how: 'From kill(2) with SIGKILL to the first action of the new process. A long life is 12 s or more, a short one about half a second.',
+  how: 'From kill(2) with SIGKILL to the first action of the new process. A long life is 12 s or more, a short one half a second.',
   tables: [{ measure: 'death', title: 'Death to new process' }],
   run,
 };

@@ -104,13 +104,14 @@ static void become_daemon(const char *pid_file) {
 }
 
 static void leave_orphans(long count) {
+  /* Its own children are nobody's zombies: it is their orphans that count. */
+  signal(SIGCHLD, SIG_IGN);
   tell_birth();
   for (long i = 0; i < count; i++) {
     if (fork() != 0) continue;
     if (fork() == 0) usleep(20000);
     _exit(0);
   }
-  signal(SIGCHLD, SIG_IGN);
 }
 
 int main(int argc, char **argv) {
