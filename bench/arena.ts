@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { OTHER, SERVICE, type Tools } from './tools.ts';
 
 /** All times are of the kernel's monotonic clock, in ns; a Number holds them exactly for 104 days of uptime. */
-export interface Birth {
+interface Birth {
   readonly name: string;
   readonly pid: number;
   readonly at: number;
@@ -19,7 +19,7 @@ export interface Ran {
   readonly at: number;
 }
 
-export interface Exited extends Ran {
+interface Exited extends Ran {
   readonly status: number;
   /** ms, with that of whom it waited for. */
   readonly cpu: number;
@@ -36,7 +36,7 @@ export interface Row {
 
 const SEPARATOR = '\x1f';
 const TICK_MS = 10;
-export const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const QUIET = '/dev/null';
 
 export class Arena {

@@ -16,8 +16,8 @@ export interface Group {
   readonly bars: readonly Bar[];
 }
 
-const WIDTH = 760;
-const LEFT = 190;
+const WIDTH = 820;
+const LEFT = 260;
 const BAR = 16;
 const STEP = 22;
 const HEAD = 34;

@@ -61,6 +61,7 @@ export const GOALS: readonly Goal[] = [
     than: { peer: 'bare Node', factor: 3, what: 'plain: time' },
   },
   { goal: 'lines, raw: no CPU', measure: 'logs', what: 'raw: CPU', most: 1 },
+  { goal: 'storm: nothing down', measure: 'storm', what: 'down at the end', most: 0 },
   { goal: 'storm: nothing doubled', measure: 'storm', what: 'more than once', most: 0 },
   { goal: 'storm: no zombie', measure: 'storm', what: 'zombies', most: 0 },
   { goal: 'storm: less CPU than pm2', measure: 'storm', what: 'CPU', than: { peer: 'pm2', factor: 1 } },

@@ -24,10 +24,7 @@ export interface Options {
 }
 
 /** `signal`: to the main process. `run`: a program beside it. `alone`: wait until all services are gone. */
-export type Step =
-  | { readonly signal: number }
-  | { readonly run: readonly string[] }
-  | { readonly wait: 'alone' };
+type Step = { readonly signal: number } | { readonly run: readonly string[] } | { readonly wait: 'alone' };
 
 export interface Plan {
   readonly words: readonly string[];

@@ -26,7 +26,7 @@ export interface Results {
 }
 
 /** The measures of a section of the page: several tables may share one way of measuring. */
-export interface Section {
+interface Section {
   readonly title: string;
   readonly how: string;
   readonly tables: readonly { readonly measure: string; readonly title: string }[];

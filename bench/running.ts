@@ -6,13 +6,13 @@ import type { Tools } from './tools.ts';
 
 const DEFAULTS: Options = { log: 'none', everySecond: false };
 
-export interface StartOptions extends Partial<Options> {
+interface StartOptions extends Partial<Options> {
   /** A file or FIFO for what the peer writes. */
   readonly stdout?: string;
 }
 
 /** ms */
-export interface Stopped {
+interface Stopped {
   readonly took: number;
   /** Processes that are there after it. */
   readonly left: number;

@@ -37,6 +37,9 @@ export const OTHER = 'other';
 
 /** @throws Error where there is no C compiler, or something does not build */
 export async function makeTools(upkeep: string | null): Promise<Tools> {
+  if (upkeep !== null && !existsSync(upkeep)) {
+    throw new Error(`cannot measure ${upkeep}: there is no such file; --upkeep names a built upkeep.js`);
+  }
   const cache = resolve('node_modules/.cache/bench');
   mkdirSync(cache, { recursive: true });
   const built = mkdtempSync(join(cache, 'built-'));

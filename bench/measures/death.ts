@@ -53,17 +53,20 @@ async function killAll(all: readonly Series[]): Promise<void> {
 }
 
 /** Who cannot keep daemons is shown what one does to it. */
-const WATCH = 15_000;
+const WATCH = { quick: 15_000, full: 25_000 };
+/** Nothing new in the rest of the time: it has given up. */
+const QUIET_AFTER = 0.7;
 const COPIES_ENOUGH = 200;
 
 async function showFailing(context: Context, peer: Peer): Promise<void> {
   const running = await Running.start(context.tools, peer, services(1, true));
   const { arena } = running;
+  const watch = context.quick ? WATCH.quick : WATCH.full;
   const began = performance.now();
-  await arena.heard(WATCH, () => (arena.births.length >= COPIES_ENOUGH ? true : null));
+  await arena.heard(watch, () => (arena.births.length >= COPIES_ENOUGH ? true : null));
   const seconds = (performance.now() - began) / 1e3;
   const copies = arena.births.length;
-  const before = arena.births.filter(({ at }) => (at - running.main.at) / 1e6 < WATCH * 0.7).length;
+  const before = arena.births.filter(({ at }) => (at - running.main.at) / 1e6 < watch * QUIET_AFTER).length;
   const stopped = copies < COPIES_ENOUGH && before === copies;
   const note = stopped
     ? `gives up: ${copies} copies, all left running`

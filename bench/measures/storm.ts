@@ -16,7 +16,7 @@ async function storm({ tools, quick, record }: Context, peer: Peer): Promise<voi
   const { arena } = running;
   try {
     if ((await running.allUp(60_000)) === null)
-      return record(figure('storm', 'up at the end', peer, 'of 100', [], 'not all up'));
+      return record(figure('storm', 'down at the end', peer, '', [], 'not all up'));
     await sleep(SETTLE);
     const cpu = arena.cpu();
     const calm = quick ? CALM.quick : CALM.full;
@@ -53,7 +53,7 @@ async function storm({ tools, quick, record }: Context, peer: Peer): Promise<voi
     for (const { name, pid } of arena.births)
       if (living.has(pid)) copies.set(name, (copies.get(name) ?? 0) + 1);
     const note = `${killed.size} killed`;
-    record(figure('storm', 'up at the end', peer, 'of 100', [copies.size], note));
+    record(figure('storm', 'down at the end', peer, '', [COMMANDS - copies.size], note));
     record(
       figure(
         'storm',
