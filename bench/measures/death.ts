@@ -120,7 +120,7 @@ async function run(context: Context): Promise<void> {
       if (series !== null) able.push(series);
     }
   }
-  const waves = quick ? 1 : 5;
+  const waves = able.length === 0 ? 0 : quick ? 1 : 5;
   for (let wave = 1; wave <= waves; wave++) {
     say(`death: wave ${wave} of ${waves}, ${LONG_LIFE / 1e3} s of quiet`);
     await sleep(LONG_LIFE);

@@ -3,7 +3,7 @@ import { sleep } from '../arena.ts';
 import { type Context, figure, type Measure } from '../measure.ts';
 import { Running, services } from '../running.ts';
 
-const PATIENCE = 60_000;
+const PATIENCE = { quick: 20_000, full: 60_000 };
 /** Compilers in the supervisors, and their helpers, come to rest. */
 const SETTLE = 5_000;
 /** A minute, so that who acts once a minute has acted once. */
@@ -14,6 +14,7 @@ async function sideBySide(
   { tools, peers, quick, record, say }: Context,
   counts: readonly number[],
 ): Promise<void> {
+  const patience = quick ? PATIENCE.quick : PATIENCE.full;
   const all: { running: Running; count: number }[] = [];
   const title = `memory and idle CPU with ${counts.join(' and ')}`;
   try {
@@ -22,9 +23,9 @@ async function sideBySide(
         say(`${title}: starts ${peer.name}`);
         const running = await Running.start(tools, peer, services(count));
         all.push({ running, count });
-        if ((await running.allUp(PATIENCE)) !== null) continue;
+        if ((await running.allUp(patience)) !== null) continue;
         await all.pop()!.running.close();
-        const note = `not all up within ${PATIENCE / 1e3} s`;
+        const note = `not all up within ${patience / 1e3} s`;
         record(figure('memory', `${count}`, peer, 'MB', [], note));
         record(figure('idle', `${count}`, peer, 'ms/min', [], note));
       }
