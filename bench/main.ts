@@ -45,7 +45,7 @@ function list(tools: Tools): void {
 }
 
 /** Measures, and says every figure as soon as it is known. */
-async function measure(request: Request, tools: Tools): Promise<Results> {
+async function measure(request: Request, tools: Tools, keep: (results: Results) => void): Promise<Results> {
   const began = performance.now();
   const figures: Figure[] = [];
   const isTTY = process.stderr.isTTY === true;
@@ -62,6 +62,15 @@ async function measure(request: Request, tools: Tools): Promise<Results> {
     .filter((peer) => !peers.includes(peer))
     .map(({ name, install }) => ({ peer: name, install }));
   for (const { peer, install } of missing) console.log(`${peer} is missing: ${install}`);
+  const results = (): Results => ({
+    date: new Date().toISOString(),
+    quick: request.quick,
+    seconds: (performance.now() - began) / 1e3,
+    machine: machine(),
+    versions,
+    missing,
+    figures,
+  });
   for (const one of MEASURES) {
     if (request.only !== null && !request.only.includes(one.name)) continue;
     try {
@@ -71,18 +80,11 @@ async function measure(request: Request, tools: Tools): Promise<Results> {
       console.error(`cannot measure ${one.name}: ${(error as Error).stack}`);
       process.exitCode = 1;
     }
+    if (isTTY) process.stderr.write('\r\x1b[K');
+    // A run that is broken off has been worth something.
+    keep(results());
   }
-  if (isTTY) process.stderr.write('\r\x1b[K');
-  const seconds = (performance.now() - began) / 1e3;
-  return {
-    date: new Date().toISOString(),
-    quick: request.quick,
-    seconds,
-    machine: machine(),
-    versions,
-    missing,
-    figures,
-  };
+  return results();
 }
 
 function write(folder: string, results: Results): void {
@@ -93,7 +95,6 @@ function write(folder: string, results: Results): void {
     if (!results.figures.some((figure) => figure.measure === name)) continue;
     writeFileSync(join(folder, `${name}.svg`), chartOf(results.figures, name, title));
   }
-  console.log(`the report is in ${join(folder, 'results.md')}`);
 }
 
 async function main(): Promise<void> {
@@ -116,10 +117,11 @@ async function main(): Promise<void> {
   }
   try {
     if (request.list) return list(tools);
-    const results = await measure(request, tools);
+    const { out } = request;
+    const results = await measure(request, tools, (sofar) => out !== null && write(out, sofar));
     const verdicts = judge(results.figures);
     if (verdicts.length > 0) console.log(`\n${goalsTable(verdicts)}\n`);
-    if (request.out !== null) write(request.out, results);
+    if (out !== null) console.log(`the report is in ${join(out, 'results.md')}`);
   } finally {
     tools.clean();
   }

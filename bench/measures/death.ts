@@ -3,14 +3,14 @@ import { sleep } from '../arena.ts';
 import { type Context, figure, type Measure } from '../measure.ts';
 import type { Peer } from '../peers.ts';
 import { Running, services } from '../running.ts';
-import { readable, shuffled } from '../statistics.ts';
+import { median, readable, shuffled } from '../statistics.ts';
 
 /** Beyond everybody's idea of a young death: upkeep's is 10 s, the others' are 1 s. */
 const LONG_LIFE = 12_000;
 const SHORT_LIFE = 500;
 const COMMANDS = 20;
 /** Who takes this long (ms) is slow. */
-const SLOW = 100;
+const SLOW = 250;
 /** Runs of who is slow, and of short lives. */
 const FEW_A_WAVE = 2;
 const GAP = 30;
@@ -37,7 +37,7 @@ async function begin(context: Context, peer: Peer, daemons: boolean): Promise<Se
 async function killAll(all: readonly Series[]): Promise<void> {
   for (let index = 0; index < COMMANDS; index++) {
     for (const series of shuffled(all)) {
-      const isSlow = (series.long[0] ?? 0) > SLOW;
+      const isSlow = median(series.long) > SLOW;
       if (isSlow && index >= FEW_A_WAVE) continue;
       const { running } = series;
       const { name } = running.commands[index]!;
