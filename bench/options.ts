@@ -21,7 +21,7 @@ export const HELP = `npm run bench -- [OPTION…]
   --peers NAME,…     these peers alone; without spaces, as "bare-node"
   --quick            fewer runs and shorter windows
   --upkeep PATH      measure this upkeep.js; without it one is built
-  --out FOLDER       where the report goes (default: docs/benchmarks if everything is measured, else nowhere)
+  --out FOLDER       where the report goes (default: docs/benchmarks for a full run of everything, else nowhere)
   --list             the measures, and which peers are installed
 `;
 
@@ -57,6 +57,7 @@ export function parseRequest(
   const only = namesIn(values.only, measures, 'measure');
   const wanted = namesIn(values.peers, peers, 'peer');
   const text = (name: string): string | null => (values[name] as string | undefined) ?? null;
+  const isWhole = only === null && wanted === null && values.quick !== true;
   return {
     quick: values.quick === true,
     list: values.list === true,
@@ -64,7 +65,7 @@ export function parseRequest(
     only,
     peers: wanted,
     upkeep: text('upkeep'),
-    out: text('out') ?? (only === null && wanted === null ? 'docs/benchmarks' : null),
+    out: text('out') ?? (isWhole ? 'docs/benchmarks' : null),
   };
 }
 
