@@ -6,7 +6,7 @@ import { type Context, figure, type Measure } from '../measure.ts';
 import type { Command, Peer } from '../peers.ts';
 import { Running } from '../running.ts';
 
-const WINDOW = { quick: 8_000, full: 30_000 };
+const WINDOW = { quick: 8_000, full: 20_000 };
 /** The floors know no wait: they take all they can get, and a look at it is enough. */
 const FLOOR_WINDOW = 3_000;
 

@@ -15,41 +15,38 @@ async function sideBySide(
   counts: readonly number[],
 ): Promise<void> {
   const patience = quick ? PATIENCE.quick : PATIENCE.full;
-  const all: { running: Running; count: number }[] = [];
-  const title = `memory and idle CPU with ${counts.join(' and ')}`;
+  const all: Running[] = [];
+  const title = `memory and idle CPU with ${count}`;
   try {
-    for (const count of counts) {
-      for (const peer of peers) {
-        say(`${title}: starts ${peer.name}`);
-        const running = await Running.start(tools, peer, services(count));
-        all.push({ running, count });
-        if ((await running.allUp(patience)) !== null) continue;
-        await all.pop()!.running.close();
-        const note = `not all up within ${patience / 1e3} s`;
-        record(figure('memory', `${count}`, peer, 'MB', [], note));
-        record(figure('idle', `${count}`, peer, 'ms/min', [], note));
-      }
+    for (const peer of peers) {
+      say(`${title}: starts ${peer.name}`);
+      const running = await Running.start(tools, peer, services(count));
+      all.push(running);
+      if ((await running.allUp(patience)) !== null) continue;
+      await all.pop()!.close();
+      const note = `not all up within ${patience / 1e3} s`;
+      record(figure('memory', `${count}`, peer, 'MB', [], note));
+      record(figure('idle', `${count}`, peer, 'ms/min', [], note));
     }
     await sleep(SETTLE);
     const window = quick ? WINDOW.quick : WINDOW.full;
     say(`${title}: ${window / 1e3} s of quiet`);
-    const before = all.map(({ running: { arena } }) => ({ cpu: arena.cpu(), at: performance.now() }));
+    const before = all.map(({ arena }) => ({ cpu: arena.cpu(), at: performance.now() }));
     await sleep(window);
-    const after = all.map(({ running: { arena } }) => ({ cpu: arena.cpu(), at: performance.now() }));
-    for (const [index, { running, count }] of all.entries()) {
+    const after = all.map(({ arena }) => ({ cpu: arena.cpu(), at: performance.now() }));
+    for (const [index, { peer, arena }] of all.entries()) {
       const cpu = after[index]!.cpu - before[index]!.cpu;
       const minutes = (after[index]!.at - before[index]!.at) / 60_000;
-      record(figure('idle', `${count}`, running.peer, 'ms/min', [cpu / minutes]));
-      record(figure('memory', `${count}`, running.peer, 'MB', [running.arena.memory()]));
+      record(figure('idle', `${count}`, peer, 'ms/min', [cpu / minutes]));
+      record(figure('memory', `${count}`, peer, 'MB', [arena.memory()]));
     }
   } finally {
-    for (const { running } of all) await running.close();
+    for (const running of all) await running.close();
   }
 }
 
 async function run(context: Context): Promise<void> {
-  await sideBySide(context, [1, 100]);
-  if (!context.quick) await sideBySide(context, [1000]);
+  for (const count of context.quick ? [1, 100] : [1, 100, 1000]) await sideBySide(context, count);
 }
 
 export const idle: Measure = {
