@@ -9,11 +9,8 @@ const SETTLE = 5_000;
 /** A minute, so that who acts once a minute has acted once. */
 const WINDOW = { quick: 6_000, full: 60_000 };
 
-/** @param counts all of which go on at the same time */
-async function sideBySide(
-  { tools, peers, quick, record, say }: Context,
-  counts: readonly number[],
-): Promise<void> {
+/** Peers side by side, sizes one after another: two of one program would share its text. */
+async function sideBySide({ tools, peers, quick, record, say }: Context, count: number): Promise<void> {
   const patience = quick ? PATIENCE.quick : PATIENCE.full;
   const all: Running[] = [];
   const title = `memory and idle CPU with ${count}`;
