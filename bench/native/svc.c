@@ -109,7 +109,9 @@ static void leave_orphans(long count) {
   tell_birth();
   for (long i = 0; i < count; i++) {
     if (fork() != 0) continue;
-    if (fork() == 0) usleep(20000);
+    pid_t parent = getpid();
+    if (fork() == 0)
+      while (getppid() == parent) usleep(1000);
     _exit(0);
   }
 }
