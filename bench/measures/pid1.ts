@@ -22,7 +22,7 @@ const maker = ({ tools, fifo }: Arena): Command => ({
 async function orphans({ tools, record }: Context, peer: Peer): Promise<void> {
   const arena = await Arena.open(tools, (own) => peer.plan(own, [maker(own)], OPTIONS).words);
   try {
-    const born = await arena.heard(PATIENCE, () => arena.latest().get('s0001'));
+    const born = await arena.heard(PATIENCE * 3, () => arena.latest().get('made'));
     if (born === null) return record(figure('pid1', 'zombies left', peer, '', [], 'does not start'));
     await sleep(SETTLE);
     const zombies = arena.processes().filter(({ state }) => state === 'Z').length;

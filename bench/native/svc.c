@@ -7,7 +7,7 @@
  *   daemon [PIDFILE]    puts itself into the background: its launcher leaves when it is up
  *   crash               exits with 1
  *   lines COUNT         after SIGUSR1 writes COUNT lines of 100 bytes, the last one marked
- *   orphans COUNT       leaves COUNT orphans, which end when their parents have
+ *   orphans COUNT       leaves COUNT orphans, which end when their parents have; tells "made" as well then
  *   crowd COUNT         has COUNT children that sleep
  *   drain               reads stdin up to the marked line, and tells its NAME then (not before)
  *   stall               opens stdin and never reads it
@@ -114,6 +114,8 @@ static void leave_orphans(long count) {
       while (getppid() == parent) usleep(1000);
     _exit(0);
   }
+  name = "made";
+  tell_birth();
 }
 
 int main(int argc, char **argv) {
