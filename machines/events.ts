@@ -164,25 +164,42 @@ export type Told = { readonly at: number } & (
 /** What a machine hands to its `tell` port: src/ stamps the time on it. */
 export type Telling = Told extends infer T ? (T extends unknown ? Omit<T, 'at'> : never) : never;
 
+/** A fact, and of which command. */
+export interface NamedFact {
+  readonly command: string;
+  readonly fact: CommandFact;
+}
+
 /** What the scan reports to the root: edges only. The first report carries who was found alive. */
 export type ScanReport =
   | { readonly type: 'scan.began'; readonly at: number; readonly found: Readonly<Record<string, Leader>> }
   | {
       readonly type: 'scan.changed';
       readonly at: number;
-      readonly facts: readonly { readonly command: string; readonly fact: CommandFact }[];
+      readonly facts: readonly NamedFact[];
     };
+
+/** A command has come to rest, wished or given up. */
+export interface CommandRested {
+  readonly type: 'command.rested';
+  readonly at: number;
+  readonly command: string;
+  readonly state: 'stopped' | 'failed';
+  readonly left: number;
+}
+
+/** What a group of commands is told: by the root, and by its commands. */
+export type GroupEvent =
+  | Extract<ScanReport, { type: 'scan.changed' }>
+  | CommandRested
+  /** An order for one command. */
+  | { readonly type: 'command.ordered'; readonly command: string; readonly order: CommandOrder }
+  /** An order for each of them. */
+  | { readonly type: 'all.ordered'; readonly order: CommandOrder };
 
 export type SupervisorEvent =
   | ScanReport
-  /** A command has come to rest, wished or given up. */
-  | {
-      readonly type: 'command.rested';
-      readonly at: number;
-      readonly command: string;
-      readonly state: 'stopped' | 'failed';
-      readonly left: number;
-    }
+  | CommandRested
   /** An order for one command. */
   | { readonly type: 'command.ordered'; readonly command: string; readonly order: CommandOrder }
   /** End the container's life; the second such order kills. */

@@ -1,20 +1,13 @@
 /**
  * The root: keeps the container alive, shuts it down, owns the exit code. It looks at the process table once
- * before anything is started, then spawns an actor per command and hands each its own facts and orders.
+ * before anything is started, then spawns the commands, in groups, and hands each group its own facts and orders.
  */
 import { type ActorRefFrom, assign, enqueueActions, setup } from 'xstate';
-import { commandMachine } from './command.ts';
-import type { CommandOrder, SupervisorEvent, Telling } from './events.ts';
+import type { CommandOrder, NamedFact, SupervisorEvent, Telling } from './events.ts';
+import { type CommandPlan, groupMachine } from './group.ts';
+import { ownOf } from './own.ts';
 import { scanPort } from './ports.ts';
-import { type CommandPolicy, clampDelay, giveUpStopAfter } from './restart-policy.ts';
-
-/** A command as the machines see it. What it runs is known to src/ alone. */
-export interface CommandPlan {
-  readonly name: string;
-  readonly policy: CommandPolicy;
-  /** Its failure for good ends the container. */
-  readonly vital: boolean;
-}
+import { clampDelay, giveUpStopAfter } from './restart-policy.ts';
 
 export interface SupervisorInput {
   readonly commands: readonly CommandPlan[];
@@ -25,7 +18,9 @@ export interface SupervisorInput {
 }
 
 export interface SupervisorContext extends SupervisorInput {
-  readonly actors: Readonly<Record<string, ActorRefFrom<typeof commandMachine>>>;
+  readonly groups: readonly ActorRefFrom<typeof groupMachine>[];
+  /** The group that each command is in. */
+  readonly groupOf: Readonly<Record<string, ActorRefFrom<typeof groupMachine>>>;
   /** Commands that have not come to rest since the shutdown began. */
   readonly awaited: ReadonlySet<string>;
   readonly code: number;
@@ -41,10 +36,8 @@ export interface SupervisorOutput {
   readonly left: number;
 }
 
-/** What is there under that name; a command may be called `constructor`. */
-function ownOf<T>(record: Readonly<Record<string, T>>, name: string): T | undefined {
-  return Object.hasOwn(record, name) ? record[name] : undefined;
-}
+/** As many as the root of a thousand commands has groups. */
+const GROUP_SIZE = 32;
 
 export const EXIT_FAILED = 10;
 export const EXIT_LEFT = 1;
@@ -56,9 +49,9 @@ export const supervisorMachine = setup({
     input: {} as SupervisorInput,
     output: {} as SupervisorOutput,
     events: {} as SupervisorEvent,
-    children: {} as Record<string, 'command'>,
+    children: {} as Record<string, 'group'>,
   },
-  actors: { command: commandMachine, scan: scanPort },
+  actors: { group: groupMachine, scan: scanPort },
   actions: {
     /** Port: see machines/command.ts. */
     tell: (_, _params: Telling) => {
@@ -66,26 +59,36 @@ export const supervisorMachine = setup({
     },
     spawnCommands: assign(({ context, event, spawn }) => {
       if (event.type !== 'scan.began') return {};
-      const actors = context.commands.map(({ name, policy }, index) => {
-        const input = { name, policy, seed: context.seed + index, found: ownOf(event.found, name) ?? null };
-        return [name, spawn('command', { id: `command:${name}`, input })] as const;
-      });
-      return { actors: Object.fromEntries(actors) };
+      const groups: SupervisorContext['groups'][number][] = [];
+      const groupOf: [string, SupervisorContext['groups'][number]][] = [];
+      for (let from = 0; from < context.commands.length; from += GROUP_SIZE) {
+        const commands = context.commands.slice(from, from + GROUP_SIZE);
+        const input = { commands, seed: context.seed + from, found: event.found };
+        const group = spawn('group', { id: `group:${groups.length}`, input });
+        groups.push(group);
+        for (const { name } of commands) groupOf.push([name, group]);
+      }
+      return { groups, groupOf: Object.fromEntries(groupOf) };
     }),
     route: enqueueActions(({ context, event, enqueue }) => {
       if (event.type !== 'scan.changed') return;
-      for (const { command, fact } of event.facts) {
-        const actor = ownOf(context.actors, command);
-        if (actor !== undefined) enqueue.sendTo(actor, fact);
+      const parts = new Map<SupervisorContext['groups'][number], NamedFact[]>();
+      for (const named of event.facts) {
+        const group = ownOf(context.groupOf, named.command);
+        if (group === undefined) continue;
+        const part = parts.get(group);
+        if (part === undefined) parts.set(group, [named]);
+        else part.push(named);
       }
+      for (const [group, facts] of parts) enqueue.sendTo(group, { ...event, facts });
     }),
     pass: enqueueActions(({ context, event, enqueue }) => {
       if (event.type !== 'command.ordered') return;
-      const actor = ownOf(context.actors, event.command);
-      if (actor !== undefined) enqueue.sendTo(actor, event.order);
+      const group = ownOf(context.groupOf, event.command);
+      if (group !== undefined) enqueue.sendTo(group, event);
     }),
-    orderAll: enqueueActions(({ context, enqueue }, params: CommandOrder) => {
-      for (const actor of Object.values(context.actors)) enqueue.sendTo(actor, params);
+    orderAll: enqueueActions(({ context, enqueue }, order: CommandOrder) => {
+      for (const group of context.groups) enqueue.sendTo(group, { type: 'all.ordered', order });
     }),
     settle: assign(({ context, event }) => {
       if (event.type !== 'command.rested' || !context.awaited.has(event.command)) return {};
@@ -94,7 +97,7 @@ export const supervisorMachine = setup({
       return { awaited, left: context.left + event.left };
     }),
     planShutdown: assign(({ context, event }) => ({
-      awaited: new Set(Object.keys(context.actors)),
+      awaited: new Set(Object.keys(context.groupOf)),
       ...(event.type === 'shutdown.ordered' ? { reason: event.reason, stoppedAt: event.at } : {}),
     })),
   },
@@ -114,7 +117,8 @@ export const supervisorMachine = setup({
   options: { maxIterations: 100 },
   context: ({ input }) => ({
     ...input,
-    actors: {},
+    groups: [],
+    groupOf: {},
     awaited: new Set<string>(),
     code: 0,
     reason: '',

@@ -24,6 +24,7 @@ async function load() {
     stdin: {
       contents: `
         export { commandMachine } from './machines/command.ts';
+        export { groupMachine } from './machines/group.ts';
         export { supervisorMachine } from './machines/supervisor.ts';
         export { toDirectedGraph } from 'xstate/graph';`,
       resolveDir: root,
@@ -265,7 +266,7 @@ function toTable(title, { states }) {
 const check = process.argv.includes('--check');
 const folder =
   process.argv.slice(2).find((argument) => !argument.startsWith('-')) ?? join(root, 'docs', 'statecharts');
-const { commandMachine, supervisorMachine, toDirectedGraph } = await load();
+const { commandMachine, groupMachine, supervisorMachine, toDirectedGraph } = await load();
 let stale = false;
 
 function put(name, text) {
@@ -286,6 +287,7 @@ function put(name, text) {
 const tables = [];
 for (const [name, title, machine] of [
   ['command', 'One command', commandMachine],
+  ['group', 'A group of commands', groupMachine],
   ['supervisor', 'The supervisor', supervisorMachine],
 ]) {
   const chart = read(toDirectedGraph(machine));

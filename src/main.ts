@@ -1,6 +1,5 @@
 /** argv, environment, OS signals, exit code. Nothing else touches them. */
 import { writeSync } from 'node:fs';
-import { setFlagsFromString } from 'node:v8';
 import { helpText } from './policy/help.ts';
 import { parseRunArguments, type RunRequest } from './policy/options.ts';
 import { UsageError } from './policy/usage-error.ts';
@@ -10,9 +9,6 @@ declare const __VERSION__: string;
 const EXIT_USAGE = 64;
 const EXIT_CONFIGURATION = 78;
 const EXIT_INTERNAL = 70;
-
-// V8 throws away compiled code that has not run for a while. A death after a quiet night is to be answered just as fast.
-setFlagsFromString('--no-flush-bytecode');
 
 async function main(): Promise<void> {
   let request: RunRequest;

@@ -3,8 +3,9 @@ import { Subject } from 'rxjs';
 import { createActor } from 'xstate';
 import { commandMachine } from '../machines/command.ts';
 import type { Exit, Told } from '../machines/events.ts';
+import { type CommandPlan, groupMachine } from '../machines/group.ts';
 import { DEFAULT_POLICY } from '../machines/restart-policy.ts';
-import { type CommandPlan, EXIT_INTERNAL, supervisorMachine } from '../machines/supervisor.ts';
+import { EXIT_INTERNAL, supervisorMachine } from '../machines/supervisor.ts';
 import { launchActor } from './actors/launch.ts';
 import { scanActor } from './actors/scan.ts';
 import { stopperActor } from './actors/stopper.ts';
@@ -181,6 +182,7 @@ export async function supervise(
     lineage,
     news,
     interval: options.interval,
+    reaping: reaping.exact,
     adopt: options.adopt,
     now,
     afterLook() {
@@ -190,7 +192,8 @@ export async function supervise(
     notice,
   });
   const supervisor = supervisorMachine.provide({
-    actors: { command, scan: scanActor(reports) },
+    // A machine that provides is not provided to: the root is given the group with the command in it.
+    actors: { group: groupMachine.provide({ actors: { command } }), scan: scanActor(reports) },
     actions: { tell: (_, telling) => tell({ at: now(), ...telling }) },
   });
 

@@ -43,8 +43,10 @@ export function createLog({ format, sink, colour, names, wallClock = () => new D
   const services = new Map<string, ServiceLog>();
   const ctx: TellContext = { wallClock, tail: (command) => services.get(command)?.tail() ?? [] };
 
-  function tell(told: Told): void {
-    const text = kind === 'json' ? tellJson(told, ctx) : tellPlain(told, ctx);
+  let told = 0;
+
+  function tell(event: Told): void {
+    const text = kind === 'json' ? tellJson(event, ctx, ++told) : tellPlain(event, ctx);
     if (text !== null) sink.write(Buffer.from(text), true);
   }
 

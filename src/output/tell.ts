@@ -23,13 +23,15 @@ export function tellPlain(told: Told, ctx: TellContext): string | null {
   return `${PREFIX}${oneLine(message)}; its last lines:\n${quoted.join('')}`;
 }
 
-/** One JSON object and its newline: `time`, `name` (always "upkeep"), `event`, the event's own fields, `message`. */
-export function tellJson(told: Told, ctx: TellContext): string {
+/** One JSON object and its newline: `time`, `name` (always "upkeep"), `seq` (1, 2, 3 …: a gap is a line that was lost),
+ * `event`, the event's own fields, `message`. */
+export function tellJson(told: Told, ctx: TellContext, seq: number): string {
   const { type, ...fields } = told;
   const lines = lastLines(told, ctx);
   return `${JSON.stringify({
     time: ctx.wallClock().toISOString(),
     name: 'upkeep',
+    seq,
     event: type,
     ...fields,
     ...(lines.length > 0 && { lastLines: lines }),

@@ -2,7 +2,15 @@
  * Which process belongs to which command, and what of that a machine must hear. Fed with what scans and the kernel
  * say, it answers with facts, and only where something changed: the one book of who is whose.
  */
-import type { CommandFact, Exit, Leader, ProcessId, Remains, SignalScope } from '../../machines/events.ts';
+import type {
+  CommandFact,
+  Exit,
+  Leader,
+  NamedFact,
+  ProcessId,
+  Remains,
+  SignalScope,
+} from '../../machines/events.ts';
 import { chooseHeir, chooseLeader, fitsName, nameCandidates, toLeader } from './matching.ts';
 import { isDead, type ProcessRow, type ProcessTable, type TableChange } from './table.ts';
 import type { Tags } from './tags.ts';
@@ -71,11 +79,6 @@ export interface LineageOptions {
   readonly now: () => number;
   /** Monotonic ms at which a process with these start ticks began. */
   readonly sinceOf: (startTicks: number) => number;
-}
-
-export interface NamedFact {
-  readonly command: string;
-  readonly fact: CommandFact;
 }
 
 export interface Lineage {

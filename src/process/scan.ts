@@ -27,6 +27,8 @@ export interface ScanOptions {
   readonly news: Observable<unknown>;
   /** ms between looks when there is no news. */
   readonly interval: number;
+  /** The kernel tells of the deaths that matter. */
+  readonly reaping: boolean;
   /** Take over what already runs and only its name tells. */
   readonly adopt: boolean;
   /** Monotonic ms. */
@@ -41,6 +43,8 @@ const ATTENTIVE_FIRST = 10;
 const ATTENTIVE_LAST = 250;
 /** Between the two looks that must agree before a name decides, ms. */
 const SECOND_LOOK = 100;
+/** How often, ms, everybody is listed though nobody asks for it: who is nobody's leaves the table without a word. */
+const LISTING = 60_000;
 
 /** Never ends and never fails: a scan that fails is told of, and changes nothing. */
 export function scanProcesses(options: ScanOptions): Observable<ScanReport> {
@@ -153,12 +157,17 @@ function watch(options: ScanOptions): Observable<ScanReport> {
 
 type Look = Extract<ScanReport, { type: 'scan.changed' }>;
 
-function createLook({ table, lineage, now, afterLook, notice }: ScanOptions): () => Promise<Look> {
+function createLook(options: ScanOptions): () => Promise<Look> {
+  const { table, lineage, now, afterLook, notice } = options;
   let broken = false;
+  let listedAt = now();
   return async () => {
     let change: TableChange = { at: now(), appeared: [], vanished: [] };
     try {
-      change = await table.scan();
+      // What has to be seen gone, though nobody tells, is seen in a list alone.
+      const whole = !options.reaping || lineage.isAttentive() || now() - listedAt >= LISTING;
+      change = await (whole ? table.scan() : table.scanNewcomers());
+      if (whole) listedAt = change.at;
       broken = false;
     } catch (error) {
       // What the kernel told of is true all the same; of the rest nothing is known, and nothing concluded.

@@ -1,6 +1,4 @@
-import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
-import { setImmediate as turn } from 'node:timers/promises';
+import { closeSync, openSync, readdir, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
 import type { ProcessRow, ProcessTable, TableChange } from './table.ts';
 import { TableBook } from './table-book.ts';
 
@@ -18,6 +16,10 @@ import { TableBook } from './table-book.ts';
  *   which held the pid at L(i+1); scan i+2 has the pid in its range.
  * A row that could not be verified (EMFILE …) is kept in mind for the next scan. L moves on only when a scan has
  * succeeded. So what a scan says holds for the moment `at`, or a later one.
+ *
+ * A scan for newcomers alone does not list /proc: it looks at the pids from L(k-1) to L(k), where whoever has come must
+ * be. One at which nobody can be seen yet is looked at again by the scans of the next second. Who has gone is not missed
+ * by it, unless his pid is among them.
  *
  * This supposes that less than a whole round was handed out between two scans: see `wholeRoundPossible`. It does not
  * hold for processes whose pid was chosen (clone3 with set_tid, a write to ns_last_pid: checkpoint and restore), nor
@@ -76,6 +78,10 @@ const FORKS_PER_MS = 100;
 const HUGE_PID_MAX = 1_000_000;
 /** The kernel takes a microsecond or two to list a process: from so many on, another thread waits for it. */
 const LONG_LIST = 5000;
+/** To look at one pid costs about as much as to list so many processes … */
+const NEWCOMERS_PER_LISTED = 0.25;
+/** … and from so many on a listing is better in any case. */
+const MOST_NEWCOMERS = 2000;
 const COMM_BYTES = 15;
 
 /** Reads the first `length` bytes of a /proc/PID/stat; null where that is not what they are. */
@@ -116,6 +122,15 @@ export function handedOut(before: number, after: number, pid: number): boolean {
   return after >= before ? pid > before && pid <= after : pid > before || pid <= after;
 }
 
+/** Those pids themselves; null for more than `MOST_NEWCOMERS`. */
+function handedOutPids(before: number, after: number, pidMax: number): number[] | null {
+  const round = after >= before ? 0 : pidMax;
+  if (after + round - before > MOST_NEWCOMERS) return null;
+  const pids: number[] = [];
+  for (let next = before + 1; next <= after + round; next++) pids.push(next < pidMax ? next : next - round);
+  return pids;
+}
+
 /**
  * Can pids have been handed out once round in `elapsed` ms and `forks` forks (NaN: not known)? A round is at least
  * all numbers that nobody holds: each of the system's `tasks` holds one, and may leave one as a group's and one as a
@@ -141,8 +156,12 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
    * seen), and those that could not be read. */
   const again = new Map<number, number>();
   const buffer = Buffer.allocUnsafe(4096);
+  /** Pids that were handed out though nobody could be seen there yet, and when that was noticed first. */
+  const unseen = new Map<number, number>();
   /** As of the last scan that succeeded. */
   let cursor: Cursor | null = null;
+  /** How the numbers of the system are read does not change under way. */
+  let genuine: boolean | null = null;
 
   /** Fills the buffer from the start of a file, and says how many bytes. */
   function read(path: string): number | Missing | 'denied' {
@@ -214,7 +233,8 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
 
   function readCursor(at: number): Cursor {
     // gVisor says 0 for the last pid.
-    const loadavg = isGenuine() ? /\/(\d+) (\d+)\s*$/.exec(readText('loadavg')) : null;
+    genuine ??= isGenuine();
+    const loadavg = genuine ? /\/(\d+) (\d+)\s*$/.exec(readText('loadavg')) : null;
     const pidMax = Number.parseInt(readText('sys/kernel/pid_max'), 10) || 0;
     const processes = pidMax < HUGE_PID_MAX ? /^processes (\d+)$/m.exec(readText('stat')) : null;
     return {
@@ -236,11 +256,22 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
     return (pid) => handedOut(last.lastPid, next.lastPid, pid);
   }
 
-  async function work(): Promise<TableChange> {
+  /** The pids at which somebody can be who was not there at the last scan; null: only a listing tells, or tells in
+   * less time. */
+  function newcomers(next: Cursor): number[] | null {
+    if (!cursor || reusable(next) === null) return null;
+    const pids = handedOutPids(cursor.lastPid, next.lastPid, next.pidMax);
+    if (pids === null || pids.length > NEWCOMERS_PER_LISTED * (rows.size + RESERVED_PIDS)) return null;
+    // The young ones may have become something else.
+    return [...new Set([...pids, ...unseen.keys(), ...again.keys()])];
+  }
+
+  async function work(onlyNewcomers: boolean): Promise<TableChange> {
     let sliceEnd = performance.now() + sliceMs;
     const at = now();
     const next = readCursor(at);
     const inRange = reusable(next);
+    const coming = onlyNewcomers ? newcomers(next) : null;
     // At the very first scan, most processes are long past their youth.
     const bornBefore = cursor
       ? 0
@@ -267,7 +298,10 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
       } else if (row === 'gone') {
         again.delete(pid);
         if (old) found.set(pid, null);
+        if (stat !== 'gone' || now() - (unseen.get(pid) ?? at) >= YOUNG) unseen.delete(pid);
+        else unseen.set(pid, unseen.get(pid) ?? at);
       } else {
+        unseen.delete(pid);
         if (row.startTicks !== old?.startTicks) {
           if (row.startTicks < bornBefore) again.delete(pid);
           else again.set(pid, now());
@@ -277,9 +311,21 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
       return true;
     };
 
+    if (coming !== null) {
+      for (const pid of coming) {
+        if (look(pid) && performance.now() >= sliceEnd) {
+          await turn();
+          sliceEnd = performance.now() + sliceMs;
+        }
+      }
+      cursor = next;
+      return book.commit(at, found);
+    }
+    unseen.clear();
+
     let names: string[];
     try {
-      names = rows.size < LONG_LIST ? readdirSync(root, 'latin1') : await readdir(root, 'latin1');
+      names = rows.size < LONG_LIST ? readdirSync(root, 'latin1') : await list(root);
     } catch (error) {
       const why = (error as Error).message;
       const hint = `is ${root} mounted, and are there free file descriptors?`;
@@ -317,7 +363,8 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
   return {
     kind: 'procfs',
     rows,
-    scan: () => book.scan(work),
+    scan: () => book.scan(() => work(false)),
+    scanNewcomers: () => book.scan(() => work(true)),
     refresh(pid) {
       const old = rows.get(pid);
       const stat = readStat(pid);
@@ -334,6 +381,16 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
       return row;
     },
   };
+}
+
+/** A turn of the event loop. (The promises of node:timers and node:fs would be loaded for little, at every start.) */
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** A directory's names, read in another thread. */
+function list(folder: string): Promise<string[]> {
+  return new Promise((resolve, reject) =>
+    readdir(folder, 'latin1', (error, names) => (error === null ? resolve(names) : reject(error))),
+  );
 }
 
 /** The number that a name in /proc stands for; 0 where it is none. */

@@ -92,6 +92,8 @@ export function psListTable(options: PsListOptions = {}): ProcessTable {
     kind: 'ps-list',
     rows,
     scan: () => book.scan(work),
+    // ps lists everybody in any case.
+    scanNewcomers: () => book.scan(work),
     refresh(pid) {
       try {
         process.kill(pid, 0);

@@ -36,6 +36,9 @@ export interface ProcessTable {
   /** Looks again. One scan at a time: a call during a scan joins it. Rejects when the table as a whole cannot be read;
    * `rows` is then unchanged. A single process that cannot be read (EMFILE, EIO, EACCES) keeps its old row. */
   scan(): Promise<TableChange>;
+  /** As `scan`, for who has come, exactly; who has gone may stay in `rows` until the next `scan`. Costs as much as has
+   * happened, not as much as there is. */
+  scanNewcomers(): Promise<TableChange>;
   /** Reads one process anew and updates `rows`. null: gone, or the pid now belongs to somebody else.
    * 'unknown': could not be read. */
   refresh(pid: number): ProcessRow | null | 'unknown';

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { createActor, type EventObject, fromCallback, fromEventObservable } from 'xstate';
 import { commandMachine } from '../../machines/command.ts';
 import type { CommandFact, Leader, ScanReport, Telling } from '../../machines/events.ts';
+import { groupMachine } from '../../machines/group.ts';
 import type { CommandPolicy } from '../../machines/restart-policy.ts';
 import { supervisorMachine } from '../../machines/supervisor.ts';
 import { createSteppingClock } from './clock.ts';
@@ -39,7 +40,7 @@ function supervise({ names = ['a', 'b'], vital = [], policy = {}, grace = 9_000 
   });
   const machine = supervisorMachine.provide({
     actors: {
-      command,
+      group: groupMachine.provide({ actors: { command } }),
       scan: fromEventObservable<ScanReport, { commands: readonly string[] }>(
         ({ input }) =>
           new Observable((observer) => {
@@ -68,6 +69,8 @@ function supervise({ names = ['a', 'b'], vital = [], policy = {}, grace = 9_000 
     },
   });
   root.start();
+  const actorOf = (name: string) =>
+    root.getSnapshot().context.groupOf[name]!.getSnapshot().context.actors[name]!;
   type Fact = CommandFact extends infer F ? (F extends unknown ? Omit<F, 'at'> : never) : never;
   const facts = (...entries: [string, Fact][]): void =>
     reports.next({
@@ -89,8 +92,9 @@ function supervise({ names = ['a', 'b'], vital = [], policy = {}, grace = 9_000 
     shutdown: (reason = 'SIGTERM') => root.send({ type: 'shutdown.ordered', at: clock.now(), reason }),
     state: () => root.getSnapshot().value,
     output: () => (root.getSnapshot().status === 'done' ? root.getSnapshot().output : null),
-    commandState: (name: string) => pathOf(root.getSnapshot().context.actors[name]!.getSnapshot().value),
-    contextOf: (name: string) => root.getSnapshot().context.actors[name]!.getSnapshot().context,
+    commandState: (name: string) => pathOf(actorOf(name).getSnapshot().value),
+    contextOf: (name: string) => actorOf(name).getSnapshot().context,
+    actorOf,
     /** What was asked of the world since the last call. */
     news: () => log.splice(0),
   };
@@ -353,7 +357,7 @@ describe('a command that fails for good', () => {
   });
 });
 
-test('300 commands: one scan, one actor each, all started, all stopped', () => {
+test('300 commands: one scan, one actor each in groups of at most 32, all started, all stopped', () => {
   const names = Array.from({ length: 300 }, (_, index) => `c${index}`);
   const s = supervise({ names });
   s.began();
@@ -368,9 +372,13 @@ test('300 commands: one scan, one actor each, all started, all stopped', () => {
   for (const name of names) expect(s.commandState(name)).toBe('running');
   // The launch actors have gone with their states.
   expect(s.clock.pending()).toBe(0);
-  expect(Object.keys(s.root.getSnapshot().children)).toHaveLength(301);
+  const { groups } = s.root.getSnapshot().context;
+  expect(Object.keys(s.root.getSnapshot().children)).toHaveLength(1 + groups.length);
+  const members = groups.map((group) => Object.keys(group.getSnapshot().children));
+  expect(Math.max(...members.map(({ length }) => length))).toBeLessThanOrEqual(32);
+  expect(new Set(members.flat())).toEqual(new Set(names.map((name) => `command:${name}`)));
   for (const name of names) {
-    expect(Object.keys(s.root.getSnapshot().context.actors[name]!.getSnapshot().children)).toEqual([]);
+    expect(Object.keys(s.actorOf(name).getSnapshot().children)).toEqual([]);
   }
   s.shutdown();
   s.facts(

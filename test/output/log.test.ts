@@ -78,12 +78,14 @@ describe('a service', () => {
     const { log, text } = logOn('json');
     log.service('web').push(Buffer.from('one\n'), 'stderr');
     log.tell(notice);
-    const [line, told] = text()
+    log.tell(notice);
+    const [line, told, next] = text()
       .trimEnd()
       .split('\n')
       .map((each) => JSON.parse(each));
     expect(line).toEqual({ time: '2026-03-04T12:00:00.000Z', name: 'web', stream: 'stderr', line: 'one' });
-    expect(told).toMatchObject({ name: 'upkeep', event: 'upkeep.notice', message: 'hello' });
+    expect(told).toMatchObject({ name: 'upkeep', seq: 1, event: 'upkeep.notice', message: 'hello' });
+    expect(next).toMatchObject({ name: 'upkeep', seq: 2 });
   });
 
   test('an unfinished line waits for its end, so that nobody’s line is torn', () => {

@@ -233,13 +233,14 @@ describe('plain', () => {
 
 describe('json', () => {
   test.each(SENTENCES)('%j', (told, sentence) => {
-    const text = tellJson(told, context());
+    const text = tellJson(told, context(), 7);
     expect(text.endsWith('\n')).toBe(true);
     expect(text.indexOf('\n')).toBe(text.length - 1);
     const { type, ...fields } = told;
     expect(JSON.parse(text)).toEqual({
       time: '2026-03-04T12:00:00.000Z',
       name: 'upkeep',
+      seq: 7,
       event: type,
       ...fields,
       message: sentence,
@@ -247,7 +248,7 @@ describe('json', () => {
   });
 
   test('the last lines of a failed start are a list', () => {
-    const told = JSON.parse(tellJson(failedStart({}), context(['one', 'two "2"'])));
+    const told = JSON.parse(tellJson(failedStart({}), context(['one', 'two "2"']), 1));
     expect(told.lastLines).toEqual(['one', 'two "2"']);
     expect(told.message).toBe('apache2: cannot start: exited with status 1; failure 3, tried again in 7.2 s');
   });

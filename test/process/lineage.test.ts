@@ -22,6 +22,7 @@ function world(options: { tagged?: boolean; reaping?: boolean } = {}) {
     kind: 'procfs',
     rows,
     scan: () => Promise.resolve(look()),
+    scanNewcomers: () => Promise.resolve(look()),
     refresh(pid) {
       if (unreadable.has(pid)) return 'unknown';
       const row = living.get(pid) ?? null;

@@ -263,7 +263,7 @@ describe('a made-up /proc', () => {
     );
     await fc.assert(
       fc.asyncProperty(
-        fc.array(fc.array(step, { maxLength: 3 }), { maxLength: 10, size: 'max' }),
+        fc.array(fc.tuple(fc.array(step, { maxLength: 3 }), fc.boolean()), { maxLength: 10, size: 'max' }),
         async (scans) => {
           proc.remove();
           proc = fakeProc();
@@ -271,7 +271,7 @@ describe('a made-up /proc', () => {
           const truth = new Map<number, number>();
           const t = table();
           let forks = 0;
-          let before = { forks, truth: new Map<number, number>() };
+          let before = { forks, truth: new Map<number, number>(), known: new Map<number, number>() };
           const start = () => {
             const got = pid.take()!;
             truth.set(got, 1000 + ++forks);
@@ -284,7 +284,7 @@ describe('a made-up /proc', () => {
             proc.drop(one);
           };
           for (let i = 0; i < 5; i++) start();
-          for (const steps of scans) {
+          for (const [steps, newcomersAlone] of scans) {
             for (const it of steps) {
               if (it.what === 'start' && truth.size < 10) start();
               if (it.what === 'end' && truth.size > 1) end([...truth.keys()][it.which % truth.size]!);
@@ -302,17 +302,28 @@ describe('a made-up /proc', () => {
             }
             proc.kernel(pid.last(), forks, pidMax, pid.used.size);
             clock += 3000;
-            const { appeared, vanished } = await t.scan();
+            const { appeared, vanished } = await (newcomersAlone ? t.scanNewcomers() : t.scan());
             const differ = (a: Map<number, number>, b: Map<number, number>) =>
               [...a].filter(([n, ticks]) => b.get(n) !== ticks).map(([n]) => n);
-            expect(new Map([...t.rows].map(([n, row]) => [n, row.startTicks]))).toEqual(truth);
-            expect(pids(appeared)).toEqual(differ(truth, before.truth).sort((x, y) => x - y));
-            expect(pids(vanished)).toEqual(differ(before.truth, truth).sort((x, y) => x - y));
+            const known = new Map([...t.rows].map(([n, row]) => [n, row.startTicks]));
+            expect(pids(appeared)).toEqual(differ(truth, before.known).sort((x, y) => x - y));
+            const gone = differ(before.known, truth).sort((x, y) => x - y);
+            if (newcomersAlone) {
+              expect(known).toEqual(
+                new Map(
+                  [...before.known, ...truth].filter(([n]) => !pids(vanished).includes(n) || truth.has(n)),
+                ),
+              );
+              expect(gone).toEqual(expect.arrayContaining(pids(vanished)));
+            } else {
+              expect(known).toEqual(truth);
+              expect(pids(vanished)).toEqual(gone);
+            }
             const used = Math.max(before.truth.size, truth.size);
             if (!wholeRoundPossible(pidMax, used, 3000, forks - before.forks)) {
               noticed += appeared.filter((row) => before.truth.has(row.pid)).length;
             }
-            before = { forks, truth: new Map(truth) };
+            before = { forks, truth: new Map(truth), known };
           }
         },
       ),
@@ -321,6 +332,38 @@ describe('a made-up /proc', () => {
     // Pids were used again between two scans, and that was not noticed by reading everything.
     expect(noticed).toBeGreaterThan(0);
   }, 60_000);
+
+  it('looks for newcomers where they must be, and lists nobody', async () => {
+    const t = table();
+    proc.put(900);
+    await t.scan();
+    // Were the folder listed, it would be found.
+    proc.put(950);
+    proc.put(1002, { ticks: 60 });
+    proc.kernel(1003, 3);
+    clock += 5000;
+    expect(pids((await t.scanNewcomers()).appeared)).toEqual([1002]);
+    // 1001 and 1003 were handed out, but nobody was to be seen there yet.
+    proc.put(1003, { ticks: 60 });
+    proc.drop(900);
+    clock += 500;
+    const change = await t.scanNewcomers();
+    expect([pids(change.appeared), pids(change.vanished)]).toEqual([[1003], []]);
+    clock += 500;
+    const whole = await t.scan();
+    expect([pids(whole.appeared), pids(whole.vanished)]).toEqual([[950], [900]]);
+  });
+
+  it('lists everybody where that tells sooner who has come, or where only that tells', async () => {
+    const t = table();
+    await t.scan();
+    proc.put(950);
+    proc.kernel(1000 + 200, 200);
+    expect(pids((await t.scanNewcomers()).appeared)).toEqual([950]);
+    proc.put(951);
+    proc.kernel(null);
+    expect(pids((await t.scanNewcomers()).appeared)).toEqual([951]);
+  });
 
   it('reads a young process again, and not an old one', async () => {
     const t = table();

@@ -1,0 +1,24 @@
+#!/usr/bin/env node
+// What dist/upkeep.js is made of: starts program.js, with the code that was compiled when upkeep was built. On another
+// version of Node that is refused, and compiled anew.
+const { readFileSync, writeFileSync } = require('node:fs');
+const { Script } = require('node:vm');
+
+const filename = `${__dirname}/program.js`;
+const keep = process.env.UPKEEP_CODE_CACHE;
+let cachedData;
+try {
+  if (keep === undefined) cachedData = readFileSync(`${__dirname}/program.cache`);
+} catch {
+  // None was made, or it can't be read: then it takes a little longer.
+}
+// The bundle is ASCII, and as latin1 it takes no decoding and half the room.
+const script = new Script(readFileSync(filename, 'latin1'), { filename, cachedData });
+script.runInThisContext()(require, filename);
+
+if (keep !== undefined) process.on('exit', () => writeFileSync(keep, script.createCachedData()));
+else {
+  // V8 throws away compiled code that has not run for a while. A death after a quiet night is to be answered just as fast.
+  // (Not sooner: code that was compiled under other flags is refused.)
+  setTimeout(() => require('node:v8').setFlagsFromString('--no-flush-bytecode'), 1000).unref();
+}
