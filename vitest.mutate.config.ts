@@ -7,6 +7,7 @@ const TESTS = [
   'test/machines/restart-policy.test.ts',
   'test/machines/command-matrix.test.ts',
   'test/machines/command-scenarios.test.ts',
+  'test/machines/supervisor-paths.test.ts',
   'test/machines/supervisor.test.ts',
   'test/process/lineage.test.ts',
   'test/policy/command.test.ts',

@@ -1,5 +1,6 @@
 /**
- * All simple paths of the root, each lived by a real actor with fakes for its commands: they write down what they are sent.
+ * All simple paths of the root, each lived by a real actor with a real group and fakes for the commands in it: they write down
+ * what they are sent.
  * A ledger that knows nothing but the events says what must hold.
  */
 import { Subject } from 'rxjs';
@@ -7,6 +8,7 @@ import { expect, test } from 'vitest';
 import { createActor, type EventObject, fromCallback, fromEventObservable } from 'xstate';
 import type { commandMachine } from '../../machines/command.ts';
 import type { ScanReport, SupervisorEvent } from '../../machines/events.ts';
+import { groupMachine } from '../../machines/group.ts';
 import { supervisorMachine } from '../../machines/supervisor.ts';
 import { createSteppingClock } from './clock.ts';
 import { EXACT, NOTHING } from './harness.ts';
@@ -47,13 +49,15 @@ function begin() {
   const reports = new Subject<ScanReport>();
   /** `a command.stop 9000 true`, `tell supervisor.stopping SIGTERM`. */
   const asked: string[] = [];
-  const command = fromCallback<EventObject, { name: string }>(({ input, receive }) => {
+  const tellGroup = new Map<string, (event: EventObject) => void>();
+  const command = fromCallback<EventObject, { name: string }>(({ input, receive, sendBack }) => {
     asked.push(`${input.name} begins`);
+    tellGroup.set(input.name, sendBack);
     receive((event) => asked.push([input.name, ...Object.values(event)].join(' ')));
   });
   const machine = supervisorMachine.provide({
     actors: {
-      command: command as unknown as typeof commandMachine,
+      group: groupMachine.provide({ actors: { command: command as unknown as typeof commandMachine } }),
       scan: fromEventObservable<ScanReport, { commands: readonly string[] }>(() => reports),
     },
     actions: {
@@ -68,7 +72,9 @@ function begin() {
       asked.length = 0;
       if (event.type === 'overdue') clock.advance(GRACE + 1_000);
       else if (event.type.startsWith('scan.')) reports.next(event as ScanReport);
-      else root.send(event);
+      else if (event.type === 'command.rested' && tellGroup.has(event.command)) {
+        tellGroup.get(event.command)!(event);
+      } else root.send(event);
       return [...asked];
     },
     /** What can make a difference from here on. */
