@@ -5,6 +5,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 const TESTS = [
   'test/process/matching.test.ts',
   'test/machines/restart-policy.test.ts',
+  'test/machines/ports.test.ts',
   'test/machines/command-matrix.test.ts',
   'test/machines/command-scenarios.test.ts',
   'test/machines/supervisor-paths.test.ts',

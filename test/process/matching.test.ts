@@ -51,11 +51,14 @@ test.each(INTERPRETERS)('%s goes by the name of what it runs', (interpreter) => 
   expect(fitsName(running, [interpreter])).toBe(false);
 });
 
-test.each(['pybash', 'nodemon', 'rubyist', 'shd', 'environ', '3', '7sh'])('%s is no interpreter', (program) => {
-  const running = row({ argv: [`/usr/bin/${program}`, '/srv/app'] });
-  expect(fitsName(running, ['app'])).toBe(false);
-  expect(fitsName(running, [program])).toBe(true);
-});
+test.each(['pybash', 'nodemon', 'rubyist', 'shd', 'environ', '3', '7sh'])(
+  '%s is no interpreter',
+  (program) => {
+    const running = row({ argv: [`/usr/bin/${program}`, '/srv/app'] });
+    expect(fitsName(running, ['app'])).toBe(false);
+    expect(fitsName(running, [program])).toBe(true);
+  },
+);
 
 describe('a name does not fit', () => {
   test.for<[string, Partial<ProcessRow>]>([
