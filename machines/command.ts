@@ -125,8 +125,7 @@ function afterFailure(
 
 /** What is told of the next try: ms, 0 for at once, null for none. */
 function nextTry(context: CommandContext): number | null {
-  if (context.desired === 'down' || givesUp(context.policy, context.failures)) return null;
-  return context.wait;
+  return givesUp(context.policy, context.failures) ? null : context.wait;
 }
 
 export const commandMachine = setup({
@@ -681,7 +680,7 @@ function failedStart(context: CommandContext, pid: number | null, exit: Exit | n
     type: 'command.failedStart',
     command: context.name,
     pid,
-    reason: context.reason ?? 'exited',
+    reason: context.reason!,
     exit,
     failures: context.failures,
     wait: nextTry(context),

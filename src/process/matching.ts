@@ -18,24 +18,30 @@ function fitsComm(row: ProcessRow, fit: string, names: readonly string[]): boole
   const bytes = Buffer.from(fit);
   if (bytes.length <= COMM_BYTES) return false;
   const cut = bytes.subarray(0, COMM_BYTES).toString();
-  return row.comm === cut && !names.some((name) => name !== cut && name.startsWith(cut) && name !== fit);
+  return row.comm === cut && !names.some((name) => name !== cut && name.startsWith(cut));
 }
 
 /** Every name that a process may be known by, the most telling one first. An interpreter is known by its script. */
 function namesOf(row: ProcessRow): string[] {
   const [first = '', ...rest] = row.argv;
   const program = basename(first.replace(/^-/, '').split(/[: ]/, 1)[0]!);
-  if (INTERPRETERS.test(program)) {
+  if (isInterpreter(program)) {
     const script = rest.find((word) => !word.startsWith('-'));
     // comm is the script's name where the kernel started it by its #! line.
-    const comm = INTERPRETERS.test(row.comm) ? [] : [row.comm];
+    const comm = isInterpreter(row.comm) ? [] : [row.comm];
     return script === undefined ? [program, ...comm] : [basename(script), ...comm];
   }
-  return program === '' ? [row.comm] : [row.comm, program];
+  return [row.comm, program];
 }
 
-const INTERPRETERS =
-  /^(?:sh|bash|dash|ash|zsh|ksh|busybox|python[\d.]*|perl[\d.]*|ruby[\d.]*|node|nodejs|php[\d.]*|lua[\d.]*|tclsh[\d.]*|java|deno|bun|env)$/;
+const INTERPRETERS = new Set(
+  'sh bash dash ash zsh ksh busybox python perl ruby node nodejs php lua tclsh java deno bun env'.split(' '),
+);
+
+/** With a version behind its name or without: python, python3, python3.11. */
+function isInterpreter(name: string): boolean {
+  return INTERPRETERS.has(name.replace(/[\d.]+$/, ''));
+}
 
 /**
  * The one of `candidates` (living processes of one service) that stands for it: one whose name fits, else any;

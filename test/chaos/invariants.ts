@@ -412,4 +412,4 @@ export const isAlive = ({ state }: Seen): boolean => state !== 'Z' && state !== 
 
 const identityOf = ({ pid, startTicks }: Seen): string => `${pid}@${startTicks}`;
 
-export const describe = ({ pid, comm, state }: Seen): string => `${pid} (${comm}, ${state})`;
+const describe = ({ pid, comm, state }: Seen): string => `${pid} (${comm}, ${state})`;

@@ -69,7 +69,7 @@ export function planEpisode(runSeed: number, index: number, options: PlanOptions
 }
 
 /** Services of every kind: see fixtures/service.pl. */
-export function planCommands(random: Random, count: number, service: string): CommandPlan[] {
+function planCommands(random: Random, count: number, service: string): CommandPlan[] {
   return Array.from({ length: count }, (_, index) => {
     const name = `c${String(index).padStart(2, '0')}`;
     const words = [service, name];

@@ -582,6 +582,15 @@ describe('stopping', () => {
     expect(h.state()).toBe('stopped');
   });
 
+  test('a stop during a stop that asks for no more leaves the sessions alone', () => {
+    const h = startCommand({ found: process(7) });
+    h.send({ type: 'command.stop', budget: 9_000, everything: false });
+    h.send({ type: 'command.stop', budget: 9_000, everything: false });
+    h.news();
+    h.advance(8_500);
+    expect(h.news()).toEqual(['8500 SIGKILL tagged']);
+  });
+
   test('what is told of the end is never that of an earlier life', () => {
     const h = foreground();
     h.advance(20_000);

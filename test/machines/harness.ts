@@ -43,48 +43,61 @@ export interface HarnessOptions {
   readonly world?: (effect: Effect) => void;
 }
 
-type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
-export type UndatedEvent = DistributiveOmit<CommandEvent, 'at'>;
+type Undated<T> = T extends unknown ? Omit<T, 'at'> : never;
+export type UndatedEvent = Undated<CommandEvent>;
+
+/** Who writes down what the actors of a system ask for. Making machines takes long, so all tests share these two. */
+const recorders = new WeakMap<object, (effect: Undated<Effect>) => void>();
+
+const command = commandMachine.provide({
+  actors: {
+    launch: fromCallback<EventObject, { command: string }>(({ system }) =>
+      recorders.get(system)!({ effect: 'launch' }),
+    ),
+    stopper: fromCallback<EventObject, { command: string }>(({ system }) => {
+      const record = recorders.get(system)!;
+      record({ effect: 'stopper' });
+      return () => record({ effect: 'stopper ended' });
+    }),
+  },
+  actions: {
+    signal: ({ system }, { signal, scope }) => recorders.get(system)!({ effect: 'signal', signal, scope }),
+    tell: ({ system }, told) => recorders.get(system)!({ effect: 'tell', told }),
+  },
+});
+
+const parent = setup({
+  types: {
+    context: {} as { actor: ActorRefFrom<typeof commandMachine> },
+    input: {} as CommandInput,
+    events: {} as SupervisorEvent,
+  },
+  actors: { command },
+}).createMachine({
+  context: ({ spawn, input }) => ({ actor: spawn('command', { id: 'command', input }) }),
+  on: {
+    'command.rested': {
+      actions: ({ event, system }) =>
+        recorders.get(system)!({ effect: 'rested', state: event.state, left: event.left }),
+    },
+  },
+});
 
 export function startCommand(options: HarnessOptions = {}) {
   const clock = options.clock ?? createSteppingClock();
   const effects: Effect[] = [];
-  const record = (effect: DistributiveOmit<Effect, 'at'>): void => {
-    const dated = { at: clock.now(), ...effect } as Effect;
-    effects.push(dated);
-    options.world?.(dated);
-  };
-  const command = commandMachine.provide({
-    actors: {
-      launch: fromCallback<EventObject, { command: string }>(() => record({ effect: 'launch' })),
-      stopper: fromCallback<EventObject, { command: string }>(() => {
-        record({ effect: 'stopper' });
-        return () => record({ effect: 'stopper ended' });
-      }),
-    },
-    actions: {
-      signal: (_, { signal, scope }) => record({ effect: 'signal', signal, scope }),
-      tell: (_, told) => record({ effect: 'tell', told }),
-    },
-  });
   const input: CommandInput = {
     name: 'svc',
     policy: { ...EXACT, ...options.policy },
     seed: options.seed ?? 1,
     found: options.found ?? null,
   };
-  const parent = setup({
-    types: { context: {} as { actor: ActorRefFrom<typeof commandMachine> }, events: {} as SupervisorEvent },
-    actors: { command },
-  }).createMachine({
-    context: ({ spawn }) => ({ actor: spawn('command', { id: 'command', input }) }),
-    on: {
-      'command.rested': {
-        actions: ({ event }) => record({ effect: 'rested', state: event.state, left: event.left }),
-      },
-    },
+  const root = createActor(parent, { clock, input });
+  recorders.set(root.system, (effect) => {
+    const dated = { at: clock.now(), ...effect } as Effect;
+    effects.push(dated);
+    options.world?.(dated);
   });
-  const root = createActor(parent, { clock });
   const errors: unknown[] = [];
   root.subscribe({ error: (error) => errors.push(error) });
   root.start();

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Exit } from '../../machines/events.ts';
-import { chooseHeir, chooseLeader, fitsName, nameCandidates } from '../../src/process/matching.ts';
+import { chooseHeir, chooseLeader, fitsName, nameCandidates, toLeader } from '../../src/process/matching.ts';
 import type { ProcessRow } from '../../src/process/table.ts';
 
 function row(of: Partial<ProcessRow>): ProcessRow {
@@ -26,7 +26,12 @@ describe('a name fits', () => {
     ['apache2', { comm: 'apache2', argv: ['/bin/sh', '/etc/init.d/apache2', 'start'] }],
     ['httpd', { comm: 'busybox', argv: ['httpd', '-f'] }],
     // A login shell writes its name with a dash in front.
-    ['fish', { comm: 'fish', argv: ['-fish'] }],
+    ['fish', { comm: 'busybox', argv: ['-fish'] }],
+    // An interpreter without a script is a program like others.
+    ['bash', { comm: 'bash', argv: ['bash', '-l'] }],
+    ['python3.11', { comm: 'python3.11', argv: ['/usr/bin/python3.11'] }],
+    // What a script calls itself counts as well.
+    ['gunicorn', { comm: 'gunicorn', argv: ['/usr/bin/python3', '/opt/app/main'] }],
     ['a-very-long-program-name', { comm: 'a-very-long-pro', argv: ['/opt/a-very-long-program-name'] }],
     // Its command line cannot be read.
     ['a-very-long-program-name', { comm: 'a-very-long-pro', argv: [] }],
@@ -35,6 +40,25 @@ describe('a name fits', () => {
     expect(fitsName(row(of), ['something-else', fit])).toBe(true);
   });
 });
+
+const INTERPRETERS =
+  `sh bash dash ash zsh ksh busybox python python3 python3.11 perl perl5.36 ruby ruby3.1 node nodejs node20 php php8.2
+   lua lua5.4 tclsh tclsh8.6 java deno bun env`.split(/\s+/);
+
+test.each(INTERPRETERS)('%s goes by the name of what it runs', (interpreter) => {
+  const running = row({ comm: interpreter.slice(0, 15), argv: [`/usr/bin/${interpreter}`, '/srv/app'] });
+  expect(fitsName(running, ['app'])).toBe(true);
+  expect(fitsName(running, [interpreter])).toBe(false);
+});
+
+test.each(['pybash', 'nodemon', 'rubyist', 'shd', 'environ', '3', '7sh'])(
+  '%s is no interpreter',
+  (program) => {
+    const running = row({ argv: [`/usr/bin/${program}`, '/srv/app'] });
+    expect(fitsName(running, ['app'])).toBe(false);
+    expect(fitsName(running, [program])).toBe(true);
+  },
+);
 
 describe('a name does not fit', () => {
   test.for<[string, Partial<ProcessRow>]>([
@@ -58,7 +82,7 @@ describe('a name does not fit', () => {
         const long = row({ argv: [`/usr/bin/${other}`, `/etc/${fit}`] });
         const short = row({ argv: [`/usr/bin/${fit}`, `/etc/${other}`] });
         // Interpreters are known by what they interpret, which is their argument here.
-        fc.pre(![fit, other].some((word) => INTERPRETER.test(word)));
+        fc.pre(![fit, other].some((word) => INTERPRETERS.includes(word.replace(/[\d.]+$/, ''))));
         expect(fitsName(long, [fit])).toBe(false);
         expect(fitsName(short, [other])).toBe(false);
       }),
@@ -82,9 +106,6 @@ describe('a name does not fit', () => {
     expect(fitsName(row({ comm: '', argv: [''] }), ['web'])).toBe(false);
   });
 });
-
-const INTERPRETER =
-  /^(?:(?:ba|da|a|z|k)?sh|busybox|python[\d.]*|perl[\d.]*|ruby[\d.]*|node(?:js)?|php[\d.]*|lua[\d.]*|tclsh[\d.]*|java|deno|bun|env)$/;
 
 describe('the leader', () => {
   const fitting = { comm: 'web', argv: ['web'] };
@@ -171,4 +192,18 @@ describe('candidates by name', () => {
     expect(nameCandidates(rows, ['web'], new Set()).map(({ pid }) => pid)).toEqual([20, 23]);
     expect(nameCandidates(rows, ['web'], new Set([20])).map(({ pid }) => pid)).toEqual([21, 23]);
   });
+});
+
+test('a leader is shown by the name of its script, else by what the kernel calls it', () => {
+  const shown = (of: Partial<ProcessRow>) => toLeader(row({ pid: 7, startTicks: 70, ...of }), 'tag', 5);
+  expect(shown({ comm: 'python3', argv: ['python3', '-u', '/srv/app.py'] })).toEqual({
+    pid: 7,
+    startTicks: 70,
+    name: 'app.py',
+    rule: 'tag',
+    since: 5,
+  });
+  expect(shown({ comm: 'bash', argv: ['-bash'] }).name).toBe('bash');
+  expect(shown({ comm: 'nginx', argv: ['nginx: master process'] }).name).toBe('nginx');
+  expect(shown({ comm: 'kworker', argv: [] }).name).toBe('kworker');
 });

@@ -1,0 +1,38 @@
+import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+
+/** The unit tests of what decides, the quick ones first: most mutants are dead before the slow ones begin. */
+const TESTS = [
+  'test/process/matching.test.ts',
+  'test/machines/restart-policy.test.ts',
+  'test/machines/ports.test.ts',
+  'test/machines/command-matrix.test.ts',
+  'test/machines/command-scenarios.test.ts',
+  'test/machines/supervisor-paths.test.ts',
+  'test/machines/supervisor.test.ts',
+  'test/process/lineage.test.ts',
+  'test/policy/command.test.ts',
+  'test/policy/options.test.ts',
+  'test/policy/words.test.ts',
+  'test/machines/command-model.test.ts',
+  'test/machines/command-paths.test.ts',
+];
+
+class QuickFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification): number =>
+      TESTS.findIndex((path) => moduleId.endsWith(path));
+    return files.sort((a, b) => rank(a) - rank(b));
+  }
+}
+
+// What mutation testing runs: see docs/explanation/mutation.md.
+export default defineConfig({
+  test: {
+    include: TESTS,
+    // A score may not depend on chance.
+    setupFiles: ['test/seeded.ts'],
+    isolate: false,
+    sequence: { sequencer: QuickFirst },
+  },
+});
