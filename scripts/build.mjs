@@ -37,12 +37,14 @@ const program = await build({
   },
   inject: ['scripts/lean/performance.js'],
   // upkeep.js compiles this text as it is.
-  banner: { js: '(function (require, __filename) {' },
+  banner: {
+    js: '(function (require, __filename) { const __fileUrl = "file://" + encodeURI(__filename).replace(/[?#]/g, encodeURIComponent);',
+  },
   footer: { js: '})' },
   define: {
     __VERSION__: JSON.stringify(version),
     'process.env.NODE_ENV': '"production"',
-    'import.meta.url': '__filename',
+    'import.meta.url': '__fileUrl',
   },
   supported: { 'dynamic-import': false },
 });

@@ -129,7 +129,7 @@ export async function supervise(
       : `pid ${pid} goes on`;
     notice(name, message, stopped ? 'warn' : 'info');
   };
-  const reaper = native === null ? null : createReaper(native, onEnd, onStop);
+  const reaper = native === null ? null : createReaper(native, lineage.dying, onEnd, onStop);
   const deathWatch = native === null ? null : createDeathWatch(native, () => news.next());
   const onChild = (): void => {
     if (reaper === null) news.next();

@@ -58,6 +58,10 @@ export function launch(
       cleanup: false,
       forceKillAfterDelay: false,
     } as object) as unknown as ResultPromise;
+  } catch (error) {
+    // Where Node has no descriptors left it gives a child without stdio, at which execa stumbles.
+    const code = /stdio/.test((error as Error).message) ? 'EMFILE' : '';
+    return Promise.resolve(explain(program.file, { code, originalMessage: (error as Error).message }));
   } finally {
     if (limit !== null) native?.setLocksLimit(limit[0], limit[1]);
   }

@@ -51,6 +51,8 @@ interface Service extends Kin {
   /** Its end is known, but not what it left: a look that could not read everybody is to be followed by one that can. */
   blind: boolean;
   emptySeen: boolean;
+  /** Who was killed by a signal since the launch, before the launcher's end was told. */
+  fallen: { readonly row: ProcessRow; readonly exit: Exit }[];
   /** The launcher left with status 0 and without an heir: whoever appears before this time may be the service. */
   awaitsUntil: number;
   /** When it was launched last, in ticks; nothing older can be what it left. */
@@ -97,6 +99,8 @@ export interface Lineage {
   readonly launched: (command: string, id: ProcessId) => void;
   /** A child of ours that is no service (a stop command): never to be taken for one. */
   readonly helper: (pid: number, alive: boolean) => void;
+  /** A child of ours is about to be reaped: the last moment to find out whose it was. */
+  readonly dying: (pid: number) => void;
   /** The kernel has told of an end. What follows from it is said by the next `digest`.
    * @returns true where somebody waits for it, so that a look is due */
   readonly exited: (pid: number, exit: Exit) => boolean;
@@ -141,6 +145,7 @@ export function createLineage(options: LineageOptions): Lineage {
       endSeen: false,
       blind: false,
       emptySeen: false,
+      fallen: [],
       awaitsUntil: 0,
       launchTicks: 0,
       counting: null,
@@ -270,16 +275,38 @@ export function createLineage(options: LineageOptions): Lineage {
       survivors.map(({ row }) => row).filter(({ session }) => !apart || session !== dead.session),
       service.fits,
     );
+    // In the launcher's own session are its helpers as well.
+    const fallen = heirRow === null || heirRow.session === dead.session ? null : masterOf(service, heirRow);
+    service.fallen = [];
+    if (fallen !== null) {
+      // It has died before it could take over: that is how the start has ended.
+      service.deadSession = fallen.row.session;
+      return {
+        type: 'leader.exited',
+        at,
+        id: idOf(dead),
+        exit: fallen.exit,
+        heir: null,
+        remains: remainsOf(service),
+      };
+    }
     const heir = heirRow === null ? null : lead(service, heirRow, ruleOf(owners.get(heirRow.pid)!.via));
     if (heir === null && starting && exit.code === 0) service.awaitsUntil = at + options.linger;
     return {
       type: 'leader.exited',
       at,
-      id: { pid: dead.pid, startTicks: dead.startTicks },
+      id: idOf(dead),
       exit,
       heir,
       remains: remainsOf(service),
     };
+  }
+
+  /** The dead in whose session an heir is, and who was there before it: the heir is its worker. */
+  function masterOf(service: Service, heir: ProcessRow): Service['fallen'][number] | null {
+    const precedes = ({ row }: Service['fallen'][number]): boolean =>
+      row.session > 0 && row.session === heir.session && row.startTicks <= heir.startTicks;
+    return service.fallen.find(precedes) ?? null;
   }
 
   /** True when a leader can die without the kernel telling us. */
@@ -331,7 +358,8 @@ export function createLineage(options: LineageOptions): Lineage {
     const exit = service.ended ?? (isLost(service, leader) ? UNKNOWN_EXIT : null);
     // A look that began before its end may have missed what it forked last.
     const early = service.ended !== null && change.at < service.endedAt;
-    service.blind = service.ended !== null && isBlind(change, service.endedAt, at);
+    service.blind =
+      service.ended !== null && (isBlind(change, service.endedAt, at) || isHasty(service, change, at));
     const alone = exit !== null && !early && service.counting !== null && !service.endSeen;
     service.endSeen = alone || (exit !== null && service.endSeen);
     if (exit === null || early || service.blind || alone) return null;
@@ -370,9 +398,19 @@ export function createLineage(options: LineageOptions): Lineage {
     return { type: 'lineage.counted', at, remains };
   }
 
+  /** Its launcher may still hand over to somebody. */
+  const isStarting = (service: Service): boolean =>
+    service.leader?.rule === 'launcher' && now() < service.startingUntil;
+
   /** What is left may be what this look could not read. It is waited for a better one, but not for ever. */
   function isBlind(change: TableChange, since: number, at: number): boolean {
     return change.unread === true && at < since + options.linger;
+  }
+
+  /** That a launcher has left nobody is concluded from a list alone: to start a second one beside it would be worse. */
+  function isHasty(service: Service, change: TableChange, at: number): boolean {
+    if (change.unlisted !== true || at >= service.startingUntil) return false;
+    return !living(service).some((member) => isService(member) && member.row.pid !== service.leader?.pid);
   }
 
   /** Nothing is read again as long as nobody has come or gone, but for zombies, of which nobody tells. */
@@ -475,6 +513,7 @@ export function createLineage(options: LineageOptions): Lineage {
       join(row, service, tags === null ? 'ancestry' : 'tag');
       lead(service, { ...row, session: pid }, 'launcher');
       service.launchTicks = startTicks;
+      service.fallen = [];
       service.startingUntil = now() + options.startTimeout;
       service.counting = null;
       service.told = null;
@@ -482,6 +521,12 @@ export function createLineage(options: LineageOptions): Lineage {
     helper(pid, alive) {
       if (alive) helpers.add(pid);
       else helpers.delete(pid);
+    },
+    dying(pid) {
+      // Of use as long as somebody may have to take over from a launcher.
+      if (owners.has(pid) || ![...services.values()].some(isStarting)) return;
+      const row = table.refresh(pid);
+      if (row !== null && row !== 'unknown') attribute(row);
     },
     exited(pid, exit) {
       const member = owners.get(pid);
@@ -491,7 +536,11 @@ export function createLineage(options: LineageOptions): Lineage {
         service.ended = exit;
         service.endedAt = now();
         service.changes++;
-      } else leave(pid);
+      } else {
+        if (exit.signal !== null && isService(member) && isStarting(service))
+          service.fallen.push({ row: member.row, exit });
+        leave(pid);
+      }
       return service.ended !== null || service.counting !== null;
     },
     digest,
@@ -546,6 +595,8 @@ export function createLineage(options: LineageOptions): Lineage {
     return found;
   }
 }
+
+const idOf = ({ pid, startTicks }: ProcessId): ProcessId => ({ pid, startTicks });
 
 /** Parents before their children: the older one first, by pid where both began in the same tick. */
 function byAge(rows: Iterable<ProcessRow>): ProcessRow[] {

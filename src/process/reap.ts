@@ -18,11 +18,13 @@ export interface Reaper {
 }
 
 /**
+ * @param beforeEnd hears of every orphan that is about to be reaped: /proc still knows it
  * @param onEnd hears of every orphan that was reaped
  * @param onStop hears of every child that was stopped (SIGSTOP, a debugger) or goes on
  */
 export function createReaper(
   native: Native,
+  beforeEnd: (pid: number) => void,
   onEnd: (pid: number, exit: Exit) => void,
   onStop: (pid: number, stopped: boolean) => void,
 ): Reaper {
@@ -49,6 +51,7 @@ export function createReaper(
       if (pid === 0) return;
       // Peeking gives the same first zombie again and again: once Node has taken its own, we see the next.
       if (own.has(pid)) break;
+      beforeEnd(pid);
       const status = native.reap(pid);
       if (status !== null) onEnd(pid, toExit(status));
     }

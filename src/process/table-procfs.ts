@@ -336,7 +336,7 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
         }
       }
       cursor = next;
-      return { ...book.commit(at, found), unread };
+      return { ...book.commit(at, found), unread, unlisted: true };
     }
     unseen.clear();
 

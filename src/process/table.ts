@@ -29,6 +29,8 @@ export interface TableChange {
   readonly vanished: readonly ProcessRow[];
   /** Somebody may be there who was not there before and could not be read: what this does not show may exist. */
   readonly unread?: boolean;
+  /** Nobody was listed: it is known who has come as far as pids are handed out in their order. */
+  readonly unlisted?: boolean;
 }
 
 export interface ProcessTable {

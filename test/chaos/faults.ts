@@ -176,7 +176,6 @@ export const KINDS: readonly Kind[] = [
     name: 'early-kill',
     about: 'SIGKILL or SIGSEGV of a leader that upkeep does not know yet',
     weight: 10,
-    open: 'a worker is taken for the leader when its master is killed before the leaving of the launcher is heard of',
     inject: (scene) => hit(scene, scene.leader(true), scene.random.pick(['KILL', 'SEGV'])),
   },
   {
@@ -268,7 +267,6 @@ export const KINDS: readonly Kind[] = [
   {
     name: 'pid-reuse',
     about: 'a process dies, and a stranger is born with its pid (ns_last_pid)',
-    open: 'a look for newcomers alone does not find a daemon after the last pid was set back, and it is started a second time',
     weight: 4,
     needs: () =>
       needsRoot() ?? (existsSync('/proc/sys/kernel/ns_last_pid') ? null : 'there is no ns_last_pid'),

@@ -90,6 +90,8 @@ function world(options: { tagged?: boolean; reaping?: boolean } = {}) {
     },
     /** A look that could not read everybody: who has come since the last one is not in it. */
     lookBlindly: () => lineage.digest({ at: time, appeared: [], vanished: [], unread: true }),
+    /** A look for newcomers that finds none. */
+    lookUnlisted: () => lineage.digest({ at: time, appeared: [], vanished: [], unlisted: true }),
     /** One look, and what follows from it. */
     look: (at?: number) => lineage.digest(look(at)),
     adopt() {
@@ -188,6 +190,55 @@ describe('a start', () => {
     expect(factsOf(look(), 'web')).toMatchObject([
       { type: 'leader.seen', leader: { pid: 12, rule: 'name' } },
     ]);
+  });
+
+  test('a worker does not take over from a master that was killed before the launcher’s end was heard of', () => {
+    const { lineage, launch, put, alter, look, die } = world();
+    launch('web', 10);
+    look();
+    put(11, { command: 'web' });
+    put(12, { command: 'web', ppid: 11, session: 11 });
+    alter(11, { state: 'Z' });
+    alter(12, { ppid: SELF });
+    lineage.dying(11);
+    die(11, KILLED);
+    die(10, OK);
+    expect(factsOf(look(), 'web')).toMatchObject([
+      {
+        type: 'leader.exited',
+        id: { pid: 10 },
+        exit: KILLED,
+        heir: null,
+        remains: { workers: 1, tagged: 1 },
+      },
+    ]);
+    expect(lineage.isAttentive()).toBe(false);
+  });
+
+  test('what was killed in the launcher’s own session, or in another than the heir’s, was no master', () => {
+    const { lineage, launch, put, look, die } = world();
+    launch('web', 10);
+    put(11, { command: 'web', session: 10 });
+    put(12, { command: 'web' });
+    put(13, { command: 'web', session: 10 });
+    look();
+    for (const pid of [11, 12]) {
+      lineage.dying(pid);
+      die(pid, KILLED);
+    }
+    die(10, OK);
+    expect(factsOf(look(), 'web')).toMatchObject([{ id: { pid: 10 }, exit: OK, heir: { pid: 13 } }]);
+  });
+
+  test('that a launcher has left nobody is concluded from a list, and from nothing less', () => {
+    const { lineage, launch, put, lookUnlisted, look, die } = world();
+    launch('web', 10);
+    lookUnlisted();
+    put(11, { command: 'web' });
+    die(10, OK);
+    expect(factsOf(lookUnlisted(), 'web')).toEqual([]);
+    expect(lineage.isAttentive()).toBe(true);
+    expect(factsOf(look(), 'web')).toMatchObject([{ id: { pid: 10 }, heir: { pid: 11 } }]);
   });
 
   test('nobody is awaited for ever', () => {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { Exit } from '../../machines/events.ts';
 import { loadNative, type Native } from '../../src/process/native.ts';
@@ -21,6 +21,8 @@ describe.skipIf(noNative)(`reaping orphans ${noNative}`, { timeout: 300_000 }, (
     expect(native.becomeSubreaper()).toBe(true);
     reaper = createReaper(
       native,
+      // Its last moment: /proc still knows it.
+      (pid) => expect(existsSync(`/proc/${pid}/stat`)).toBe(true),
       (pid, exit) => ends.set(pid, exit),
       (pid, stopped) => stops.push(`${pid} ${stopped}`),
     );
