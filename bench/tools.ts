@@ -9,7 +9,6 @@ import {
   mkdtempSync,
   realpathSync,
   rmSync,
-  writeFileSync,
 } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { build } from 'esbuild';
@@ -98,6 +97,5 @@ function buildUpkeep(folder: string): string {
   execFileSync(process.execPath, ['scripts/build.mjs'], { stdio: 'inherit' });
   const copy = join(folder, 'upkeep');
   cpSync('dist', copy, { recursive: true });
-  writeFileSync(join(copy, 'package.json'), '{"type":"module"}');
   return join(copy, 'upkeep.js');
 }
