@@ -50,6 +50,8 @@ interface Service extends Kin {
   endSeen: boolean;
   /** Its end is known, but not what it left: a look that could not read everybody is to be followed by one that can. */
   blind: boolean;
+  /** So it is, but only because nobody was listed. */
+  hasty: boolean;
   emptySeen: boolean;
   /** Who was killed by a signal since the launch, before the launcher's end was told. */
   fallen: { readonly row: ProcessRow; readonly exit: Exit }[];
@@ -144,6 +146,7 @@ export function createLineage(options: LineageOptions): Lineage {
       endedAt: 0,
       endSeen: false,
       blind: false,
+      hasty: false,
       emptySeen: false,
       fallen: [],
       awaitsUntil: 0,
@@ -358,8 +361,8 @@ export function createLineage(options: LineageOptions): Lineage {
     const exit = service.ended ?? (isLost(service, leader) ? UNKNOWN_EXIT : null);
     // A look that began before its end may have missed what it forked last.
     const early = service.ended !== null && change.at < service.endedAt;
-    service.blind =
-      service.ended !== null && (isBlind(change, service.endedAt, at) || isHasty(service, change, at));
+    service.hasty = isHasty(service, change, at);
+    service.blind = service.hasty || (service.ended !== null && isBlind(change, service.endedAt, at));
     const alone = exit !== null && !early && service.counting !== null && !service.endSeen;
     service.endSeen = alone || (exit !== null && service.endSeen);
     if (exit === null || early || service.blind || alone) return null;
@@ -409,7 +412,7 @@ export function createLineage(options: LineageOptions): Lineage {
 
   /** That a launcher has left nobody is concluded from a list alone: to start a second one beside it would be worse. */
   function isHasty(service: Service, change: TableChange, at: number): boolean {
-    if (change.unlisted !== true || at >= service.startingUntil) return false;
+    if (change.unlisted !== true || service.ended?.code !== 0 || at >= service.startingUntil) return false;
     return !living(service).some((member) => isService(member) && member.row.pid !== service.leader?.pid);
   }
 
@@ -577,8 +580,8 @@ export function createLineage(options: LineageOptions): Lineage {
     },
     isUnsure: () =>
       [...services.values()].some(
-        ({ leader, counting, endSeen, emptySeen }) =>
-          counting !== null && ((leader !== null && endSeen) || emptySeen),
+        ({ hasty, leader, counting, endSeen, emptySeen }) =>
+          hasty || (counting !== null && ((leader !== null && endSeen) || emptySeen)),
       ),
     isAttentive: () =>
       [...services.values()].some(

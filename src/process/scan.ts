@@ -140,7 +140,8 @@ function watch(options: ScanOptions): Observable<ScanReport> {
     exhaustMap(() =>
       defer(() => {
         asked = false;
-        return look();
+        const looked = look();
+        return looked instanceof Promise ? looked : of(looked);
       }).pipe(
         tap(({ facts }) => {
           attend(facts.length > 0);
@@ -157,25 +158,36 @@ function watch(options: ScanOptions): Observable<ScanReport> {
 
 type Look = Extract<ScanReport, { type: 'scan.changed' }>;
 
-function createLook(options: ScanOptions): () => Promise<Look> {
+/** Answers at once where nobody has to be listed: whatever follows from a death then follows without a detour. */
+function createLook(options: ScanOptions): () => Look | Promise<Look> {
   const { table, lineage, now, afterLook, notice } = options;
   let broken = false;
   let listedAt = now();
-  return async () => {
+
+  function conclude(change: TableChange): Look {
+    const facts = lineage.digest(change);
+    afterLook();
+    return { type: 'scan.changed', at: now(), facts };
+  }
+
+  async function list(): Promise<Look> {
     let change: TableChange = { at: now(), appeared: [], vanished: [], unread: true };
     try {
-      // What has to be seen gone, though nobody tells, is seen in a list alone.
-      const whole = !options.reaping || lineage.isAttentive() || now() - listedAt >= LISTING;
-      change = await (whole ? table.scan() : table.scanNewcomers());
-      if (whole) listedAt = change.at;
+      change = await table.scan();
+      listedAt = change.at;
       broken = false;
     } catch (error) {
       // What the kernel told of is true all the same; of the rest nothing is known, and for now nothing concluded.
       if (!broken) notice(null, `${(error as Error).message}; nothing is concluded until it can be read`);
       broken = true;
     }
-    const facts = lineage.digest(change);
-    afterLook();
-    return { type: 'scan.changed', at: now(), facts };
+    return conclude(change);
+  }
+
+  return () => {
+    // What has to be seen gone, though nobody tells, is seen in a list alone.
+    const whole = !options.reaping || lineage.isAttentive() || now() - listedAt >= LISTING;
+    const change = whole ? null : table.newcomers();
+    return change === null ? list() : conclude(change);
   };
 }

@@ -30,6 +30,10 @@ export class TableBook {
     return scan;
   }
 
+  get isScanning(): boolean {
+    return this.#underWay !== null;
+  }
+
   /** Takes in one process that was read outside a scan; null: it is gone. */
   refreshed(pid: number, row: ProcessRow | null): void {
     this.#newer.add(pid);

@@ -81,7 +81,7 @@ const LONG_LIST = 5000;
 /** To look at one pid costs about as much as to list so many processes … */
 const NEWCOMERS_PER_LISTED = 0.25;
 /** … and from so many on a listing is better in any case. */
-const MOST_NEWCOMERS = 2000;
+const MOST_NEWCOMERS = 500;
 const COMM_BYTES = 15;
 
 /** Reads the first `length` bytes of a /proc/PID/stat; null where that is not what they are. */
@@ -248,11 +248,18 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
     }
   }
 
-  function readCursor(at: number): Cursor {
+  /** What a small file holds. */
+  function readShort(name: string): string {
+    const length = read(`${root}/${name}`);
+    return typeof length === 'number' ? buffer.toString('latin1', 0, length) : '';
+  }
+
+  /** `pidMax`: where it is known already. */
+  function readCursor(at: number, known?: number): Cursor {
     // gVisor says 0 for the last pid.
     genuine ??= isGenuine();
-    const loadavg = genuine ? /\/(\d+) (\d+)\s*$/.exec(readText('loadavg')) : null;
-    const pidMax = Number.parseInt(readText('sys/kernel/pid_max'), 10) || 0;
+    const loadavg = genuine ? /\/(\d+) (\d+)\s*$/.exec(readShort('loadavg')) : null;
+    const pidMax = known ?? (Number.parseInt(readShort('sys/kernel/pid_max'), 10) || 0);
     const processes = pidMax < HUGE_PID_MAX ? /^processes (\d+)$/m.exec(readText('stat')) : null;
     return {
       at,
@@ -283,21 +290,18 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
     return [...new Set([...pids, ...unseen.keys(), ...again.keys()])];
   }
 
-  async function work(onlyNewcomers: boolean): Promise<TableChange> {
-    let sliceEnd = performance.now() + sliceMs;
-    const at = now();
-    const next = readCursor(at);
-    const inRange = reusable(next);
-    const coming = onlyNewcomers ? newcomers(next) : null;
+  /** What is found at the pids that are looked at in one scan. */
+  function createFindings(at: number, inRange: ((pid: number) => boolean) | null) {
     // At the very first scan, most processes are long past their youth.
     const bornBefore = cursor
       ? 0
       : Number.parseFloat(readText('uptime')) * TICKS_PER_SECOND - TICKS_PER_SECOND || 0;
     const found = new Map<number, ProcessRow | null>();
-    let unread = false;
+    const findings = { found, unread: false, look };
+    return findings;
 
-    /** Reads a listed process, as far as it has to be; true if it did. */
-    const look = (pid: number): boolean => {
+    /** Reads a process, as far as it has to be; true if it did. */
+    function look(pid: number): boolean {
       const old = rows.get(pid);
       const whole = !old || again.has(pid) || inRange?.(pid) === true;
       if (!whole && inRange) return false;
@@ -309,7 +313,7 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
       if (row === 'unknown') {
         if (old) again.set(pid, again.get(pid) ?? at);
         else if (!refused) {
-          unread = true;
+          findings.unread = true;
           unseen.set(pid, at);
         }
       } else if (row === 'gone') {
@@ -326,18 +330,28 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
         found.set(pid, row);
       }
       return true;
-    };
-
-    if (coming !== null) {
-      for (const pid of coming) {
-        if (look(pid) && performance.now() >= sliceEnd) {
-          await turn();
-          sliceEnd = performance.now() + sliceMs;
-        }
-      }
-      cursor = next;
-      return { ...book.commit(at, found), unread, unlisted: true };
     }
+  }
+
+  /** As long as nothing has to be listed, and it is done at once. */
+  function lookForNewcomers(): TableChange | null {
+    if (!cursor || book.isScanning) return null;
+    const at = now();
+    const next = readCursor(at, cursor.pidMax);
+    const coming = newcomers(next);
+    if (coming === null) return null;
+    const { look, ...findings } = createFindings(at, reusable(next));
+    for (const pid of coming) look(pid);
+    cursor = next;
+    return { ...book.commit(at, findings.found), unread: findings.unread, unlisted: true };
+  }
+
+  async function work(): Promise<TableChange> {
+    let sliceEnd = performance.now() + sliceMs;
+    const at = now();
+    const next = readCursor(at);
+    const findings = createFindings(at, reusable(next));
+    const { found, look } = findings;
     unseen.clear();
 
     let names: string[];
@@ -374,14 +388,14 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
       }
     }
     cursor = next;
-    return { ...book.commit(at, found), unread };
+    return { ...book.commit(at, found), unread: findings.unread };
   }
 
   return {
     kind: 'procfs',
     rows,
-    scan: () => book.scan(() => work(false)),
-    scanNewcomers: () => book.scan(() => work(true)),
+    scan: () => book.scan(work),
+    newcomers: lookForNewcomers,
     startTicksOf(pid) {
       const stat = readStat(pid);
       return typeof stat === 'string' ? 0 : stat.startTicks;

@@ -92,8 +92,7 @@ export function psListTable(options: PsListOptions = {}): ProcessTable {
     kind: 'ps-list',
     rows,
     scan: () => book.scan(work),
-    // ps lists everybody in any case.
-    scanNewcomers: () => book.scan(work),
+    newcomers: () => null,
     startTicksOf: () => 0,
     refresh(pid) {
       try {

@@ -40,9 +40,9 @@ export interface ProcessTable {
   /** Looks again. One scan at a time: a call during a scan joins it. Rejects when the table as a whole cannot be read;
    * `rows` is then unchanged. A single process that cannot be read (EMFILE, EIO, EACCES) keeps its old row. */
   scan(): Promise<TableChange>;
-  /** As `scan`, for who has come, exactly; who has gone may stay in `rows` until the next `scan`. Costs as much as has
-   * happened, not as much as there is. */
-  scanNewcomers(): Promise<TableChange>;
+  /** Who has come since the last look, exactly and at once; who has gone may stay in `rows` until the next `scan`. Costs
+   * as much as has happened, not as much as there is. null: only a scan can tell, or tells in less time. */
+  newcomers(): TableChange | null;
   /** When this process began, read anew; 0: nobody is there, or the table cannot tell. `rows` stays as it is. */
   startTicksOf(pid: number): number;
   /** Reads one process anew and updates `rows`. null: gone, or the pid now belongs to somebody else.

@@ -22,7 +22,7 @@ function world(options: { tagged?: boolean; reaping?: boolean } = {}) {
     kind: 'procfs',
     rows,
     scan: () => Promise.resolve(look()),
-    scanNewcomers: () => Promise.resolve(look()),
+    newcomers: () => look(),
     startTicksOf: (pid) => rows.get(pid)?.startTicks ?? 0,
     refresh(pid) {
       if (unreadable.has(pid)) return 'unknown';
