@@ -136,8 +136,6 @@ export async function supervise(
     else reaper.sweep();
   };
   process.on('SIGCHLD', onChild);
-  // SIGCHLDs merge, and one may come before anybody listens.
-  const sweeping = setInterval(onChild, options.interval);
 
   const { execa } = await execaLoaded;
   const { env: serviceEnv, dropped } = scrubEnvironment(env);
@@ -182,6 +180,8 @@ export async function supervise(
     lineage,
     news,
     interval: options.interval,
+    // SIGCHLDs merge, and one may come before anybody listens.
+    onInterval: () => reaper?.sweep(),
     reaping: reaping.exact,
     adopt: options.adopt,
     now,
@@ -222,7 +222,6 @@ export async function supervise(
       for (const name of names) finishLines(name);
       const took = now() - begun;
       tell({ type: 'supervisor.stopped', at: now(), code, took, left });
-      clearInterval(sweeping);
       process.removeListener('SIGCHLD', onChild);
       reaper?.close();
       if ('server' in claim) claim.server.close();

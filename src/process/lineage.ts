@@ -345,13 +345,20 @@ export function createLineage(options: LineageOptions): Lineage {
     for (const row of byAge(change.appeared)) if (!owners.has(row.pid)) attribute(row);
 
     const facts: NamedFact[] = [];
+    const at = now();
     for (const service of services.values()) {
-      const at = now();
+      if (isQuiet(service)) continue;
       for (const fact of [endOf(service, change, at), arrivalOf(service, at), countOf(service, change, at)]) {
         if (fact !== null) facts.push({ command: service.name, fact });
       }
     }
     return facts;
+  }
+
+  /** It runs, Node will tell of its end, and nobody asks anything of it: as nearly all of them, nearly always. */
+  function isQuiet({ leader, members, ended, counting, awaitsUntil, hasty }: Service): boolean {
+    if (leader === null || leader.rule !== 'launcher' || ended !== null || counting !== null) return false;
+    return awaitsUntil === 0 && !hasty && members.has(leader.pid);
   }
 
   /** The leader's end, when it is time to tell of it. */

@@ -27,6 +27,8 @@ export interface ScanOptions {
   readonly news: Observable<unknown>;
   /** ms between looks when there is no news. */
   readonly interval: number;
+  /** Called at every interval, before the look. */
+  readonly onInterval: () => void;
   /** The kernel tells of the deaths that matter. */
   readonly reaping: boolean;
   /** Take over what already runs and only its name tells. */
@@ -133,7 +135,7 @@ function watch(options: ScanOptions): Observable<ScanReport> {
   }
 
   const look = createLook(options);
-  return merge(of(null), interval(options.interval), options.news, soon).pipe(
+  return merge(of(null), interval(options.interval).pipe(tap(options.onInterval)), options.news, soon).pipe(
     tap(() => {
       asked = true;
     }),
