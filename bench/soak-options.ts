@@ -22,7 +22,7 @@ export const SOAK_HELP = `npm run soak -- [OPTION…]
   --minutes M         but no longer than this
   --commands K        services that die side by side (default: ${COMMANDS})
   --report FILE       the page to write (default: docs/benchmarks/soak.md for a full run, else none)
-  --snapshots FOLDER  a heap snapshot after the warm-up, and one at the end, to see what has grown
+  --snapshots FOLDER  a heap snapshot after a fifth, and one at the end, to see what has grown
 `;
 
 /** @throws Error "cannot …: why; what to do" */

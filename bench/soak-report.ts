@@ -9,10 +9,12 @@ export interface Sample {
   /** s since the first launch. */
   readonly at: number;
   readonly resident: number;
-  /** What no other process shares. */
-  readonly private: number;
+  /** What is no part of a file: heaps and stacks. (Whether it is shared for a moment with a child just forked is chance.) */
+  readonly anonymous: number;
   /** What is alive in the heap, after a full collection. */
   readonly heap: number;
+  /** Of that, what V8 does not count as machine code or bytecode: it goes on compiling for long, whatever becomes of the data. */
+  readonly data: number;
   readonly files: number;
   readonly threads: number;
   /** Those that were there in two looks. */
@@ -60,7 +62,7 @@ export function slopeOf(points: readonly (readonly [number, number])[]): number 
 }
 
 /** Of what may not grow. */
-type Size = 'resident' | 'private' | 'heap' | 'files' | 'threads';
+type Size = 'resident' | 'anonymous' | 'heap' | 'data' | 'files' | 'threads';
 
 interface Trend {
   readonly size: Size;
@@ -84,8 +86,9 @@ const SIZES: Readonly<
   Record<Size, { readonly name: string; readonly unit: string; readonly limit: number }>
 > = {
   resident: { name: 'resident memory', unit: 'bytes', limit: 1 },
-  private: { name: 'private memory', unit: 'bytes', limit: 1 },
+  anonymous: { name: 'anonymous memory', unit: 'bytes', limit: 1 },
   heap: { name: 'alive in the heap', unit: 'bytes', limit: 1 },
+  data: { name: 'of it not code', unit: 'bytes', limit: 1 },
   // Ten in a million restarts: less than what comes and goes with the services that live.
   files: { name: 'open files', unit: '', limit: 1e-5 },
   threads: { name: 'threads', unit: '', limit: 1e-5 },
@@ -97,13 +100,10 @@ const LEAST_RESTARTS = 100_000;
 const LEAST_SAMPLES = 20;
 const TENTHS = 10;
 
-/** The samples of the tenth (0 to 9) of all restarts. */
-function tenth(samples: readonly Sample[], index: number): Sample[] {
-  const all = samples.at(-1)?.restarts ?? 0;
-  return samples.filter(({ restarts }) => {
-    const at = Math.ceil((restarts * TENTHS) / all) - 1;
-    return Math.max(0, at) === index;
-  });
+/** The samples of one tenth (0 to 9) of the run; they are taken at even intervals. */
+function tenth(samples: readonly Sample[], index: number): readonly Sample[] {
+  const at = (edge: number): number => Math.round((samples.length * edge) / TENTHS);
+  return samples.slice(at(index), at(index + 1));
 }
 
 function trendOf(samples: readonly Sample[], size: Size): Trend {
@@ -157,10 +157,11 @@ export function sentence({ samples, account }: Soak, { trends, bounded, faults }
   const seconds = samples.at(-1)?.at ?? 0;
   const run = `${count(account.restarts, 'restart')} in ${readable(seconds / 60)} min`;
   const heap = trends.find(({ size }) => size === 'heap')!;
+  const data = trends.find(({ size }) => size === 'data')!;
   const resident = trends.find(({ size }) => size === 'resident')!;
   const numbers =
-    `what is alive in the heap went from ${megabytes(heap.second)} in the second tenth to ${megabytes(heap.last)} in the last, ` +
-    `resident memory from ${megabytes(resident.second)} to ${megabytes(resident.last)}`;
+    `what is alive in the heap went from ${megabytes(heap.second)} in the second tenth to ${megabytes(heap.last)} in the last ` +
+    `(without code: from ${megabytes(data.second)} to ${megabytes(data.last)}), resident memory from ${megabytes(resident.second)} to ${megabytes(resident.last)}`;
   const growing = trends.filter(({ grows }) => grows).map(({ size }) => SIZES[size].name);
   const verdict =
     bounded === null
@@ -211,8 +212,9 @@ export function soakPage(soak: Soak, chart: string): string {
         'restarts',
         'restarts/s',
         'resident',
-        'private',
+        'anonymous',
         'alive in the heap',
+        'of it not code',
         'open files',
         'threads',
         'zombies',
@@ -233,7 +235,14 @@ function tenthRows(samples: readonly Sample[]): string[][] {
       return [
         end.restarts.toLocaleString('en-GB'),
         readable((end.restarts - before.restarts) / (end.at - before.at)),
-        ...[middle('resident'), middle('private'), middle('heap'), middle('files'), middle('threads')],
+        ...[
+          middle('resident'),
+          middle('anonymous'),
+          middle('heap'),
+          middle('data'),
+          middle('files'),
+          middle('threads'),
+        ],
         `${Math.max(...part.map(({ zombies }) => zombies))}`,
       ];
     });
@@ -251,8 +260,9 @@ export function soakChart({ samples }: Soak): string {
   };
   const curves = [
     curve('Resident memory', 'MB', ({ resident }) => resident / 1e6),
-    curve('Private memory', 'MB', (sample) => sample.private / 1e6),
+    curve('Anonymous memory', 'MB', ({ anonymous }) => anonymous / 1e6),
     curve('Alive in the heap', 'MB', ({ heap }) => heap / 1e6),
+    curve('Of it not code', 'MB', ({ data }) => data / 1e6),
     curve('Open files', 'number', ({ files }) => files),
     curve('Restarts', 'per second', rate),
   ];

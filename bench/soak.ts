@@ -20,14 +20,14 @@ import {
 } from './soak-report.ts';
 import { compile } from './tools.ts';
 
-/** Samples in a whole run. */
-const SAMPLES = 100;
-/** ms that a service lives at least: a little more than `settle`, so that it has been running. */
-const LIFE = 12;
+/** Samples in a whole run: a short one has fewer, for each costs a collection. */
+const samplesFor = (restarts: number): number => (restarts < 50_000 ? 20 : 100);
+/** ms that a service lives at least: well above `settle`, so that most have been running. */
+const LIFE = 60;
 /** How services die. */
 const DEATHS = ['exit', '9', 'exit', '15'];
 /** A zombie that is there in two looks so far apart, ms, has not been reaped. */
-const SECOND_LOOK = 150;
+const SECOND_LOOK = 1_000;
 /** Without any restart for so long, ms, it does not go on. */
 const PATIENCE = 60_000;
 
@@ -36,7 +36,7 @@ const POLICY_FILE = 'machines/restart-policy.ts';
 const POLICY = `
 export const DEFAULT_POLICY: CommandPolicy = {
   ...SHIPPED_POLICY,
-  settle: 5,
+  settle: 1,
   stable: 0,
   linger: 250,
   backoff: { first: 1, factor: 1, max: 1, jitter: 0 },
@@ -85,7 +85,7 @@ class Told {
   readonly warnings = new Map<string, number>();
   /** Launches of each command, as upkeep counts them. */
   readonly #starts = new Map<string, number>();
-  #launches = 0;
+  launches = 0;
   #seq = 0;
 
   hear(line: string): void {
@@ -95,7 +95,7 @@ class Told {
     if (told.seq !== this.#seq + 1) this.gaps++;
     this.#seq = told.seq;
     if (told.event === 'command.launched') {
-      this.#launches += told.start - (this.#starts.get(told.command) ?? 0);
+      this.launches += told.start - (this.#starts.get(told.command) ?? 0);
       this.#starts.set(told.command, told.start);
     } else if (told.event === 'command.died') {
       if (!told.exit.known) this.unknown++;
@@ -112,7 +112,7 @@ class Told {
 
   /** Launches beyond each command's first. */
   get restarts(): number {
-    return this.#launches - this.#starts.size;
+    return this.launches - this.#starts.size;
   }
 
   account(exitCode: number | null): Account {
@@ -172,16 +172,26 @@ class Soaked {
     this.closed = new Promise((resolve) => this.#unshare.on('close', resolve));
   }
 
+  /** Waits until upkeep tells of its first launch. */
+  async begin(): Promise<void> {
+    const { pid } = this.#unshare;
+    this.#pid = await until('the namespace', 10_000, () =>
+      Number(quietly(() => readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim()) ?? 0),
+    );
+    await until('the first launch', 30_000, () => this.told.launches > 0);
+  }
+
   /** Waits for so many restarts. @returns false when the time (ms, performance.now()) is over before */
   async reach(restarts: number, end: number): Promise<boolean> {
     let last = this.told.restarts;
     let progress = performance.now();
-    while (this.told.restarts < restarts) {
+    for (;;) {
       const now = performance.now();
+      if (now > end) return false;
+      if (this.told.restarts >= restarts) return true;
       if (this.#failed !== null) throw this.#failed;
       if (this.#unshare.exitCode !== null)
         throw new Error('cannot go on: upkeep has ended; PID namespaces need root');
-      if (now > end) return false;
       if (this.told.restarts !== last) {
         last = this.told.restarts;
         progress = now;
@@ -192,12 +202,10 @@ class Soaked {
       }
       await sleep(10);
     }
-    return true;
   }
 
   /** @param at s @param snapshot a file for a heap snapshot */
   async look(at: number, snapshot: string | null): Promise<Sample> {
-    this.#pid ||= await this.#find();
     const { restarts } = this.told;
     const proc = `/proc/${this.#pid}`;
     const rollup = readFileSync(`${proc}/smaps_rollup`, 'latin1');
@@ -210,24 +218,18 @@ class Soaked {
     const after = this.#zombies();
     const zombies = [...after].filter((one) => before.has(one)).length;
     // Last: what it collects must not be missing from the sizes above.
-    const { heap } = await this.#ask(snapshot);
+    const { heap, code } = await this.#ask(snapshot);
     return {
       restarts,
       at,
       resident: bytes('Rss'),
-      private: bytes('Private_Clean') + bytes('Private_Dirty'),
+      anonymous: bytes('Anonymous'),
       heap,
+      data: heap - code,
       files,
       threads,
       zombies,
     };
-  }
-
-  async #find(): Promise<number> {
-    const { pid } = this.#unshare;
-    return until('the namespace', 10_000, () =>
-      Number(quietly(() => readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim()) ?? 0),
-    );
   }
 
   /** Pid and start of those who are dead and not reaped. */
@@ -242,7 +244,7 @@ class Soaked {
     return found;
   }
 
-  async #ask(snapshot: string | null): Promise<{ heap: number }> {
+  async #ask(snapshot: string | null): Promise<{ heap: number; code: number }> {
     const socket = connect(this.#heap);
     socket.end(snapshot === null ? 'size\n' : `snapshot ${snapshot}\n`);
     return JSON.parse(await text(socket));
@@ -269,24 +271,29 @@ async function soak(request: SoakRequest, folder: string, onOpen: (soaked: Soake
   onOpen(soaked);
   const samples: Sample[] = [];
   const end = request.minutes === null ? Number.POSITIVE_INFINITY : performance.now() + request.minutes * 6e4;
-  await soaked.reach(0, end);
-  await until('the first launch', 30_000, () => soaked.told.events > 1);
+  await soaked.begin();
   const began = performance.now();
   const shot = (name: string): string | null =>
     request.snapshots === null ? null : resolve(request.snapshots, `${name}.heapsnapshot`);
   if (request.snapshots !== null) mkdirSync(request.snapshots, { recursive: true });
-  for (let step = 1; step <= SAMPLES; step++) {
-    if (!(await soaked.reach((request.restarts * step) / SAMPLES, end))) break;
+  const steps = samplesFor(request.restarts);
+  for (let step = 1; step <= steps; step++) {
+    if (!(await soaked.reach((request.restarts * step) / steps, end))) break;
     const at = (performance.now() - began) / 1e3;
-    const name = step === SAMPLES / 10 ? 'warm' : step === SAMPLES ? 'end' : null;
+    const name = step === steps / 5 ? 'warm' : step === steps ? 'end' : null;
     const sample = await soaked.look(at, name === null ? null : shot(name));
     samples.push(sample);
-    const { restarts, resident, heap, files } = sample;
+    const { restarts, resident, heap, data, files } = sample;
     process.stderr.write(
-      `${restarts} restarts, ${at.toFixed(0)} s: resident ${(resident / 1e6).toFixed(2)} MB, alive in the heap ${(heap / 1e6).toFixed(3)} MB, ${files} files\n`,
+      `${restarts} restarts, ${at.toFixed(0)} s: resident ${(resident / 1e6).toFixed(2)} MB, alive in the heap ${(heap / 1e6).toFixed(3)} MB, ${(data / 1e6).toFixed(3)} MB of it not code, ${files} files\n`,
     );
   }
   const exitCode = await soaked.stop();
+  if (samples.length === 0) {
+    throw new Error(
+      `cannot say anything: there were ${soaked.told.restarts} restarts, less than for one sample; give it more --minutes`,
+    );
+  }
   return {
     date: new Date().toISOString(),
     machine: machine(),

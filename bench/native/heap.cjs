@@ -1,5 +1,5 @@
 // Loaded in front of upkeep by the soak (node --require): whoever connects to the socket UPKEEP_SOAK_HEAP is told what is alive
-// in upkeep's heap, in bytes, after a full collection. With the word "snapshot" it writes a heap snapshot into that file.
+// in upkeep's heap after a full collection, and how much of it is compiled code, in bytes. "snapshot FILE" writes a heap snapshot.
 const { createServer } = require('node:net');
 const v8 = require('node:v8');
 const { runInNewContext } = require('node:vm');
@@ -17,10 +17,11 @@ const server = createServer({ allowHalfOpen: true }, (socket) => {
       collect = runInNewContext('gc');
     }
     collect();
-    const { heapUsed, external } = process.memoryUsage();
+    const { heapUsed } = process.memoryUsage();
+    const { code_and_metadata_size: machine, bytecode_and_metadata_size: bytes } = v8.getHeapCodeStatistics();
     const [, file] = /^snapshot (.*)\n/.exec(order) ?? [];
     if (file !== undefined) v8.writeHeapSnapshot(file);
-    socket.end(`${JSON.stringify({ heap: heapUsed, external })}\n`);
+    socket.end(`${JSON.stringify({ heap: heapUsed, code: machine + bytes })}\n`);
   });
 });
 server.listen(path).unref();
