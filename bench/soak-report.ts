@@ -142,11 +142,12 @@ export function judgeSoak(samples: readonly Sample[], account: Account): Verdict
 
 const count = (number: number, one: string): string =>
   `${number.toLocaleString('en-GB')} ${one}${number === 1 ? '' : 's'}`;
-const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(2)} MB`;
+const megabytes = (bytes: number): string => (Number.isNaN(bytes) ? '–' : `${(bytes / 1e6).toFixed(2)} MB`);
 const amount = (value: number, { unit }: { unit: string }): string =>
   unit === 'bytes' ? megabytes(value) : readable(value);
 /** A slope, as what a million restarts would bring. */
 const inAMillion = (slope: number, { unit }: { unit: string }): string => {
+  if (Number.isNaN(slope)) return '–';
   const value = unit === 'bytes' ? slope : slope * 1e6;
   const text = `${value < 0 ? '' : '+'}${value.toFixed(2)}`;
   return unit === 'bytes' ? `${text} MB` : text;

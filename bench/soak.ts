@@ -3,6 +3,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
@@ -30,6 +31,8 @@ const DEATHS = ['exit', '9', 'exit', '15'];
 const SECOND_LOOK = 1_000;
 /** Without any restart for so long, ms, it does not go on. */
 const PATIENCE = 60_000;
+/** What upkeep is given for its end, ms; it needs at most 9 s. */
+const STOP = 30_000;
 
 const POLICY_FILE = 'machines/restart-policy.ts';
 /** The one thing that differs from the upkeep that is shipped: every death is followed by a restart at once. */
@@ -136,12 +139,13 @@ class Soaked {
   readonly told = new Told();
   readonly closed: Promise<number | null>;
   readonly #unshare: ChildProcess;
-  readonly #heap: string;
+  /** For sockets: their paths must be short. */
+  readonly #dir = mkdtempSync(join(tmpdir(), 'upkeep-soak-'));
+  readonly #heap = join(this.#dir, 'heap.sock');
   #pid = 0;
   #failed: Error | null = null;
 
-  constructor(folder: string, upkeep: string, mayfly: string, commands: number) {
-    this.#heap = join(folder, 'heap.sock');
+  constructor(upkeep: string, mayfly: string, commands: number) {
     const services = Array.from({ length: commands }, (_, index) => {
       // Every kind dies every death.
       const kind = index % 2 === 0 ? 'run' : 'daemon';
@@ -151,11 +155,11 @@ class Soaked {
     const [file, ...args] = [
       ...['unshare', '--pid', '--fork', '--mount-proc', '--kill-child'],
       ...[process.execPath, '--require', resolve('bench/native/heap.cjs'), upkeep],
-      ...['run', '--log', 'json', '--no-adopt', '--socket', join(folder, 'upkeep.sock'), ...services],
+      ...['run', '--log', 'json', '--no-adopt', '--socket', join(this.#dir, 'upkeep.sock'), ...services],
     ];
     this.#unshare = spawn(file!, args, {
       stdio: ['ignore', 'pipe', 'inherit'],
-      env: { PATH: process.env.PATH, HOME: folder, UPKEEP_SOAK_HEAP: this.#heap },
+      env: { PATH: process.env.PATH, HOME: this.#dir, UPKEEP_SOAK_HEAP: this.#heap },
       // Ctrl-C is for the soak.
       detached: true,
     });
@@ -204,8 +208,8 @@ class Soaked {
     }
   }
 
-  /** @param at s @param snapshot a file for a heap snapshot */
-  async look(at: number, snapshot: string | null): Promise<Sample> {
+  /** @param at s since the first launch */
+  async look(at: number): Promise<Sample> {
     const { restarts } = this.told;
     const proc = `/proc/${this.#pid}`;
     const rollup = readFileSync(`${proc}/smaps_rollup`, 'latin1');
@@ -218,7 +222,7 @@ class Soaked {
     const after = this.#zombies();
     const zombies = [...after].filter((one) => before.has(one)).length;
     // Last: what it collects must not be missing from the sizes above.
-    const { heap, code } = await this.#ask(snapshot);
+    const { heap, code } = await this.#ask('size');
     return {
       restarts,
       at,
@@ -244,50 +248,63 @@ class Soaked {
     return found;
   }
 
-  async #ask(snapshot: string | null): Promise<{ heap: number; code: number }> {
+  async snapshot(file: string): Promise<void> {
+    await this.#ask(`snapshot ${file}`);
+  }
+
+  async #ask(order: string): Promise<{ heap: number; code: number }> {
     const socket = connect(this.#heap);
-    socket.end(snapshot === null ? 'size\n' : `snapshot ${snapshot}\n`);
+    socket.end(`${order}\n`);
     return JSON.parse(await text(socket));
   }
 
-  /** Stops it as `docker stop` does. @returns its exit code */
+  /** Stops it as `docker stop` does. @returns its exit code; null when it did not end in time */
   async stop(): Promise<number | null> {
     process.kill(this.#pid, 'SIGTERM');
-    return this.closed;
+    return Promise.race([
+      this.closed,
+      new Promise<null>((resolve) => setTimeout(resolve, STOP, null).unref()),
+    ]);
   }
 
-  async kill(): Promise<void> {
-    if (this.#unshare.exitCode !== null || this.#unshare.signalCode !== null) return;
-    if (this.#pid > 0) quietly(() => process.kill(this.#pid, 'SIGKILL'));
-    this.#unshare.kill('SIGKILL');
-    await once(this.#unshare, 'exit');
+  /** Ends everybody inside, if that has not been done. */
+  async close(): Promise<void> {
+    if (this.#unshare.exitCode === null && this.#unshare.signalCode === null) {
+      if (this.#pid > 0) quietly(() => process.kill(this.#pid, 'SIGKILL'));
+      this.#unshare.kill('SIGKILL');
+      await once(this.#unshare, 'exit');
+    }
+    rmSync(this.#dir, { recursive: true, force: true });
   }
 }
 
 async function soak(request: SoakRequest, folder: string, onOpen: (soaked: Soaked) => void): Promise<Soak> {
   compile('mayfly', folder);
   const upkeep = buildUpkeep(folder);
-  const soaked = new Soaked(folder, upkeep, join(folder, 'mayfly'), request.commands);
+  const soaked = new Soaked(upkeep, join(folder, 'mayfly'), request.commands);
   onOpen(soaked);
   const samples: Sample[] = [];
   const end = request.minutes === null ? Number.POSITIVE_INFINITY : performance.now() + request.minutes * 6e4;
   await soaked.begin();
   const began = performance.now();
-  const shot = (name: string): string | null =>
-    request.snapshots === null ? null : resolve(request.snapshots, `${name}.heapsnapshot`);
-  if (request.snapshots !== null) mkdirSync(request.snapshots, { recursive: true });
+  const keep = async (name: string): Promise<void> => {
+    if (request.snapshots === null) return;
+    mkdirSync(request.snapshots, { recursive: true });
+    await soaked.snapshot(resolve(request.snapshots, `${name}.heapsnapshot`));
+  };
   const steps = samplesFor(request.restarts);
   for (let step = 1; step <= steps; step++) {
     if (!(await soaked.reach((request.restarts * step) / steps, end))) break;
     const at = (performance.now() - began) / 1e3;
-    const name = step === steps / 5 ? 'warm' : step === steps ? 'end' : null;
-    const sample = await soaked.look(at, name === null ? null : shot(name));
+    const sample = await soaked.look(at);
     samples.push(sample);
     const { restarts, resident, heap, data, files } = sample;
     process.stderr.write(
       `${restarts} restarts, ${at.toFixed(0)} s: resident ${(resident / 1e6).toFixed(2)} MB, alive in the heap ${(heap / 1e6).toFixed(3)} MB, ${(data / 1e6).toFixed(3)} MB of it not code, ${files} files\n`,
     );
+    if (step === steps / 5) await keep('warm');
   }
+  await keep('end');
   const exitCode = await soaked.stop();
   if (samples.length === 0) {
     throw new Error(
@@ -317,7 +334,7 @@ async function main(): Promise<void> {
   const folder = mkdtempSync(join(cache, 'run-'));
   let soaked: Soaked | null = null;
   const clean = async (): Promise<void> => {
-    await soaked?.kill();
+    await soaked?.close();
     rmSync(folder, { recursive: true, force: true });
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
