@@ -284,7 +284,7 @@ function readRow(proc: string, pid: number): Row {
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Asks again and again; for preparations, never for what is measured. */
-async function until<T>(what: string, timeout: number, check: () => T): Promise<T> {
+export async function until<T>(what: string, timeout: number, check: () => T): Promise<T> {
   const end = performance.now() + timeout;
   for (;;) {
     const value = check();

@@ -1,4 +1,4 @@
-/** Bar charts as SVG, readable in a light and a dark surrounding. Pure. */
+/** Charts as SVG, readable in a light and a dark surrounding. Pure. */
 import { readable } from './statistics.ts';
 
 export interface Bar {
@@ -31,12 +31,16 @@ const STYLE = `
     .paper { fill: #ffffff }
     .bar { fill: #afb8c1 }
     .own { fill: #0969da }
+    .line { fill: none; stroke: #0969da; stroke-width: 1.5 }
+    .axis { stroke: #afb8c1 }
     @media (prefers-color-scheme: dark) {
       text { fill: #e6edf3 }
       .dim { fill: #9da7b3 }
       .paper { fill: #0d1117 }
       .bar { fill: #6e7681 }
       .own { fill: #4493f8 }
+      .line { stroke: #4493f8 }
+      .axis { stroke: #6e7681 }
     }
   `;
 
@@ -74,9 +78,61 @@ export function barChart(title: string, groups: readonly Group[]): string {
     }
     y += 12;
   }
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${y}" width="${WIDTH}" height="${y}" role="img">
+  return drawing(title, y, 'npm run bench', parts);
+}
+
+export interface Curve {
+  readonly title: string;
+  readonly unit: string;
+  /** x and y, both at least 0, by rising x. */
+  readonly points: readonly (readonly [number, number])[];
+}
+
+const PLOT_LEFT = 70;
+const PLOT_WIDTH = 660;
+const PLOT_HEIGHT = 110;
+
+/**
+ * Curves below each other, over the same x. All scales begin at 0.
+ *
+ * @param along what x counts: `restarts`
+ * @param madeBy the command that draws it
+ * @returns an SVG document
+ */
+export function lineChart(title: string, along: string, curves: readonly Curve[], madeBy: string): string {
+  const parts: string[] = [`<text class="title" x="16" y="26">${escaped(title)}</text>`];
+  const width = Math.max(1, ...curves.flatMap(({ points }) => points.map(([x]) => x)));
+  let y = 44;
+  for (const { title: name, unit, points } of curves) {
+    const most = Math.max(0, ...points.map((point) => point[1]));
+    const top = y + 28;
+    const bottom = top + PLOT_HEIGHT;
+    const at = ([x, value]: readonly [number, number]): string =>
+      `${round(PLOT_LEFT + (PLOT_WIDTH * x) / width)},${round(bottom - (PLOT_HEIGHT * value) / (most || 1))}`;
+    const last = points.at(-1);
+    parts.push(
+      `<text class="group" x="16" y="${y + 16}">${escaped(name)}<tspan class="dim" font-weight="400"> (${escaped(unit)})</tspan></text>`,
+      `<path class="axis" fill="none" d="M${PLOT_LEFT} ${top}V${bottom}H${PLOT_LEFT + PLOT_WIDTH}"/>`,
+      `<text x="${PLOT_LEFT - 8}" y="${top + 8}" text-anchor="end">${readable(most)}</text>`,
+      `<text x="${PLOT_LEFT - 8}" y="${bottom}" text-anchor="end">0</text>`,
+      `<polyline class="line" points="${points.map(at).join(' ')}"/>`,
+    );
+    if (last !== undefined) {
+      const [x, end] = at(last).split(',').map(Number) as [number, number];
+      parts.push(`<text x="${round(x + 6)}" y="${round(end + 4)}">${readable(last[1])}</text>`);
+    }
+    y = bottom + 14;
+  }
+  parts.push(
+    `<text class="dim" x="${PLOT_LEFT + PLOT_WIDTH}" y="${y + 4}" text-anchor="end">${readable(width)} ${escaped(along)}</text>`,
+  );
+  return drawing(title, y + 16, madeBy, parts);
+}
+
+function drawing(title: string, height: number, madeBy: string, parts: readonly string[]): string {
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img">
   <title>${escaped(title)}</title>
-  <!-- Drawn from results.json by \`npm run bench\`. -->
+  <!-- Drawn by \`${madeBy}\`. -->
   <style>${STYLE}</style>
   <rect class="paper" width="100%" height="100%" rx="8"/>
   ${parts.join('\n  ')}

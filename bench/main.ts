@@ -1,9 +1,9 @@
 /** Measures upkeep and its peers side by side on this machine: npm run bench. */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { cpus, release, totalmem } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Arena, quietly } from './arena.ts';
+import { Arena } from './arena.ts';
 import { judge } from './goals.ts';
+import { machine } from './machine.ts';
 import type { Figure, Measure } from './measure.ts';
 import { crash } from './measures/crash.ts';
 import { death } from './measures/death.ts';
@@ -16,23 +16,12 @@ import { start } from './measures/start.ts';
 import { storms } from './measures/storm.ts';
 import { HELP, parseRequest, type Request } from './options.ts';
 import { PEERS, type Peer } from './peers.ts';
-import { cell, chartOf, goalsTable, type Machine, page, type Results } from './report.ts';
+import { cell, chartOf, goalsTable, page, type Results } from './report.ts';
 import { makeTools, type Tools } from './tools.ts';
 
 const MEASURES: readonly Measure[] = [death, start, idle, scan, storms, logs, crash, pid1, masters];
 
 const idOf = ({ name }: Peer): string => name.toLowerCase().replaceAll(' ', '-');
-
-function machine(): Machine {
-  const system = quietly(() => /^PRETTY_NAME="(.*)"$/m.exec(readFileSync('/etc/os-release', 'utf8'))?.[1]);
-  return {
-    processor: cpus()[0]?.model.trim() ?? 'unknown',
-    cores: cpus().length,
-    memory: Math.round(totalmem() / 1e9),
-    kernel: release(),
-    system: system ?? 'unknown system',
-  };
-}
 
 function list(tools: Tools): void {
   console.log('Measures:');

@@ -78,7 +78,8 @@ export async function makeTools(upkeep: string | null): Promise<Tools> {
   };
 }
 
-function compile(program: string, folder: string): void {
+/** @throws Error where there is no C compiler, or bench/native/PROGRAM.c does not build */
+export function compile(program: string, folder: string): void {
   try {
     execFileSync('gcc', ['-O2', '-static', '-o', join(folder, program), `bench/native/${program}.c`], {
       stdio: 'pipe',
