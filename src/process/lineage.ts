@@ -11,7 +11,7 @@ import type {
   Remains,
   SignalScope,
 } from '../../machines/events.ts';
-import { chooseHeir, chooseLeader, fitsName, nameCandidates, toLeader } from './matching.ts';
+import { areWorkers, chooseHeir, chooseLeader, fitsName, nameCandidates, toLeader } from './matching.ts';
 import { isDead, type ProcessRow, type ProcessTable, type TableChange } from './table.ts';
 import type { Tags } from './tags.ts';
 
@@ -272,10 +272,12 @@ export function createLineage(options: LineageOptions): Lineage {
     const starting = justFound || at < service.startingUntil;
     // Later, without a status, it may have been a launcher that an upkeep before this one started: its daemon has a
     // session of its own, while workers without a master are in that of the dead.
-    const apart = starting && !justFound && !exit.known;
+    const rows = survivors.map(({ row }) => row);
+    const unlikely = starting && !justFound && !exit.known;
+    const apart = unlikely || (dead.rule !== 'launcher' && areWorkers(rows, dead.session));
     const heirRow = chooseHeir(
       { exit, starting },
-      survivors.map(({ row }) => row).filter(({ session }) => !apart || session !== dead.session),
+      rows.filter(({ session }) => !apart || session !== dead.session),
       service.fits,
     );
     // In the launcher's own session are its helpers as well.
@@ -294,7 +296,7 @@ export function createLineage(options: LineageOptions): Lineage {
       };
     }
     const heir = heirRow === null ? null : lead(service, heirRow, ruleOf(owners.get(heirRow.pid)!.via));
-    if (heir === null && starting && exit.code === 0) service.awaitsUntil = at + options.linger;
+    if (heir === null && starting && !apart && exit.code === 0) service.awaitsUntil = at + options.linger;
     return {
       type: 'leader.exited',
       at,

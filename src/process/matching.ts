@@ -91,6 +91,13 @@ export function chooseHeir(
   return chooseLeader(masters, fits);
 }
 
+/** True for what a master leaves in its session: several, none of them with children of its own. A daemon's fork leaves one. */
+export function areWorkers(survivors: readonly ProcessRow[], session: number): boolean {
+  const left = survivors.filter((row) => row.session === session && session > 0);
+  const parents = new Set(left.map(({ ppid }) => ppid));
+  return left.length > 1 && left.every(({ pid }) => !parents.has(pid));
+}
+
 /**
  * Whom a cold start may take for a command by name alone: the processes that fit and whose parent does not.
  * More than one cannot be told apart.

@@ -22,7 +22,7 @@ import { TableBook } from './table-book.ts';
  * by it, unless his pid is among them.
  *
  * This supposes that less than a whole round was handed out between two scans: see `wholeRoundPossible`. It does not
- * hold for processes whose pid was chosen (clone3 with set_tid, a write to ns_last_pid: checkpoint and restore), nor
+ * hold for processes whose pid was chosen (clone3 with set_tid, a write to ns_last_pid that is not noticed: checkpoint and restore), nor
  * under many thousands of forks a second that fail after a pid was taken for them, which the kernel does not count.
  */
 
@@ -276,7 +276,10 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
     if (!last || last.lastPid === 0 || next.lastPid === 0) return null;
     const pidMax = Math.min(last.pidMax, next.pidMax);
     const tasks = Math.max(last.tasks, next.tasks);
-    if (wholeRoundPossible(pidMax, tasks, now() - last.at, next.forks - last.forks)) return null;
+    const forks = next.forks - last.forks;
+    if (wholeRoundPossible(pidMax, tasks, now() - last.at, forks)) return null;
+    // Past the end of the circle in fewer forks than that takes: somebody has set the last pid back.
+    if (next.lastPid < last.lastPid && forks * 2 < pidMax - last.lastPid) return null;
     return (pid) => handedOut(last.lastPid, next.lastPid, pid);
   }
 

@@ -192,6 +192,20 @@ describe('a start', () => {
     ]);
   });
 
+  test('of several workers that a young master leaves with status 0 none takes over', () => {
+    const { launch, put, look, die } = world();
+    launch('web', 10);
+    put(11, { command: 'web' });
+    look();
+    die(10, OK);
+    expect(factsOf(look(), 'web')).toMatchObject([{ heir: { pid: 11 } }]);
+    for (const pid of [12, 13]) put(pid, { command: 'web', session: 11 });
+    die(11, OK);
+    expect(factsOf(look(), 'web')).toMatchObject([
+      { id: { pid: 11 }, heir: null, remains: { workers: 2, tagged: 2 } },
+    ]);
+  });
+
   test('a worker does not take over from a master that was killed before the launcher’s end was heard of', () => {
     const { lineage, launch, put, alter, look, die } = world();
     launch('web', 10);

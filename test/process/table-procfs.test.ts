@@ -355,6 +355,19 @@ describe('a made-up /proc', () => {
     expect([pids(whole.appeared), pids(whole.vanished)]).toEqual([[950], [900]]);
   });
 
+  it('reads everybody where the last pid was set back', async () => {
+    proc.put(900, { ticks: 50 });
+    const t = table();
+    proc.kernel(1000, 10);
+    await t.scan();
+    clock += 5000;
+    // 900 belongs to somebody else: three forks cannot have led past the end of the circle to it.
+    proc.put(900, { ticks: 60 });
+    proc.kernel(900, 13);
+    expect(t.newcomers()).toBeNull();
+    expect(pids((await t.scan()).appeared)).toEqual([900]);
+  });
+
   it('asks for a list where that tells sooner who has come, or where only that tells', async () => {
     const t = table();
     await t.scan();
