@@ -152,9 +152,11 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
   const { root = '/proc', now = () => performance.now(), sliceMs = 8 } = options;
   const book = new TableBook();
   const { rows } = book;
-  /** Pids of known processes to read at the next scan whatever their number is: the young ones (the value: when first
+  /** Pids of known processes to read at the next listing whatever their number is: the young ones (the value: when first
    * seen), and those that could not be read. */
   const again = new Map<number, number>();
+  /** Of those, who could not be read: it is not sure that it is still the same process, so a look for newcomers reads them too. */
+  const doubtful = new Set<number>();
   const buffer = Buffer.allocUnsafe(4096);
   /** Pids that were handed out though nobody could be seen there yet, and when that was noticed first. */
   const unseen = new Map<number, number>();
@@ -289,8 +291,12 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
     if (!cursor || reusable(next) === null) return null;
     const pids = handedOutPids(cursor.lastPid, next.lastPid, next.pidMax);
     if (pids === null || pids.length > NEWCOMERS_PER_LISTED * (rows.size + RESERVED_PIDS)) return null;
-    // The young ones may have become something else.
-    return [...new Set([...pids, ...unseen.keys(), ...again.keys()])];
+    return unseen.size + doubtful.size === 0 ? pids : [...new Set([...pids, ...unseen.keys(), ...doubtful])];
+  }
+
+  function doubt(pid: number, at: number): void {
+    again.set(pid, again.get(pid) ?? at);
+    doubtful.add(pid);
   }
 
   /** What is found at the pids that are looked at in one scan. */
@@ -310,11 +316,12 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
       if (!whole && inRange) return false;
       const stat = readStat(pid);
       let row: ProcessRow | Missing;
+      doubtful.delete(pid);
       if (typeof stat === 'string') row = stat;
       else if (!old && stat.thread) row = 'gone';
       else row = rowOf(pid, stat, old, !whole);
       if (row === 'unknown') {
-        if (old) again.set(pid, again.get(pid) ?? at);
+        if (old) doubt(pid, at);
         else if (!refused) {
           findings.unread = true;
           unseen.set(pid, at);
@@ -380,9 +387,10 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
     const missing = [...rows.values()].filter((row) => !listed.has(row.pid));
     for (const { pid, startTicks } of missing) {
       const stat = readStat(pid);
-      if (stat === 'unknown') again.set(pid, again.get(pid) ?? at);
+      if (stat === 'unknown') doubt(pid, at);
       else if (stat === 'gone' || stat.startTicks !== startTicks) {
         again.delete(pid);
+        doubtful.delete(pid);
         found.set(pid, null);
       }
       if (performance.now() >= sliceEnd) {
