@@ -34,6 +34,7 @@ const program = await build({
   alias: {
     rxjs: resolve('node_modules/rxjs/dist/esm/index.js'),
     'node:module': resolve('scripts/lean/module.cjs'),
+    'node:process': resolve('scripts/lean/process.cjs'),
   },
   inject: ['scripts/lean/performance.js'],
   // upkeep.js compiles this text as it is.

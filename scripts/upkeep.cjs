@@ -14,11 +14,15 @@ try {
 }
 // The bundle is ASCII, and as latin1 it takes no decoding and half the room.
 const script = new Script(readFileSync(filename, 'latin1'), { filename, cachedData });
-script.runInThisContext()(require, filename);
-
 if (keep !== undefined) process.on('exit', () => writeFileSync(keep, script.createCachedData()));
 else {
+  // Not sooner: code that was compiled under other flags is refused.
+  const { setFlagsFromString } = require('node:v8');
   // V8 throws away compiled code that has not run for a while. A death after a quiet night is to be answered just as fast.
-  // (Not sooner: code that was compiled under other flags is refused.)
-  setTimeout(() => require('node:v8').setFlagsFromString('--no-flush-bytecode'), 1000).unref();
+  setFlagsFromString('--no-flush-bytecode');
+  // Its optimizing compiler takes four megabytes for good when it has run once. A flood of lines is worth that, a start is not.
+  setFlagsFromString('--no-opt');
+  setFlagsFromString('--interrupt-budget=2000000');
+  setTimeout(() => setFlagsFromString('--opt'), 1000).unref();
 }
+script.runInThisContext()(require, filename);
