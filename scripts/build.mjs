@@ -35,6 +35,9 @@ const program = await build({
     rxjs: resolve('node_modules/rxjs/dist/esm/index.js'),
     'node:module': resolve('scripts/lean/module.cjs'),
     'node:process': resolve('scripts/lean/process.cjs'),
+    figures: resolve('scripts/lean/words.js'),
+    'human-signals': resolve('scripts/lean/words.js'),
+    yoctocolors: resolve('scripts/lean/words.js'),
   },
   inject: ['scripts/lean/performance.js'],
   // upkeep.js compiles this text as it is.

@@ -1,4 +1,5 @@
 /** WIRES: the one place that provides, creates and starts actors. */
+import { execa } from 'execa';
 import { Subject } from 'rxjs';
 import { createActor } from 'xstate';
 import { commandMachine } from '../machines/command.ts';
@@ -53,7 +54,6 @@ export async function supervise(
   env: NodeJS.ProcessEnv,
   version: string,
 ): Promise<Supervision> {
-  const execaLoaded = import('execa');
   const now = (): number => performance.now();
   const names = commands.map(({ name }) => name);
 
@@ -137,7 +137,6 @@ export async function supervise(
   };
   process.on('SIGCHLD', onChild);
 
-  const { execa } = await execaLoaded;
   const { env: serviceEnv, dropped } = scrubEnvironment(env);
   if (dropped.includes('NODE_OPTIONS')) {
     notices.push(

@@ -28,6 +28,8 @@ export interface Native {
   eventfd(): number;
   /** Waits, in a thread of its own, until one of the descriptors is readable; tells which are. */
   pollReadable(fds: readonly number[], then: (readable: number[]) => void): void;
+  /** Whether a read would give something right now. */
+  isReadable(fd: number): boolean;
   /** Soft and hard limit as [soft, hard]; null where it cannot be read. */
   getLocksLimit(): [bigint, bigint] | null;
   setLocksLimit(soft: bigint, hard: bigint): boolean;
@@ -111,6 +113,8 @@ function bind(koffi: typeof import('koffi').default): Native {
   const info = new Uint8Array(128);
   const limits = new BigUint64Array(2);
   const view = new DataView(info.buffer);
+  const single = new Uint8Array(POLLFD_BYTES);
+  const one = new DataView(single.buffer);
 
   const waited = (type: number, id: number, options: number): number => {
     view.setInt32(SI_PID, 0, true);
@@ -144,6 +148,11 @@ function bind(koffi: typeof import('koffi').default): Native {
       poll.async(list, fds.length, -1, () => {
         then(fds.filter((_, index) => at.getInt16(index * POLLFD_BYTES + 6, true) !== 0));
       });
+    },
+    isReadable(fd) {
+      one.setInt32(0, fd, true);
+      one.setInt16(4, POLLIN, true);
+      return poll(single, 1, 0) > 0;
     },
     getLocksLimit() {
       const limit = new BigUint64Array(2);

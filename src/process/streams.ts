@@ -21,7 +21,8 @@ export type Listener = (command: string, chunk: Buffer, stream: StreamName) => b
 export interface Streams {
   /** The descriptors for a command's next process. */
   readonly stdioOf: (command: string) => Stdio;
-  /** Where `stdioOf` said 'pipe': reads what execa made. */
+  /** Reads what the command's process writes, from now on; where `stdioOf` said 'pipe', from what execa made. Not sooner:
+   * what it takes to read is nothing that the process has to wait for. */
   readonly attach: (command: string, child: { stdout: Readable | null; stderr: Readable | null }) => void;
   /** Takes up the pipes of a process that an upkeep before this one started. */
   readonly takeOver: (command: string, pid: number) => void;
@@ -33,11 +34,16 @@ export interface Streams {
 interface Pipe {
   readonly read: number;
   readonly write: number;
-  readonly socket: Socket;
+  /** null: nobody has been given the pipe yet. */
+  socket: Socket | null;
 }
 
 /** A pipe that was taken over: another process's write end is all there is of it besides. */
-type TakenOver = Omit<Pipe, 'write'> & { readonly name: StreamName };
+interface TakenOver {
+  readonly read: number;
+  readonly socket: Socket;
+  readonly name: StreamName;
+}
 
 /** A reader that drains must not be held up by somebody who goes on writing. */
 const DRAINED_AT_MOST = 256 * 1024;
@@ -58,7 +64,15 @@ export function createStreams(native: Native | null, listener: Listener): Stream
     stream.on('close', () => paused.delete(stream));
   }
 
-  function open(command: string, name: StreamName): Pipe | null {
+  function readFrom(fd: number, command: string, name: StreamName): Socket {
+    const socket = new Socket({ fd, readable: true, writable: false });
+    socket.unref();
+    listen(command, socket, name);
+    socket.resume();
+    return socket;
+  }
+
+  function open(): Pipe | null {
     const ends = native?.pipe() ?? null;
     if (ends === null) return null;
     const [read, writeOnly] = ends;
@@ -72,17 +86,13 @@ export function createStreams(native: Native | null, listener: Listener): Stream
     } catch {
       // Without /proc the plain end has to do.
     }
-    const socket = new Socket({ fd: read, readable: true, writable: false });
-    socket.unref();
-    listen(command, socket, name);
-    socket.resume();
-    return { read, write, socket };
+    return { read, write, socket: null };
   }
 
   function pipesOf(command: string): Readonly<Record<StreamName, Pipe | null>> {
     let pair = pipes.get(command);
     if (pair === undefined) {
-      pair = { stdout: open(command, 'stdout'), stderr: open(command, 'stderr') };
+      pair = { stdout: open(), stderr: open() };
       pipes.set(command, pair);
     }
     return pair;
@@ -96,6 +106,11 @@ export function createStreams(native: Native | null, listener: Listener): Stream
     attach(command, { stdout, stderr }) {
       if (stdout !== null) listen(command, stdout, 'stdout');
       if (stderr !== null) listen(command, stderr, 'stderr');
+      const pair = pipes.get(command);
+      for (const name of ['stdout', 'stderr'] as const) {
+        const pipe = pair?.[name];
+        if (pipe) pipe.socket ??= readFrom(pipe.read, command, name);
+      }
     },
     takeOver(command, pid) {
       for (const [fd, name] of [[1, 'stdout'] as const, [2, 'stderr'] as const]) {
@@ -105,23 +120,21 @@ export function createStreams(native: Native | null, listener: Listener): Stream
           const flags = /^flags:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'latin1'));
           if ((Number.parseInt(flags?.[1] ?? '0', 8) & 3) !== constants.O_RDWR) continue;
           const read = openSync(`/proc/${pid}/fd/${fd}`, constants.O_RDONLY | constants.O_NONBLOCK);
-          const socket = new Socket({ fd: read, readable: true, writable: false });
-          socket.unref();
-          listen(command, socket, name);
+          const socket = readFrom(read, command, name);
           const pipe: TakenOver = { read, socket, name };
           const others = takenOver.get(command) ?? new Set();
           takenOver.set(command, others.add(pipe));
           // Its number may then be another file's.
           socket.on('close', () => others.delete(pipe));
-          socket.resume();
         } catch {
           // Not ours to read: its lines are lost to the log, and nothing else.
         }
       }
     },
     drain(command) {
-      const take = ({ read, socket }: Omit<Pipe, 'write'>, name: StreamName): void => {
-        if (!paused.has(socket) && !socket.destroyed) drain(read, (chunk) => listener(command, chunk, name));
+      const take = ({ read, socket }: Pick<Pipe, 'read' | 'socket'>, name: StreamName): void => {
+        if (socket !== null && !paused.has(socket) && !socket.destroyed && native?.isReadable(read) !== false)
+          drain(read, (chunk) => listener(command, chunk, name));
       };
       for (const pipe of takenOver.get(command) ?? []) take(pipe, pipe.name);
       const pair = pipes.get(command);

@@ -29,6 +29,7 @@ const run = (streams: ReturnType<typeof createStreams>, command: string, script:
   const { stdout, stderr } = streams.stdioOf(command);
   const child = spawn('sh', ['-c', script], { stdio: ['ignore', stdout as number, stderr as number] });
   children.push(child);
+  streams.attach(command, child);
   return child;
 };
 const soon = (check: () => void) => vi.waitFor(check, { timeout: 120_000 });
