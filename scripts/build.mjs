@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
 import { build } from 'esbuild';
 import { shippedPackages, thirdPartyPage } from './shipped.mjs';
 
@@ -63,7 +64,8 @@ export const shipped = shippedPackages(program.metafile, starter.metafile);
 writeFileSync(join(outdir, 'THIRD-PARTY.md'), thirdPartyPage(shipped));
 await makeCodeCache();
 
-/** Lets upkeep run once, for what it compiled to be kept: the code of a start, a death, a restart and a stop. */
+/** Lets upkeep run once, for what it compiled to be kept: the code of a start, of a death in the foreground and one in the
+ * background, of a restart and of a stop. */
 async function makeCodeCache() {
   const socket = join(tmpdir(), `upkeep-build-${process.pid}.sock`);
   const words = [
@@ -75,16 +77,24 @@ async function makeCodeCache() {
     socket,
     'once: exit 1',
     'stays: sleep 1000',
+    'leaves: sleep 1000 & exit 0',
   ];
   const child = spawn(process.execPath, [join(outdir, 'upkeep.js'), ...words], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { PATH: process.env.PATH, UPKEEP_CODE_CACHE: resolve(outdir, 'program.cache') },
+    // Where it does not get that far, the build fails instead of waiting.
+    timeout: 60_000,
   });
   let told = '';
-  child.stdout.setEncoding('utf8').on('data', (text) => {
-    told += text;
-    // Both have settled, and the one that ends has been started again.
-    if (/"command.running"/.test(told) && /"command.launched".*"start":2/s.test(told)) child.kill('SIGTERM');
+  const awaited = new Set(['once', 'stays', 'leaves']);
+  const hear = ({ event, command, leader, start }) => {
+    if (event === 'command.running' && awaited.has(command)) process.kill(leader.pid, 'SIGKILL');
+    if (event === 'command.launched' && start === 2) awaited.delete(command);
+    if (awaited.size === 0) child.kill('SIGTERM');
+  };
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    told += `${line}\n`;
+    hear(JSON.parse(line));
   });
   const [code] = await once(child, 'close');
   if (code !== 0) throw new Error(`cannot make the code cache: upkeep ended with ${code}, saying:\n${told}`);

@@ -65,6 +65,8 @@ export function launch(
   } finally {
     if (limit !== null) native?.setLocksLimit(limit[0], limit[1]);
   }
+  // The kernel has woken us at the new process's exec, often on its CPU: it would wait until we sleep.
+  native?.yieldCpu();
   const { pid } = child;
   if (pid !== undefined) return { child, pid };
   return child.then((result) =>

@@ -35,6 +35,8 @@ export interface Native {
   setLocksLimit(soft: bigint, hard: bigint): boolean;
   /** A pipe as [read, write], both close-on-exec, the read end non-blocking. null: no descriptors left. */
   pipe(): [number, number] | null;
+  /** Lets others run first that wait for this CPU. */
+  yieldCpu(): void;
   /** Sets close-on-exec. */
   closeOnExec(fd: number): void;
 }
@@ -108,6 +110,7 @@ function bind(koffi: typeof import('koffi').default): Native {
   const pipe2 = libc.func('int pipe2(_Out_ int *fds, int flags)');
   const fcntl = libc.func('int fcntl(int fd, int command, int argument)');
   const syscall = libc.func('long syscall(long number, long a, long b)');
+  const schedYield = libc.func('int sched_yield()');
   const eventfd = libc.func('int eventfd(unsigned int value, int flags)');
   const poll = libc.func('int poll(_Inout_ uint8_t *fds, unsigned long count, int timeout)');
   const info = new Uint8Array(128);
@@ -170,6 +173,9 @@ function bind(koffi: typeof import('koffi').default): Native {
       // Only the read end: a writer that finds its stdout non-blocking would lose lines.
       fcntl(read, F_SETFL, O_NONBLOCK);
       return [read, write];
+    },
+    yieldCpu() {
+      schedYield();
     },
     closeOnExec(fd) {
       fcntl(fd, F_SETFD, FD_CLOEXEC);

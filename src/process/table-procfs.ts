@@ -160,6 +160,8 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
   const buffer = Buffer.allocUnsafe(4096);
   /** Pids that were handed out though nobody could be seen there yet, and when that was noticed first. */
   const unseen = new Map<number, number>();
+  /** Pids of whom `startTicksOf` has told since the last look. */
+  const met = new Set<number>();
   /** As of the last scan that succeeded. */
   let cursor: Cursor | null = null;
   /** How the numbers of the system are read does not change under way. */
@@ -250,19 +252,16 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
     }
   }
 
-  /** What a small file holds. */
-  function readShort(name: string): string {
-    const length = read(`${root}/${name}`);
-    return typeof length === 'number' ? buffer.toString('latin1', 0, length) : '';
-  }
+  const loadavgFile = keptOpen(`${root}/loadavg`);
+  const statFile = keptOpen(`${root}/stat`);
 
   /** `pidMax`: where it is known already. */
   function readCursor(at: number, known?: number): Cursor {
     // gVisor says 0 for the last pid.
     genuine ??= isGenuine();
-    const loadavg = genuine ? /\/(\d+) (\d+)\s*$/.exec(readShort('loadavg')) : null;
-    const pidMax = known ?? (Number.parseInt(readShort('sys/kernel/pid_max'), 10) || 0);
-    const processes = pidMax < HUGE_PID_MAX ? /^processes (\d+)$/m.exec(readText('stat')) : null;
+    const loadavg = genuine ? /\/(\d+) (\d+)\s*$/.exec(loadavgFile.read()) : null;
+    const pidMax = known ?? (Number.parseInt(readText('sys/kernel/pid_max'), 10) || 0);
+    const processes = pidMax < HUGE_PID_MAX ? /^processes (\d+)$/m.exec(statFile.read()) : null;
     return {
       at,
       lastPid: Number(loadavg?.[2] ?? 0),
@@ -351,7 +350,9 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
     const coming = newcomers(next);
     if (coming === null) return null;
     const { look, ...findings } = createFindings(at, reusable(next));
-    for (const pid of coming) look(pid);
+    // A number is handed out once in a range: whom somebody has met there since is whom it was handed out to.
+    for (const pid of coming) if (!met.has(pid)) look(pid);
+    met.clear();
     cursor = next;
     return { ...book.commit(at, findings.found), unread: findings.unread, unlisted: true };
   }
@@ -363,11 +364,14 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
     const findings = createFindings(at, reusable(next));
     const { found, look } = findings;
     unseen.clear();
+    met.clear();
 
     let names: string[];
     try {
       names = rows.size < LONG_LIST ? readdirSync(root, 'latin1') : await list(root);
     } catch (error) {
+      // It may be another /proc when it comes back.
+      for (const kept of [loadavgFile, statFile]) kept.close();
       const why = (error as Error).message;
       const hint = `is ${root} mounted, and are there free file descriptors?`;
       throw new Error(`cannot read the process table: ${why}; ${hint}`, { cause: error });
@@ -409,7 +413,9 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
     newcomers: lookForNewcomers,
     startTicksOf(pid) {
       const stat = readStat(pid);
-      return typeof stat === 'string' ? 0 : stat.startTicks;
+      if (typeof stat === 'string') return 0;
+      met.add(pid);
+      return stat.startTicks;
     },
     refresh(pid) {
       const old = rows.get(pid);
@@ -425,6 +431,38 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
       if (!old) again.set(pid, now());
       book.refreshed(pid, row);
       return row;
+    },
+  };
+}
+
+/** A file of /proc that is read again and again: it stays open, and each read is of what it holds then. */
+function keptOpen(path: string) {
+  let file = -1;
+  let room = Buffer.allocUnsafe(2048);
+
+  function fill(): number {
+    if (file < 0) file = openSync(path, 'r');
+    let length = 0;
+    for (let got = -1; got !== 0 && length < room.length; length += got)
+      got = readSync(file, room, length, room.length - length, length);
+    return length;
+  }
+
+  return {
+    /** '' where it can't be read. */
+    read(): string {
+      try {
+        let length = fill();
+        for (; length === room.length; length = fill()) room = Buffer.allocUnsafe(2 * room.length);
+        return room.toString('latin1', 0, length);
+      } catch {
+        return '';
+      }
+    },
+    /** The next read opens it anew. */
+    close(): void {
+      if (file >= 0) closeSync(file);
+      file = -1;
     },
   };
 }

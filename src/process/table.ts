@@ -43,7 +43,8 @@ export interface ProcessTable {
   /** Who has come since the last look, exactly and at once; who has gone may stay in `rows` until the next `scan`. Costs
    * as much as has happened, not as much as there is. null: only a scan can tell, or tells in less time. */
   newcomers(): TableChange | null;
-  /** When this process began, read anew; 0: nobody is there, or the table cannot tell. `rows` stays as it is. */
+  /** When this process began, read anew; 0: nobody is there, or the table cannot tell. `rows` stays as it is, and the next
+   * look for newcomers passes the process over: whoever asks knows of it. */
   startTicksOf(pid: number): number;
   /** Reads one process anew and updates `rows`. null: gone, or the pid now belongs to somebody else.
    * 'unknown': could not be read. */
