@@ -85,10 +85,11 @@ async function makeCodeCache() {
     // Where it does not get that far, the build fails instead of waiting.
     timeout: 60_000,
   });
+  process.once('exit', () => child.kill('SIGKILL'));
   let told = '';
   const awaited = new Set(['once', 'stays', 'leaves']);
   const hear = ({ event, command, leader, start }) => {
-    if (event === 'command.running' && awaited.has(command)) process.kill(leader.pid, 'SIGKILL');
+    if (event === 'command.running' && awaited.has(command)) kill(leader.pid);
     if (event === 'command.launched' && start === 2) awaited.delete(command);
     if (awaited.size === 0) child.kill('SIGTERM');
   };
@@ -98,4 +99,12 @@ async function makeCodeCache() {
   });
   const [code] = await once(child, 'close');
   if (code !== 0) throw new Error(`cannot make the code cache: upkeep ended with ${code}, saying:\n${told}`);
+}
+
+function kill(pid) {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended by itself.
+  }
 }

@@ -543,6 +543,7 @@ export function createLineage(options: LineageOptions): Lineage {
     exited(pid, exit) {
       const member = owners.get(pid);
       if (member === undefined) return false;
+      if (table.rows.get(pid)?.startTicks === member.row.startTicks) table.ended(pid);
       const service = services.get(member.command)!;
       if (service.leader?.pid === pid) {
         service.ended = exit;

@@ -162,6 +162,8 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
   const unseen = new Map<number, number>();
   /** Pids of whom `startTicksOf` has told since the last look. */
   const met = new Set<number>();
+  /** How many there were when everybody was listed last. */
+  let listedRows = 0;
   /** As of the last scan that succeeded. */
   let cursor: Cursor | null = null;
   /** How the numbers of the system are read does not change under way. */
@@ -290,12 +292,19 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
     if (!cursor || reusable(next) === null) return null;
     const pids = handedOutPids(cursor.lastPid, next.lastPid, next.pidMax);
     if (pids === null || pids.length > NEWCOMERS_PER_LISTED * (rows.size + RESERVED_PIDS)) return null;
+    // So many have come that it is time to see who has gone.
+    if (rows.size > 2 * listedRows + RESERVED_PIDS) return null;
     return unseen.size + doubtful.size === 0 ? pids : [...new Set([...pids, ...unseen.keys(), ...doubtful])];
   }
 
   function doubt(pid: number, at: number): void {
     again.set(pid, again.get(pid) ?? at);
     doubtful.add(pid);
+  }
+
+  function forget(pid: number): void {
+    again.delete(pid);
+    doubtful.delete(pid);
   }
 
   /** What is found at the pids that are looked at in one scan. */
@@ -393,8 +402,7 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
       const stat = readStat(pid);
       if (stat === 'unknown') doubt(pid, at);
       else if (stat === 'gone' || stat.startTicks !== startTicks) {
-        again.delete(pid);
-        doubtful.delete(pid);
+        forget(pid);
         found.set(pid, null);
       }
       if (performance.now() >= sliceEnd) {
@@ -403,7 +411,9 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
       }
     }
     cursor = next;
-    return { ...book.commit(at, found), unread: findings.unread };
+    const change = book.commit(at, found);
+    listedRows = rows.size;
+    return { ...change, unread: findings.unread };
   }
 
   return {
@@ -417,6 +427,10 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
       met.add(pid);
       return stat.startTicks;
     },
+    ended(pid) {
+      forget(pid);
+      book.refreshed(pid, null);
+    },
     refresh(pid) {
       const old = rows.get(pid);
       const stat = readStat(pid);
@@ -424,7 +438,7 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
       const row = stat === 'gone' || (!old && stat.thread) ? 'gone' : rowOf(pid, stat, old, !again.has(pid));
       if (row === 'unknown') return 'unknown';
       if (row === 'gone' || (old && old.startTicks !== row.startTicks)) {
-        again.delete(pid);
+        forget(pid);
         book.refreshed(pid, null);
         return null;
       }

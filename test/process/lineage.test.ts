@@ -23,6 +23,7 @@ function world(options: { tagged?: boolean; reaping?: boolean } = {}) {
     rows,
     scan: () => Promise.resolve(look()),
     newcomers: () => look(),
+    ended: (pid) => rows.delete(pid),
     startTicksOf: (pid) => rows.get(pid)?.startTicks ?? 0,
     refresh(pid) {
       if (unreadable.has(pid)) return 'unknown';
