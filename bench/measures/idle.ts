@@ -4,8 +4,8 @@ import { type Context, figure, type Measure } from '../measure.ts';
 import { Running, services } from '../running.ts';
 
 const PATIENCE = { quick: 20_000, full: 60_000 };
-/** Compilers in the supervisors, and their helpers, come to rest. */
-const SETTLE = 5_000;
+/** Compilers and collectors in the supervisors, and their helpers, come to rest: V8 tidies up once, up to half a minute after a start. */
+const SETTLE = { quick: 5_000, full: 40_000 };
 /** A minute, so that who acts once a minute has acted once. */
 const WINDOW = { quick: 6_000, full: 60_000 };
 
@@ -25,7 +25,7 @@ async function sideBySide({ tools, peers, quick, record, say }: Context, count: 
       record(figure('memory', `${count}`, peer, 'MB', [], note));
       record(figure('idle', `${count}`, peer, 'ms/min', [], note));
     }
-    await sleep(SETTLE);
+    await sleep(quick ? SETTLE.quick : SETTLE.full);
     const window = quick ? WINDOW.quick : WINDOW.full;
     say(`${title}: ${window / 1e3} s of quiet`);
     const before = all.map(({ arena }) => ({ cpu: arena.cpu(), at: performance.now() }));
@@ -49,7 +49,7 @@ async function run(context: Context): Promise<void> {
 export const idle: Measure = {
   name: 'idle',
   title: 'Memory and idle CPU',
-  how: 'All side by side, each in its namespace, and nothing happens: one window of time, in which the CPU of all the supervisor’s processes and of the helpers it has waited for is counted; at its end their PSS. Who runs on Node has a copy of its binary of its own, so that no text is shared.',
+  how: 'All side by side, each in its namespace, and nothing happens for 40 s, in which what runs on Node collects its garbage once; then one window of time, in which the CPU of all the supervisor’s processes and of the helpers it has waited for is counted; at its end their PSS. Who runs on Node has a copy of its binary of its own, so that no text is shared.',
   tables: [
     { measure: 'memory', title: 'Memory (PSS), by the number of commands' },
     { measure: 'idle', title: 'Idle CPU, by the number of commands' },
