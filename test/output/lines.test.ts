@@ -277,6 +277,17 @@ describe('the tail', () => {
     );
   });
 
+  test('a line that just fits is whole', () => {
+    // 2 KiB from its first byte to the end of what was said, and something before it.
+    const [first, second] = ['a'.repeat(1000), 'b'.repeat(1046)];
+    expect(tailOf([`before\n${first}\n${second}\n`, 'stdout'])).toEqual([first, second]);
+    expect(tailOf([`before\nx${first}\n${second}\n`, 'stdout'])).toEqual([second]);
+    expect(tailOf(['before\n', 'stdout'], [`${first}\n`, 'stdout'], [`${second}\n`, 'stdout'])).toEqual([
+      first,
+      second,
+    ]);
+  });
+
   test('of a single longer line, its end', () => {
     const [line, ...others] = tailOf([`${'x'.repeat(5000)} the point\n`, 'stdout']);
     expect(others).toEqual([]);
