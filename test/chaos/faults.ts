@@ -52,8 +52,6 @@ export interface Kind {
   readonly about: string;
   /** How often among the others. */
   readonly weight: number;
-  /** What upkeep is known to do wrong under it: only made when it is asked for by name. */
-  readonly open?: string;
   /** Why it cannot be had here; null: it can. */
   readonly needs?: () => string | null;
   /** It needs an episode made for it. */
