@@ -23,6 +23,8 @@ describe.skipIf(noNamespace)(
           const running = await upkeep.event('command.running', 'alpha');
           expect(running).toMatchObject({ how: 'started', leader: { name: 'alpha', rule: 'launcher' } });
           expect(inside.named('alpha').map(({ pid }) => pid)).toEqual([running.leader.pid]);
+          // Nor does Node complain of what it is asked to do.
+          expect(upkeep.stderr).toBe('');
         });
 
         test('a foreground command comes back, and how it died is told', async (context) => {
