@@ -367,6 +367,84 @@ describe('a made-up /proc', () => {
     expect([pids(whole.appeared), pids(whole.vanished)]).toEqual([[950], [900]]);
   });
 
+  it('looks for newcomers among newcomers alone: who is young is read again by a list', async () => {
+    const t = table();
+    await t.scan();
+    proc.put(1001, { ticks: 60, comm: 'before' });
+    proc.kernel(1001, 1);
+    expect(pids(t.newcomers()!.appeared)).toEqual([1001]);
+    proc.put(1001, { ticks: 60, comm: 'after' });
+    t.newcomers();
+    expect(t.rows.get(1001)?.comm).toBe('before');
+    await t.scan();
+    expect(t.rows.get(1001)?.comm).toBe('after');
+  });
+
+  it('passes over a newcomer of whom it has told already, until everybody is listed', async () => {
+    const t = table();
+    await t.scan();
+    proc.put(1001, { ticks: 60 });
+    proc.put(1002, { ticks: 61 });
+    proc.kernel(1002, 2);
+    expect(t.startTicksOf(1001)).toBe(60);
+    expect(t.startTicksOf(1003)).toBe(0);
+    expect(pids(t.newcomers()!.appeared)).toEqual([1002]);
+    expect(pids((await t.scan()).appeared)).toEqual([1001]);
+    // Told of it again, it is somebody else all the same: the number was handed out once more.
+    proc.put(1001, { ticks: 70 });
+    proc.kernel(1001, 40_000);
+    clock += 5_000;
+    expect(pids((await t.scan()).appeared)).toEqual([1001]);
+  });
+
+  it('a newcomer that could not be read is looked at again, also once it is known', async () => {
+    const t = table();
+    proc.put(900, { ticks: 50 });
+    await t.scan();
+    proc.put(900, { ticks: 60 });
+    proc.kernel(900, 32_000);
+    // Nobody can tell whose it is now.
+    proc.drop(900, 'stat');
+    mkdirSync(join(proc.root, '900/stat'));
+    clock += 400;
+    await t.scan();
+    expect(t.rows.get(900)?.startTicks).toBe(50);
+    proc.drop(900, 'stat');
+    proc.put(900, { ticks: 60 });
+    proc.kernel(901, 32_001);
+    const change = t.newcomers()!;
+    expect([pids(change.vanished), pids(change.appeared)]).toEqual([[900], [900]]);
+  });
+
+  it('takes out whose end was told, and says so at the next look', async () => {
+    proc.put(900, { ticks: 50 });
+    const t = table();
+    await t.scan();
+    t.ended(900);
+    expect(t.rows.has(900)).toBe(false);
+    const change = t.newcomers()!;
+    expect([pids(change.vanished), pids(change.appeared)]).toEqual([[900], []]);
+    t.ended(900);
+    expect(t.newcomers()).toMatchObject({ vanished: [], appeared: [] });
+  });
+
+  it('asks for a list when many have come since the last one: nobody says who has gone', async () => {
+    const t = table();
+    await t.scan();
+    let last = 1000;
+    let looks = 0;
+    for (; looks < 100; looks++) {
+      const from = last + 1;
+      for (last = from; last < from + 19; last++) proc.put(last, { ticks: last });
+      proc.kernel(last, last - 1000);
+      if (t.newcomers() === null) break;
+    }
+    expect(looks).toBeGreaterThan(1);
+    expect(looks).toBeLessThan(100);
+    await t.scan();
+    expect(t.newcomers()).not.toBeNull();
+  });
+
   it('reads everybody where the last pid was set back', async () => {
     proc.put(900, { ticks: 50 });
     const t = table();
