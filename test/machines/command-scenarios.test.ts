@@ -742,3 +742,120 @@ test('endless microsteps would be an error', () => {
   expect(commandMachine.options?.maxIterations).toBe(100);
   expect(commandMachine.provide({}).options?.maxIterations).toBe(100);
 });
+
+describe('what is noted on the way', () => {
+  test('a failed start dates the death that there was none of before, and the next one counts from there', () => {
+    const h = startCommand();
+    launched(h, 7);
+    h.advance(20);
+    exits(h, 7, status(98));
+    expect(h.context()).toMatchObject({ diedAt: 20, lastExit: status(98) });
+    h.advance(250);
+    launched(h, 8);
+    h.advance(10);
+    // The second one leaves the date: since then nobody has stood for the service.
+    exits(h, 8, status(97));
+    expect(h.context()).toMatchObject({ diedAt: 20, lastExit: status(97) });
+    h.advance(500);
+    launched(h, 9);
+    expect(h.context().took).toBe(760);
+  });
+
+  test('a start that fails by a timer has no date of its own', () => {
+    const h = startCommand();
+    launched(h, 7);
+    exits(h, 7, status(0));
+    h.advance(2_000);
+    expect(h.state()).toBe('backoff');
+    expect(h.context()).toMatchObject({ diedAt: null, lastExit: status(0) });
+  });
+
+  test('a launch that fails leaves the last exit as it was', () => {
+    const h = foreground();
+    h.advance(60_000);
+    exits(h, 7, killedBy('SIGKILL'));
+    h.send({ type: 'launch.failed', error: 'cannot run it', blame: 'system' });
+    expect(h.context()).toMatchObject({ lastExit: killedBy('SIGKILL'), diedAt: 61_000 });
+  });
+
+  test('a count that is faster than the news of the end dates the end', () => {
+    const h = foreground();
+    h.advance(4_000);
+    h.send({ type: 'command.restart' });
+    h.advance(30);
+    counted(h);
+    expect(h.context()).toMatchObject({ leader: null, diedAt: 5_030 });
+    h.advance(5);
+    launched(h, 8);
+    expect(h.context().took).toBe(5);
+  });
+
+  test('the end of the leader dates it, not the count of what it left', () => {
+    const h = foreground();
+    h.send({ type: 'command.restart' });
+    h.advance(10);
+    exits(h, 7, killedBy('SIGTERM'), null, left({ tagged: 1 }));
+    h.advance(20);
+    counted(h);
+    expect(h.context().diedAt).toBe(1_010);
+  });
+
+  test('after a stop, what a failed start leaves is cleared once more', () => {
+    const h = startCommand();
+    launched(h, 7);
+    exits(h, 7, status(1), null, left({ tagged: 1 }));
+    counted(h);
+    expect(h.state()).toBe('restarting.launching');
+    launched(h, 8);
+    expect(h.context().cleared).toBe(true);
+    h.send({ type: 'command.restart' });
+    counted(h);
+    expect(h.context().cleared).toBe(false);
+    launched(h, 9);
+    exits(h, 9, status(1), null, left({ tagged: 1 }));
+    expect(h.state()).toBe('missing.clearing.asking');
+    counted(h);
+    expect(h.state()).toBe('restarting.launching');
+  });
+
+  test('the stop command that is run, and the launcher, are those of this command', () => {
+    const h = foreground({ policy: { ownStop: true } });
+    stop(h);
+    expect(h.effects.filter(({ effect }) => effect === 'launch' || effect === 'stopper')).toEqual([
+      { at: 0, effect: 'launch', command: 'svc' },
+      { at: 1_000, effect: 'stopper', command: 'svc' },
+    ]);
+  });
+
+  test('where nobody leads, nobody is asked: it says SIGTERM, though there is a stop command', () => {
+    const h = startCommand({ policy: { ownStop: true } });
+    launched(h, 7);
+    exits(h, 7, status(1));
+    h.news();
+    stop(h);
+    expect(h.news()).toEqual(['0 command.stopping SIGTERM', '0 SIGTERM tagged']);
+  });
+
+  test('it rests since the last thing that was seen, where a timer ends the stop', () => {
+    const h = foreground();
+    h.advance(3_000);
+    stop(h, 2_000);
+    h.advance(2_000);
+    const rested = h.effects.find(({ effect }) => effect === 'rested');
+    expect(rested).toMatchObject({ at: 6_000, state: 'stopped', since: 0 });
+    const young = foreground();
+    young.advance(500);
+    stop(young);
+    counted(young);
+    expect(young.effects.find(({ effect }) => effect === 'rested')).toMatchObject({ since: 1_500 });
+  });
+
+  test('a stop that a timer ends, in the midst of a start, rests since the death before', () => {
+    const h = foreground();
+    h.advance(20_000);
+    exits(h, 7, killedBy('SIGSEGV'));
+    stop(h, 2_000);
+    h.advance(2_000);
+    expect(h.effects.find(({ effect }) => effect === 'rested')).toMatchObject({ at: 23_000, since: 21_000 });
+  });
+});

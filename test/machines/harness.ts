@@ -27,10 +27,16 @@ export function process(pid: number, since = 0, rule: Leader['rule'] = 'tag'): L
 }
 
 type Effect =
-  | { readonly at: number; readonly effect: 'launch' | 'stopper' | 'stopper ended' }
+  | { readonly at: number; readonly effect: 'launch' | 'stopper' | 'stopper ended'; readonly command: string }
   | { readonly at: number; readonly effect: 'signal'; readonly signal: string; readonly scope: string }
   | { readonly at: number; readonly effect: 'tell'; readonly told: Telling }
-  | { readonly at: number; readonly effect: 'rested'; readonly state: string; readonly left: number };
+  | {
+      readonly at: number;
+      readonly effect: 'rested';
+      readonly state: string;
+      readonly left: number /** When it says that it was. */;
+      readonly since: number;
+    };
 
 export type Harness = ReturnType<typeof startCommand>;
 
@@ -51,13 +57,13 @@ const recorders = new WeakMap<object, (effect: Undated<Effect>) => void>();
 
 const command = commandMachine.provide({
   actors: {
-    launch: fromCallback<EventObject, { command: string }>(({ system }) =>
-      recorders.get(system)!({ effect: 'launch' }),
+    launch: fromCallback<EventObject, { command: string }>(({ system, input }) =>
+      recorders.get(system)!({ effect: 'launch', ...input }),
     ),
-    stopper: fromCallback<EventObject, { command: string }>(({ system }) => {
+    stopper: fromCallback<EventObject, { command: string }>(({ system, input }) => {
       const record = recorders.get(system)!;
-      record({ effect: 'stopper' });
-      return () => record({ effect: 'stopper ended' });
+      record({ effect: 'stopper', ...input });
+      return () => record({ effect: 'stopper ended', ...input });
     }),
   },
   actions: {
@@ -78,7 +84,7 @@ const parent = setup({
   on: {
     'command.rested': {
       actions: ({ event, system }) =>
-        recorders.get(system)!({ effect: 'rested', state: event.state, left: event.left }),
+        recorders.get(system)!({ effect: 'rested', state: event.state, left: event.left, since: event.at }),
     },
   },
 });
