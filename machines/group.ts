@@ -25,6 +25,7 @@ export interface GroupInput {
 }
 
 export interface GroupContext {
+  /** The root sends a group what is for these alone. */
   readonly actors: Readonly<Record<string, ActorRefFrom<typeof commandMachine>>>;
 }
 
@@ -55,16 +56,12 @@ export const groupMachine = setup({
       on: {
         'scan.changed': {
           actions: enqueueActions(({ context, event, enqueue }) => {
-            for (const { command, fact } of event.facts) {
-              const actor = ownOf(context.actors, command);
-              if (actor !== undefined) enqueue.sendTo(actor, fact);
-            }
+            for (const { command, fact } of event.facts) enqueue.sendTo(context.actors[command]!, fact);
           }),
         },
         'command.ordered': {
           actions: enqueueActions(({ context, event, enqueue }) => {
-            const actor = ownOf(context.actors, event.command);
-            if (actor !== undefined) enqueue.sendTo(actor, event.order);
+            enqueue.sendTo(context.actors[event.command]!, event.order);
           }),
         },
         'all.ordered': {

@@ -129,6 +129,15 @@ describe('the beginning', () => {
     expect(s.contextOf('a').seed).not.toBe(s.contextOf('b').seed);
   });
 
+  test('groups are filled, no seed is given twice, and none is made for nobody', () => {
+    const names = Array.from({ length: 64 }, (_, index) => `c${index}`);
+    const s = supervise({ names });
+    s.began();
+    const { groups } = s.root.getSnapshot().context;
+    expect(groups.map((group) => Object.keys(group.getSnapshot().children).length)).toEqual([32, 32]);
+    expect(new Set(names.map((name) => s.contextOf(name).seed)).size).toBe(64);
+  });
+
   test('names that every object has are names like others', () => {
     const names = ['constructor', 'toString', '__proto__', 'hasOwnProperty'];
     const s = supervise({ names });
