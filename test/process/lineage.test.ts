@@ -664,3 +664,180 @@ describe('counting', () => {
     expect([pids('workers'), pids('tagged'), pids('everything')]).toEqual([[], [10], [10, 11]]);
   });
 });
+
+describe('the books', () => {
+  test('say whom a process leads', () => {
+    const { lineage, launch, put, look } = world();
+    launch('web', 10);
+    put(11, { command: 'web', ppid: 10, session: 10 });
+    look();
+    expect([lineage.ledBy(10), lineage.ledBy(11), lineage.ledBy(12)]).toEqual(['web', null, null]);
+  });
+
+  test('say who was started for a command that there is no more, and who was not', () => {
+    const { lineage, adopt, put } = world();
+    const tagOf = (upkeep: string) => String(createTags(upkeep, ['gone']).numberOf('gone'));
+    put(SELF, { locks: tagOf('test') });
+    put(20, { locks: tagOf('test') });
+    put(21, { locks: tagOf('another upkeep') });
+    put(22, { command: 'web' });
+    put(23);
+    adopt();
+    expect(lineage.forgotten()).toEqual([20]);
+  });
+
+  test('tell whose end somebody waits for', () => {
+    const { lineage, launch, put, look, die } = world();
+    launch('web', 10);
+    for (const pid of [11, 12]) put(pid, { command: 'web', ppid: 10, session: 10 });
+    look();
+    expect(die(99, KILLED)).toBe(false);
+    expect(die(11, KILLED)).toBe(false);
+    lineage.count('web', 'tagged');
+    expect(die(12, KILLED)).toBe(true);
+    expect(die(10, KILLED)).toBe(true);
+  });
+
+  test('change with everybody who comes or goes, and with the end of the leader', () => {
+    const { lineage, launch, put, look, drop, die } = world();
+    const seen = [lineage.changes('web')];
+    const note = () => seen.push(lineage.changes('web'));
+    launch('web', 10);
+    note();
+    put(11, { command: 'web', ppid: 10, session: 10 });
+    look();
+    note();
+    // Nobody tells that it went.
+    drop(11);
+    look();
+    note();
+    die(10, KILLED);
+    note();
+    expect(seen.every((value, index) => index === 0 || value > seen[index - 1]!)).toBe(true);
+    look();
+    const last = lineage.changes('web');
+    look();
+    expect(lineage.changes('web')).toBe(last);
+  });
+
+  test('who is about to be reaped is read as long as somebody starts', () => {
+    const { lineage, launch, put, look, die, pass } = world();
+    launch('web', 10);
+    // A daemon, and its worker; no look has seen them.
+    put(11, { command: 'web', session: 11 });
+    put(12, { command: 'web', session: 11, ppid: 11 });
+    lineage.dying(11);
+    die(11, KILLED);
+    die(10, OK);
+    expect(factsOf(look(), 'web')).toMatchObject([
+      { type: 'leader.exited', exit: KILLED, heir: null, remains: { workers: 1 } },
+    ]);
+    pass(60_000);
+    put(13, { command: 'web', session: 13 });
+    const before = lineage.changes('web');
+    lineage.dying(13);
+    expect(lineage.changes('web')).toBe(before);
+  });
+
+  test('name the leaders whose end the kernel tells to somebody else', () => {
+    const { lineage, adopt, put, launch, look } = world();
+    put(11, { command: 'web', ppid: 7 });
+    adopt();
+    launch('db', 10);
+    look();
+    expect(lineage.strangers()).toEqual([11]);
+    const own = world();
+    own.put(11, { command: 'web' });
+    own.adopt();
+    expect(own.lineage.strangers()).toEqual([]);
+  });
+
+  test('a launcher that is known to have left somebody hands over without a list', () => {
+    const { launch, put, look, die, lookUnlisted } = world();
+    launch('web', 10);
+    put(11, { command: 'web', ppid: 10, session: 11 });
+    look();
+    put(11, { command: 'web', session: 11 });
+    die(10, OK);
+    expect(factsOf(lookUnlisted(), 'web')).toMatchObject([{ type: 'leader.exited', heir: { pid: 11 } }]);
+  });
+});
+
+describe('counting what nobody tells of', () => {
+  const counts = (facts: ReturnType<Lineage['digest']>) =>
+    factsOf(facts, 'web').filter(({ type }) => type === 'lineage.counted');
+
+  test('a worker that has died under a parent that does not reap is missed a tenth of a second later', () => {
+    const { lineage, launch, put, look, alter, pass } = world();
+    launch('web', 10);
+    put(11, { command: 'web', ppid: 10, session: 10 });
+    look();
+    lineage.count('web', 'tagged');
+    expect(counts(look())).toMatchObject([{ remains: { tagged: 2 } }]);
+    alter(11, { state: 'Z' });
+    pass(99);
+    expect(counts(look())).toEqual([]);
+    pass(1);
+    expect(counts(look())).toMatchObject([{ remains: { tagged: 1 } }]);
+  });
+
+  test.each([
+    ['a launcher', true],
+    ['a daemon of ours', false],
+  ])('%s that is dead, and whose end the kernel will tell, is not counted as gone before', (_, launches) => {
+    const { lineage, adopt, launch, put, look, alter, pass, die } = world();
+    if (launches) launch('web', 10);
+    else {
+      put(10, { command: 'web' });
+      adopt();
+    }
+    look();
+    lineage.count('web', 'tagged');
+    look();
+    alter(10, { state: 'Z' });
+    for (let looks = 0; looks < 3; looks++) {
+      pass(100);
+      expect(look()).toEqual([]);
+    }
+    die(10, KILLED);
+    look();
+    expect(factsOf(look(), 'web').map(({ type }) => type)).toEqual(['leader.exited', 'lineage.counted']);
+  });
+
+  test('workers alone, where they are what is counted', () => {
+    const { lineage, adopt, put, look, die } = world();
+    put(10, { command: 'web' });
+    put(11, { command: 'web', ppid: 10, session: 10 });
+    put(12, { command: 'web', ppid: 10, session: 12 });
+    adopt();
+    die(10, KILLED);
+    expect(factsOf(look(), 'web')).toMatchObject([{ remains: { workers: 1, tagged: 2 } }]);
+    lineage.count('web', 'workers');
+    expect(counts(look())).toMatchObject([{ remains: { workers: 1, tagged: 2 } }]);
+    die(11, KILLED);
+    look();
+    expect(counts(look())).toMatchObject([{ remains: { workers: 0, tagged: 1 } }]);
+    expect(lineage.isAttentive()).toBe(false);
+    // It is over: who goes now is nobody's news.
+    die(12, KILLED);
+    expect(look()).toEqual([]);
+  });
+
+  test('a login keeps the count of everything open, and that of the service not', () => {
+    for (const [scope, open] of [
+      ['everything', true],
+      ['tagged', false],
+    ] as const) {
+      const { lineage, launch, put, look, die } = world();
+      launch('web', 10);
+      put(11, { ppid: 10, session: 11 });
+      look();
+      lineage.count('web', scope);
+      look();
+      die(10, KILLED);
+      look();
+      look();
+      expect(lineage.isAttentive()).toBe(open);
+    }
+  });
+});
