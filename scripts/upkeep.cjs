@@ -23,7 +23,9 @@ else {
   // Its optimizing compiler takes four megabytes for good when it has run once. A flood of lines is worth that, a start is not.
   setFlagsFromString('--no-opt');
   // That of Node 20 is asked for a reason thirty times as good; later ones have another in front of it, which goes.
-  setFlagsFromString(Number.parseInt(process.versions.v8) < 12 ? '--interrupt-budget=2000000' : '--no-maglev');
+  setFlagsFromString(
+    Number.parseInt(process.versions.v8) < 12 ? '--interrupt-budget=2000000' : '--no-maglev',
+  );
   setTimeout(() => setFlagsFromString('--opt'), 1000).unref();
 }
 script.runInThisContext()(require, filename);

@@ -53,7 +53,7 @@ export function createLineFormatter(
   const tail = createTail();
 
   function emit(stream: StreamName, splitter: Splitter, raw: Buffer): Buffer {
-    const { parts } = splitter;
+    const parts = splitter.take();
     if (parts.length === 0) return NOTHING;
     tail.add(raw, splitter.consumed);
     return parts.length === 1
@@ -88,11 +88,12 @@ interface Part {
 }
 
 interface Splitter {
-  readonly parts: readonly Part[];
+  /** Cuts a chunk into parts, and returns the bytes they refer to. */
+  push(chunk: Buffer): Buffer;
+  /** What was cut since the last call, once: a thousand quiet services shall not keep their last chunk each. */
+  take(): readonly Part[];
   /** How many bytes of what `push` or `end` returned the parts cover, newlines included. */
   readonly consumed: number;
-  /** Takes a chunk, sets `parts`, and returns the bytes they refer to, valid until the next call. */
-  push(chunk: Buffer): Buffer;
   end(): Buffer;
   unfinished(): Buffer;
 }
@@ -126,14 +127,15 @@ function createSplitter(): Splitter {
   }
 
   return {
-    get parts() {
-      return parts;
+    take() {
+      const taken = parts;
+      parts = [];
+      return taken;
     },
     get consumed() {
       return consumed;
     },
     push(chunk) {
-      parts = [];
       let newline = chunk.indexOf(NEWLINE);
       if (newline === -1 && held + chunk.length <= LONGEST_LINE) {
         hold(chunk);
@@ -165,7 +167,6 @@ function createSplitter(): Splitter {
       return raw;
     },
     end() {
-      parts = [];
       const raw = rest.subarray(0, held);
       if (held > 0) {
         const start = cutLong(raw, 0, held);

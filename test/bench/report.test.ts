@@ -67,6 +67,8 @@ describe('a goal', () => {
     const others = [of('C floor', [1]), of('bare Node', [2]), of('s6', [9]), of('runit', [5]), of('pm2', [])];
     expect(judge([of('upkeep', [4]), ...others], goals)).toMatchObject([{ peer: 'runit', met: true }]);
     expect(judge([of('upkeep', [5]), ...others], goals)).toMatchObject([{ peer: 'runit', met: false }]);
+    const but = [{ ...goals[0]!, than: { peer: '*', factor: 1, but: 'runit' } }];
+    expect(judge([of('upkeep', [8]), ...others], but)).toMatchObject([{ peer: 's6', met: true }]);
   });
 
   test('of a set number, and of none at all', () => {
