@@ -230,7 +230,8 @@ export class Arena {
       if (exact === null) return this.#ticksOf(pid);
       ns += Number(exact);
     }
-    return ns / 1e6;
+    // Threads that have ended are in the process's own count alone.
+    return Math.max(ns / 1e6, this.#ticksOf(pid));
   }
 
   #ticksOf(pid: number): number {
