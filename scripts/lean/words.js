@@ -2,14 +2,6 @@
 // upkeep asks it for neither, and they are a good part of what execa's loading takes.
 const plain = (text) => text;
 
-export {
-  plain as bold,
-  plain as gray,
-  plain as green,
-  plain as red,
-  plain as redBright,
-  plain as yellow,
-  plain as yellowBright,
-};
+export { plain as bold, plain as gray, plain as redBright, plain as yellowBright };
 export default {};
 export const signalsByName = new Proxy({}, { get: (_, name) => ({ description: name }) });

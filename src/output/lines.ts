@@ -189,10 +189,6 @@ function afterShortLines(raw: Buffer, start: number): number {
     const newline = raw.lastIndexOf(NEWLINE, from + LONGEST_LINE);
     if (newline < from) return from;
     from = newline + 1;
-    if (from + LONGEST_LINE >= raw.length) {
-      const last = raw.lastIndexOf(NEWLINE);
-      return Math.max(from, last + 1);
-    }
   }
 }
 

@@ -424,7 +424,8 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
     startTicksOf(pid) {
       const stat = readStat(pid);
       if (typeof stat === 'string') return 0;
-      met.add(pid);
+      // A row that is there already may be of whoever had the number before: that one has to be read.
+      if (!rows.has(pid)) met.add(pid);
       return stat.startTicks;
     },
     ended(pid) {

@@ -34,7 +34,8 @@ type Effect =
       readonly at: number;
       readonly effect: 'rested';
       readonly state: string;
-      readonly left: number /** When it says that it was. */;
+      readonly left: number;
+      /** When it says that it was. */
       readonly since: number;
     };
 

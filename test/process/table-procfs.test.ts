@@ -397,6 +397,19 @@ describe('a made-up /proc', () => {
     expect(pids((await t.scan()).appeared)).toEqual([1001]);
   });
 
+  it('a newcomer of whom it has told takes the place of whoever had the number before', async () => {
+    proc.put(900, { ticks: 50 });
+    proc.kernel(890);
+    const t = table();
+    await t.scan();
+    proc.put(900, { ticks: 60 });
+    proc.kernel(900, 10);
+    expect(t.startTicksOf(900)).toBe(60);
+    const change = t.newcomers()!;
+    expect([pids(change.vanished), pids(change.appeared)]).toEqual([[900], [900]]);
+    expect(t.rows.get(900)?.startTicks).toBe(60);
+  });
+
   it('a newcomer that could not be read is looked at again, also once it is known', async () => {
     const t = table();
     proc.put(900, { ticks: 50 });
