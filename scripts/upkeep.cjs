@@ -24,7 +24,7 @@ else {
   setFlagsFromString('--no-opt');
   // That of Node 20 is asked for a reason thirty times as good; later ones have another in front of it, which goes.
   setFlagsFromString(
-    Number.parseInt(process.versions.v8) < 12 ? '--interrupt-budget=2000000' : '--no-maglev',
+    Number.parseInt(process.versions.v8, 10) < 12 ? '--interrupt-budget=2000000' : '--no-maglev',
   );
   setTimeout(() => setFlagsFromString('--opt'), 1000).unref();
 }
