@@ -1,6 +1,12 @@
 /** When a command is started again, and when not any more. Pure; every number is in milliseconds. */
 
 export interface CommandPolicy {
+  /** `oneshot` runs to its end once, `cron` at each time of its schedule; a `service` is not meant to end. */
+  readonly kind: 'service' | 'oneshot' | 'cron';
+  /** OTP's permanent, transient, temporary. */
+  readonly restart: 'always' | 'on-failure' | 'never';
+  /** Exit codes that are no failure. */
+  readonly successCodes: readonly number[];
   /** A launcher alive this long is a foreground program. */
   readonly settle: number;
   /** How long a launcher that should return (an init script) may take before it counts as a foreground program. */
@@ -14,10 +20,53 @@ export interface CommandPolicy {
   readonly backoff: Backoff;
   /** Failures in a row after which the command has failed for good; null: never. */
   readonly giveUpAfter: number | null;
+  /** More restarts than this make it fail for good; null: never. */
+  readonly intensity: Intensity | null;
+  readonly ready: ReadyPolicy | null;
+  readonly health: HealthPolicy | null;
+  /** What is sent to stop it, one after the other; SIGKILL comes at the end of the budget in any case. `wait`: until the
+   * next one; null: as long as the budget bears. */
+  readonly stopSignals: readonly { readonly signal: string; readonly wait: number | null }[];
+  /** The most that a stop of it may take; null: all of what is given for the stop. */
+  readonly stopTimeout: number | null;
+  /** What of a service whose leader has died is stopped before it is started again. */
+  readonly stragglers: 'stop-workers' | 'stop-all' | 'keep';
+  /** What a run of a schedule does that is due while the one before it goes on. */
+  readonly overlap: 'skip' | 'queue' | 'kill';
   /** The launcher is expected to return. */
   readonly returns: boolean;
   /** The service has a stop command of its own. */
   readonly ownStop: boolean;
+}
+
+/** `restarts` within `within` ms are borne. */
+export interface Intensity {
+  readonly restarts: number;
+  readonly within: number;
+}
+
+/** Who else is restarted when a member of a group dies: nobody, all, those that come after it. */
+export type Strategy = 'one_for_one' | 'one_for_all' | 'rest_for_one';
+
+export interface ReadyPolicy {
+  /** From the launch until it has to be ready. */
+  readonly timeout: number;
+  /** Between two tries. */
+  readonly interval: number;
+}
+
+export interface HealthPolicy {
+  /** From the end of a probe to the next. */
+  readonly every: number;
+  /** A probe that takes longer has failed. */
+  readonly timeout: number;
+  /** Failures in a row that make it unhealthy. */
+  readonly failures: number;
+  /** Successes in a row that make it healthy again. */
+  readonly successes: number;
+  /** Failures this soon after the start do not count. */
+  readonly grace: number;
+  readonly onUnhealthy: 'restart' | 'ignore' | 'fail';
 }
 
 export interface Backoff {
@@ -29,6 +78,9 @@ export interface Backoff {
 }
 
 export const DEFAULT_POLICY: CommandPolicy = {
+  kind: 'service',
+  restart: 'always',
+  successCodes: [0],
   settle: 1_000,
   startTimeout: 30_000,
   linger: 2_000,
@@ -36,6 +88,13 @@ export const DEFAULT_POLICY: CommandPolicy = {
   clear: 250,
   backoff: { first: 250, factor: 2, max: 60_000, jitter: 0.2 },
   giveUpAfter: null,
+  intensity: null,
+  ready: null,
+  health: null,
+  stopSignals: [{ signal: 'SIGTERM', wait: null }],
+  stopTimeout: null,
+  stragglers: 'stop-workers',
+  overlap: 'skip',
   returns: false,
   ownStop: false,
 };

@@ -90,6 +90,7 @@ function assemble(
     fits: found?.fits ?? [],
     returns: found?.returns ?? false,
     stop: file === undefined ? null : { file, args },
+    policy: null,
   };
 }
 
