@@ -3,6 +3,9 @@
  * Every `at` is monotonic time in milliseconds; every delay is in milliseconds.
  */
 
+import type { CommandPolicy, Strategy } from './restart-policy.ts';
+import type { GroupPlan, SupervisorPlan } from './tree.ts';
+
 /** A pid alone is no identity: pids are used again. `startTicks` is 0 where the table cannot tell it. */
 export interface ProcessId {
   readonly pid: number;
@@ -41,6 +44,43 @@ export interface Remains {
   readonly sessions: number;
 }
 
+/** `started`: it runs. `ready`: so its readiness probe says, where it has one. `completed`: it has run to its end, with
+ * success. */
+export type Milestone = 'started' | 'ready' | 'completed';
+
+/** A command as the machines see it. What it runs is known to src/ alone. */
+export interface CommandPlan {
+  readonly name: string;
+  readonly policy: CommandPolicy;
+  /** Its failure for good ends the container. */
+  readonly vital: boolean;
+  /** What others have to reach before it is started, by name. */
+  readonly requires: Readonly<Record<string, Milestone>>;
+  /** Who is started before it and stopped after it. */
+  readonly after: readonly string[];
+}
+
+/** What a policy that was read again says otherwise, by command. */
+export interface PolicyDiff {
+  readonly started: readonly string[];
+  readonly stopped: readonly string[];
+  /** Their processes are replaced. */
+  readonly restarted: readonly string[];
+  /** They are kept running in another way; their processes stay. */
+  readonly adjusted: readonly string[];
+  readonly unchanged: number;
+}
+
+/** A command's part among others. */
+export interface CommandRole {
+  /** It requires something, and waits for its release before it is started by an order. */
+  readonly waits: boolean;
+  /** Somebody cares for what it reaches and loses. */
+  readonly watched: boolean;
+  /** When it dies, its group says when it is started again. */
+  readonly grouped: boolean;
+}
+
 /** What an operator, a group or the root asks of one command. */
 export type CommandOrder =
   | { readonly type: 'command.start'; readonly at: number }
@@ -53,7 +93,20 @@ export type CommandOrder =
       readonly everything: boolean;
     }
   /** No more waiting: SIGKILL. */
-  | { readonly type: 'command.kill'; readonly at: number };
+  | { readonly type: 'command.kill'; readonly at: number }
+  /** Reads its configuration again, by the means that the policy names. */
+  | { readonly type: 'command.reload'; readonly at: number }
+  /** What it requires is there. */
+  | { readonly type: 'command.release'; readonly at: number }
+  /** Its group starts it again after its death, as soon as it would by itself. */
+  | { readonly type: 'command.rejoin'; readonly at: number }
+  /** The policy file was read again, and says something else of how it is kept running. */
+  | {
+      readonly type: 'command.adjust';
+      readonly at: number;
+      readonly policy: CommandPolicy;
+      readonly role: CommandRole;
+    };
 
 /** What was observed of one command. */
 export type CommandFact =
@@ -79,7 +132,12 @@ export type CommandFact =
   /** The answer to every `signal` effect, and told again whenever a number has changed since. */
   | { readonly type: 'lineage.counted'; readonly at: number; readonly remains: Remains }
   /** The service's own stop command has ended. */
-  | { readonly type: 'stopper.finished'; readonly at: number; readonly error: string | null };
+  | { readonly type: 'stopper.finished'; readonly at: number; readonly error: string | null }
+  /** A probe has ended; `reason`: why it failed, null when it did not. */
+  | { readonly type: 'probe.finished'; readonly at: number; readonly reason: string | null }
+  /** The schedule's next time is in `wait` ms. */
+  | { readonly type: 'schedule.planned'; readonly at: number; readonly wait: number }
+  | { readonly type: 'schedule.due'; readonly at: number };
 
 export type CommandEvent = CommandOrder | CommandFact;
 
@@ -152,6 +210,42 @@ export type Told = { readonly at: number } & (
       readonly left: number;
     }
   | { readonly type: 'command.failed'; readonly command: string; readonly reason: string }
+  /** What it requires is not there yet. */
+  | { readonly type: 'command.waiting'; readonly command: string; readonly for: readonly string[] }
+  | { readonly type: 'command.ready'; readonly command: string; readonly took: number }
+  /** `next`: what follows. */
+  | {
+      readonly type: 'command.unhealthy';
+      readonly command: string;
+      readonly reason: string;
+      readonly next: 'restart' | 'ignore' | 'fail';
+    }
+  | { readonly type: 'command.healthy'; readonly command: string }
+  /** It has run to its end, with success or for the last time that a schedule's run is tried. */
+  | {
+      readonly type: 'command.completed';
+      readonly command: string;
+      readonly exit: Exit | null;
+      readonly success: boolean;
+      readonly took: number;
+    }
+  | { readonly type: 'command.scheduled'; readonly command: string; readonly wait: number }
+  /** A run of a schedule was due while the one before it went on. */
+  | {
+      readonly type: 'command.overlapped';
+      readonly command: string;
+      readonly next: 'skip' | 'queue' | 'kill';
+    }
+  | { readonly type: 'command.reloading'; readonly command: string }
+  | {
+      readonly type: 'group.restarting';
+      readonly group: string;
+      readonly strategy: Strategy;
+      readonly because: string;
+      readonly members: readonly string[];
+    }
+  | { readonly type: 'group.failed'; readonly group: string; readonly reason: string }
+  | ({ readonly type: 'policy.reloaded' } & PolicyDiff)
   | { readonly type: 'supervisor.stopping'; readonly reason: string; readonly budget: number }
   | {
       readonly type: 'supervisor.stopped';
@@ -179,28 +273,62 @@ export type ScanReport =
       readonly facts: readonly NamedFact[];
     };
 
-/** A command has come to rest, wished or given up. */
+/** A command has come to rest: wished down, given up, or done. `completed` is told of one-shots and of services that need not
+ * be restarted. */
 export interface CommandRested {
   readonly type: 'command.rested';
   readonly at: number;
   readonly command: string;
-  readonly state: 'stopped' | 'failed';
+  readonly state: 'stopped' | 'failed' | 'completed';
   readonly left: number;
+  /** How its last run ended. */
+  readonly exit: Exit | null;
 }
 
-/** What a group of commands is told: by the root, and by its commands. */
+/** How far a command has come, for whoever waits for it. `waiting`: it asks for its release. `fallen`: what it had reached is
+ * lost; `died`: it had been running, and was not ended by an order. */
+export interface CommandReached {
+  readonly type: 'command.reached';
+  readonly at: number;
+  readonly command: string;
+  readonly what: 'waiting' | 'started' | 'ready' | 'died' | 'fallen';
+}
+
+/** A group has given up, and all of it rests. */
+export interface GroupRested {
+  readonly type: 'group.rested';
+  readonly at: number;
+  readonly group: string;
+}
+
+/** What a group of commands is told: by what holds it, and by its members. */
 export type GroupEvent =
   | Extract<ScanReport, { type: 'scan.changed' }>
   | CommandRested
+  | CommandReached
+  | GroupRested
   /** An order for one command. */
   | { readonly type: 'command.ordered'; readonly command: string; readonly order: CommandOrder }
   /** An order for each of them. */
-  | { readonly type: 'all.ordered'; readonly order: CommandOrder };
+  | { readonly type: 'all.ordered'; readonly order: CommandOrder }
+  /** The policy has changed: the command is somebody else's now, or nobody's; other rules hold for the group. */
+  | { readonly type: 'member.dropped'; readonly command: string }
+  | { readonly type: 'group.adjusted'; readonly plan: GroupPlan };
 
 export type SupervisorEvent =
   | ScanReport
   | CommandRested
+  | CommandReached
+  | GroupRested
   /** An order for one command. */
   | { readonly type: 'command.ordered'; readonly command: string; readonly order: CommandOrder }
+  /** The policy file was read again. `found`: who leads now. */
+  | {
+      readonly type: 'policy.changed';
+      readonly at: number;
+      readonly plan: SupervisorPlan;
+      readonly diff: PolicyDiff;
+      readonly found: Readonly<Record<string, Leader>>;
+    }
   /** End the container's life; the second such order kills. */
   | { readonly type: 'shutdown.ordered'; readonly at: number; readonly reason: string };

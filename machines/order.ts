@@ -104,3 +104,50 @@ export function longestStop(
   for (let at = first; at !== null; at = best.get(at)!.next) chain.push(at);
   return { ms: first === null ? 0 : best.get(first)!.ms, chain };
 }
+
+/** Those of the set that can be stopped now: nobody of the set comes after them. */
+export function stoppable(
+  followers: ReadonlyMap<string, readonly string[]>,
+  unrested: ReadonlySet<string>,
+): readonly string[] {
+  return [...unrested].filter((name) => !followers.get(name)?.some((follower) => unrested.has(follower)));
+}
+
+/** How the time of a shutdown is shared among commands that are stopped one after the other. */
+export interface StopPlan {
+  readonly followers: ReadonlyMap<string, readonly string[]>;
+  /** ms for each command, and for it with the longest chain of those that are stopped after it. */
+  readonly own: ReadonlyMap<string, number>;
+  readonly chain: ReadonlyMap<string, number>;
+  /** Those whose ms their policy names. */
+  readonly fixed: ReadonlySet<string>;
+}
+
+/** @param timeoutOf what the policy gives a stop of this command; null: what there is */
+export function stopPlan(
+  before: Before,
+  timeoutOf: (name: string) => number | null,
+  grace: number,
+): StopPlan {
+  const levels = startLevels(before);
+  const own = new Map<string, number>();
+  const chain = new Map<string, number>();
+  const fixed = new Set<string>();
+  for (const name of levels.flat()) {
+    const timeout = timeoutOf(name);
+    if (timeout !== null) fixed.add(name);
+    const ms = timeout ?? grace / levels.length;
+    const rest = Math.max(0, ...before.get(name)!.map((other) => chain.get(other) ?? 0));
+    own.set(name, ms);
+    chain.set(name, ms + rest);
+  }
+  return { followers: followersOf(before), own, chain, fixed };
+}
+
+/** ms that the stop of this command may take, when so much is left for it and those that are stopped after it. */
+export function stopShare({ own, chain, fixed }: StopPlan, name: string, remaining: number): number {
+  const ms = own.get(name) ?? remaining;
+  const whole = chain.get(name) ?? ms;
+  if (whole > remaining) return (ms * remaining) / whole;
+  return fixed.has(name) ? ms : remaining - (whole - ms);
+}

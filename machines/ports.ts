@@ -24,3 +24,10 @@ export const stopperPort = callbackPort<{ command: string }>('stopper');
 export const scanPort = fromEventObservable<ScanReport, { commands: readonly string[] }>(() => {
   throw missing('scan');
 });
+
+/** Runs the command's readiness or health probe once and answers `probe.finished`, once. Leaving the state ends the probe and
+ * all that it started. */
+export const probePort = callbackPort<{ command: string; which: 'ready' | 'health' }>('probe');
+
+/** Tells when the command's schedule wants it to run: `schedule.planned`, and at that time `schedule.due`, again and again. */
+export const schedulePort = callbackPort<{ command: string }>('schedule');

@@ -135,6 +135,69 @@ export function givesUp(policy: CommandPolicy, failures: number): boolean {
   return policy.giveUpAfter !== null && failures >= policy.giveUpAfter;
 }
 
+/** What a run's end means for a command that was wished up: it is run again, has done what it was for, or is not tried again. */
+export type Ending = 'again' | 'done' | 'failed';
+
+/**
+ * What follows from the end of a run.
+ *
+ * @param success the exit status is known, and is one of the policy's success codes
+ */
+export function endingOf({ kind, restart }: CommandPolicy, success: boolean): Ending {
+  if (kind === 'service' && restart === 'always') return 'again';
+  if (success) return 'done';
+  return restart === 'never' ? 'failed' : 'again';
+}
+
+/** How many restarts count, and when that was. */
+export interface Heat {
+  readonly restarts: number;
+  /** Monotonic ms. */
+  readonly at: number;
+}
+
+export const NO_HEAT: Heat = { restarts: 0, at: 0 };
+
+/**
+ * One more restart. The ones before count less the older they are, half after `within`: so who dies a little more seldom than
+ * a window would see is found out as well, and an accident of last week does not count.
+ */
+export function heated(intensity: Intensity, heat: Heat, at: number): Heat {
+  const since = Math.max(0, at - heat.at);
+  return { restarts: heat.restarts * 0.5 ** (since / Math.max(1, intensity.within)) + 1, at };
+}
+
+/** True when there were more restarts than the intensity bears. */
+export function isTooHot(intensity: Intensity | null, heat: Heat): boolean {
+  return intensity !== null && heat.restarts > intensity.restarts;
+}
+
+/** What health probes have said: successes or failures in a row, and what was concluded. */
+export interface HealthBook {
+  readonly healthy: boolean;
+  readonly inARow: number;
+}
+
+export const HEALTHY: HealthBook = { healthy: true, inARow: 0 };
+
+/**
+ * The book after one more probe.
+ *
+ * @param age ms since the run began; failures within the policy's grace do not count
+ */
+export function afterProbe(policy: HealthPolicy, book: HealthBook, ok: boolean, age: number): HealthBook {
+  if (ok === book.healthy) return book.inARow === 0 ? book : { ...book, inARow: 0 };
+  if (!ok && age < policy.grace) return book;
+  const inARow = book.inARow + 1;
+  const needed = ok ? policy.successes : policy.failures;
+  return inARow >= needed ? { healthy: ok, inARow: 0 } : { ...book, inARow };
+}
+
+/** What an ordered stop may take: as long as its order says, or as the policy bears. */
+export function stopBudget({ stopTimeout }: CommandPolicy, given: number): number {
+  return stopTimeout === null ? given : Math.min(given, stopTimeout);
+}
+
 /** When, within a stop's budget, SIGTERM has had its time and SIGKILL follows. */
 export function killAfter(budget: number): number {
   return Math.max(0, Math.max(budget - 500, budget * 0.8));

@@ -1,0 +1,148 @@
+/** What a policy's commands and groups look like to the machines: a tree of groups, and everybody's part in it. Pure. */
+import type { CommandPlan, CommandRole } from './events.ts';
+import type { Before } from './order.ts';
+import type { Intensity, Strategy } from './restart-policy.ts';
+
+export interface GroupPlan {
+  /** `#0`, `#1` … for groups that nobody wrote. */
+  readonly name: string;
+  readonly members: readonly (CommandPlan | GroupPlan)[];
+  readonly strategy: Strategy;
+  /** More deaths than this make it give up; null: never. */
+  readonly intensity: Intensity | null;
+  /** Its giving up ends the container. */
+  readonly vital: boolean;
+}
+
+/** When the container ends by itself. */
+export type ExitWhen = 'never' | 'all-done' | 'any-failed' | { readonly done: string };
+
+export interface SupervisorPlan {
+  /** Every command is in one of them. */
+  readonly groups: readonly GroupPlan[];
+  /** ms for the whole of a shutdown. */
+  readonly grace: number;
+  readonly exitWhen: ExitWhen;
+  /** Whose exit status becomes the container's, when it ends by itself; null: nobody's. */
+  readonly exitCodeFrom: string | null;
+}
+
+/** By command; who is not in it has none to speak of. */
+export type Roles = Readonly<Record<string, CommandRole>>;
+
+export const NO_ROLE: CommandRole = { waits: false, watched: false, grouped: false };
+
+export function isGroup(member: CommandPlan | GroupPlan): member is GroupPlan {
+  return 'members' in member;
+}
+
+/** All commands at or below it, in order. */
+export function commandsOf(member: CommandPlan | GroupPlan): readonly CommandPlan[] {
+  return isGroup(member) ? member.members.flatMap(commandsOf) : [member];
+}
+
+/** Who comes before whom. */
+export function beforeOf(commands: readonly CommandPlan[]): Before {
+  return new Map(commands.map(({ name, requires, after }) => [name, [...Object.keys(requires), ...after]]));
+}
+
+/** As many as the root of a thousand commands has groups. */
+export const GROUP_SIZE = 32;
+
+/** Groups that nobody wrote, for these commands; the first is called `#from`. */
+export function unwritten(commands: readonly CommandPlan[], from = 0): GroupPlan[] {
+  const groups: GroupPlan[] = [];
+  for (let at = 0; at < commands.length; at += GROUP_SIZE) {
+    groups.push({
+      name: `#${from + groups.length}`,
+      members: commands.slice(at, at + GROUP_SIZE),
+      strategy: 'one_for_one',
+      intensity: null,
+      vital: false,
+    });
+  }
+  return groups;
+}
+
+/** Everybody's part, from who requires whom and from the groups. */
+export function rolesOf(groups: readonly GroupPlan[]): Roles {
+  const awaited = new Set<string>();
+  const roles: [string, CommandRole][] = [];
+  for (const { requires, after } of groups.flatMap(commandsOf)) {
+    for (const name of Object.keys(requires)) awaited.add(name);
+    for (const name of after) awaited.add(name);
+  }
+  const visit = ({ members, strategy, intensity }: GroupPlan): void => {
+    for (const member of members) {
+      if (isGroup(member)) {
+        visit(member);
+        continue;
+      }
+      const grouped = strategy !== 'one_for_one';
+      const waits = Object.keys(member.requires).length > 0 || member.after.length > 0;
+      const watched = grouped || intensity !== null || awaited.has(member.name);
+      if (waits || watched) roles.push([member.name, { waits, watched, grouped }]);
+    }
+  };
+  for (const group of groups) visit(group);
+  return Object.fromEntries(roles);
+}
+
+const isWritten = ({ name }: GroupPlan): boolean => !name.startsWith('#');
+
+/** Who is in it and in what nesting, without the rules. */
+function structureOf(member: CommandPlan | GroupPlan): unknown {
+  return isGroup(member) ? [member.name, member.members.map(structureOf)] : member.name;
+}
+
+/** What has to be done to the groups that are there for them to be those of a new plan. */
+export interface Regrouping {
+  /** To be made. */
+  readonly spawned: readonly GroupPlan[];
+  /** Names of groups to be ended, without their processes. */
+  readonly ended: ReadonlySet<string>;
+  /** Groups that stay, and follow these rules. */
+  readonly adjusted: readonly GroupPlan[];
+  /** Commands that leave a group which stays, for another. */
+  readonly dropped: ReadonlySet<string>;
+  /** Commands that the new plan does not have, in groups that stay. */
+  readonly stopped: ReadonlySet<string>;
+  /** Commands that stay where they are. */
+  readonly stay: ReadonlySet<string>;
+}
+
+/**
+ * Groups that somebody wrote stay when the same commands are in them in the same nesting; what was in no group and still is in none
+ * stays where it is.
+ */
+export function regrouping(before: readonly GroupPlan[], after: readonly GroupPlan[]): Regrouping {
+  const old = new Map(before.filter(isWritten).map((group) => [group.name, group]));
+  const written = after.filter(isWritten);
+  const adjusted = written.filter((group) => {
+    const other = old.get(group.name);
+    return other !== undefined && JSON.stringify(structureOf(other)) === JSON.stringify(structureOf(group));
+  });
+  const kept = new Set(adjusted.map(({ name }) => name));
+  const ended = new Set([...old.keys()].filter((name) => !kept.has(name)));
+  const loose = (groups: readonly GroupPlan[]): readonly CommandPlan[] =>
+    groups.filter((group) => !isWritten(group)).flatMap(commandsOf);
+  const wereLoose = new Set(loose(before).map(({ name }) => name));
+  const areLoose = new Set(loose(after).map(({ name }) => name));
+  const all = new Set(after.flatMap(commandsOf).map(({ name }) => name));
+  const newLoose = loose(after).filter(({ name }) => !wereLoose.has(name));
+  const last = Math.max(
+    -1,
+    ...before.filter((group) => !isWritten(group)).map(({ name }) => Number(name.slice(1))),
+  );
+  return {
+    spawned: [...written.filter(({ name }) => !kept.has(name)), ...unwritten(newLoose, last + 1)],
+    ended,
+    adjusted,
+    dropped: new Set([...wereLoose].filter((name) => all.has(name) && !areLoose.has(name))),
+    stopped: new Set([...wereLoose].filter((name) => !all.has(name))),
+    stay: new Set([
+      ...adjusted.flatMap(commandsOf).map(({ name }) => name),
+      ...[...wereLoose].filter((name) => areLoose.has(name)),
+    ]),
+  };
+}
