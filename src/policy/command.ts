@@ -1,9 +1,12 @@
 import { basename, programOf, programOfLine } from './program.ts';
 import type { CommandSpec } from './spec.ts';
 import { shown, UsageError } from './usage-error.ts';
-import { isAssignment, readLine } from './words.ts';
+import { isAssignment, quoteWord, readLine } from './words.ts';
 
 const LONGEST_NAME = 64;
+
+/** What names of commands and groups are made of. */
+export const NAME = new RegExp(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,${LONGEST_NAME - 1}}$`);
 
 /** Reads commands as they stand on the command line: `COMMAND` or `NAME: COMMAND`. A command without a name is called
  * by the basename of its program or script; `-2`, `-3` … keep names apart.
@@ -24,6 +27,31 @@ export function parseCommands(texts: readonly string[]): CommandSpec[] {
   const taken = new Set(owners.keys());
   const counts = new Map<string, number>();
   return read.map(({ explicit, spec }) => ({ ...spec, name: explicit ?? unique(spec.name, taken, counts) }));
+}
+
+/** Reads a command that has its name from elsewhere. @throws UsageError for a command that can't be used. */
+export function parseNamed(name: string, text: string): CommandSpec {
+  const { explicit, spec } = readCommand(text);
+  if (explicit === null) return { ...spec, name };
+  throw new UsageError(
+    `cannot use the command ${shown(text)}: it begins with a name of its own; take "${explicit}:" out`,
+  );
+}
+
+/** A command given as words, which no shell and no quotes change. @throws UsageError for what can't be executed. */
+export function parseWords(name: string, texts: readonly string[]): CommandSpec {
+  const [file, ...args] = texts;
+  const text = texts.map(quoteWord).join(' ');
+  if (file === undefined || file === '') {
+    const why = file === undefined ? 'there is no word in it' : 'its first word is empty';
+    throw new UsageError(`cannot use the command ${shown(text)}: ${why}; write the program first`);
+  }
+  if (text.includes('\0')) {
+    throw new UsageError(`cannot use the command ${shown(text)}: it holds a NUL byte; take that out`);
+  }
+  const words = texts.map((word) => ({ text: word, raw: quoteWord(word), literal: true }));
+  const base = { text, file, args, env: {}, shell: false };
+  return { ...assemble(base, programOf(words), basename(file)), name };
 }
 
 function readCommand(given: string): { explicit: string | null; spec: CommandSpec } {

@@ -1,0 +1,375 @@
+/** YAML text as plain values, with the place of each in the text. */
+import {
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type Pair,
+  parseDocument,
+  Scalar,
+} from 'yaml';
+import { type Environment, interpolate } from './interpolate.ts';
+import type { Problem } from './problems.ts';
+import { didYouMean, shown } from './usage-error.ts';
+
+/** Where an entry of a mapping or list stands. */
+interface Place {
+  readonly file: string;
+  readonly lines: LineCounter;
+  /** Offsets of the key and the value. */
+  readonly key: number;
+  readonly value: number;
+  /** A number, true or false as it was written: `1.10` is more than 1.1 where a text is meant. */
+  readonly source: string | null;
+  /** A mistake in it was told already; what else is wrong with it follows from that. */
+  readonly failed: boolean;
+}
+
+/** The places of the entries of each mapping and list, by key, in the order of the text. */
+type Places = Map<string, Place>;
+const places = new WeakMap<object, Places>();
+
+/** A mapping or a list. */
+export type Container = Record<string, unknown> | readonly unknown[];
+export type Path = readonly (string | number)[];
+
+/** Nobody nests deeper by hand, and the stack has an end. */
+const DEEPEST = 64;
+/** What aliases may add to a file: more is a bomb. */
+const MOST_ALIASED = 200_000;
+const LONGEST_TEXT = 16 * 1024 * 1024;
+
+/**
+ * Reads one file. What is wrong with it is added to the problems.
+ *
+ * @returns the mapping at its top; null when the text is no such thing
+ */
+export function readDocument(
+  text: string,
+  file: string,
+  env: Environment,
+  problems: Problem[],
+): Record<string, unknown> | null {
+  const lines = new LineCounter();
+  const report = (offset: number, message: string, path: Path = []): void => {
+    problems.push({ file, ...lineAndColumn(lines, offset), path: pathText(path), message });
+  };
+  const whole = (message: string): null => {
+    problems.push({ file, line: 0, column: 0, path: '', message });
+    return null;
+  };
+  const nul = text.indexOf('\0');
+  if (nul >= 0) {
+    const before = text.slice(0, nul).split('\n');
+    const column = before.at(-1)!.length + 1;
+    problems.push({
+      file,
+      line: before.length,
+      column,
+      path: '',
+      message: 'it holds a NUL byte; take that out',
+    });
+    return null;
+  }
+  if (text.length > LONGEST_TEXT) return whole('it is longer than 16 MB; divide it and use include');
+
+  let contents: Node | null;
+  try {
+    const document = parseDocument(text, {
+      lineCounter: lines,
+      prettyErrors: false,
+      // Told with both places, and in linear time, below.
+      uniqueKeys: false,
+      logLevel: 'silent',
+    });
+    // What follows from a slip is told as further slips: the first one says most.
+    const [slip] = [...document.errors, ...document.warnings].sort((a, b) => a.pos[0] - b.pos[0]);
+    if (slip !== undefined) {
+      const braces = /[{[][^}\]]*\$\{/.test(lineOf(text, slip.pos[0]));
+      const hint = braces ? '; inside of { } and [ ] put variables in quotes' : '';
+      report(slip.pos[0], `it can not be read as YAML: ${slip.message}${hint}`);
+      return null;
+    }
+    contents = document.contents as Node | null;
+  } catch (error) {
+    if (error instanceof RangeError) return whole('it is nested too deeply; make it flat');
+    return whole(`it can not be read as YAML: ${(error as Error).message}`);
+  }
+
+  if (contents === null || (isScalar(contents) && contents.value === null)) {
+    return whole('it is empty; write commands: and below it, for instance, web: nginx');
+  }
+  const value = createWalker(file, lines, env, report)(contents);
+  if (isMapping(value)) return value;
+  const what = Array.isArray(value) ? 'a list' : 'a single value';
+  const message = `expected a mapping with commands, got ${what}; write commands: and below it, for instance, web: nginx`;
+  problems.push({ file, line: 1, column: 1, path: '', message });
+  return null;
+}
+
+/** The names of a mapping's entries, or the indexes of a list's, in the order of the text. */
+export function keysOf(container: object): string[] {
+  return [...(places.get(container)?.keys() ?? Object.keys(container))];
+}
+
+/** A mapping that has entries of several, with their places. */
+export function gathered(entries: readonly (readonly [key: string, from: Record<string, unknown>])[]) {
+  const whole = Object.fromEntries(entries.map(([key, from]) => [key, from[key]]));
+  const all: Places = new Map();
+  for (const [key, from] of entries) {
+    const place = places.get(from)?.get(key);
+    if (place !== undefined) all.set(key, place);
+  }
+  places.set(whole, all);
+  return whole;
+}
+
+/** A text, number, true or false as it was written. */
+export function writtenAt(container: object, key: string | number): string {
+  const value = (container as Record<string, unknown>)[key];
+  return typeof value === 'string'
+    ? value
+    : (places.get(container)?.get(String(key))?.source ?? String(value));
+}
+
+/**
+ * A problem at the entry that the path leads to, or as near as it gets.
+ *
+ * @returns null where a mistake was told of that already
+ */
+export function problemAt(root: object, path: Path, message: string, at: 'key' | 'value'): Problem | null {
+  let container: unknown = root;
+  let place: Place | undefined;
+  let whole = true;
+  for (const key of path) {
+    const next = isContainer(container) ? places.get(container)?.get(String(key)) : undefined;
+    if (next === undefined) {
+      whole = false;
+      break;
+    }
+    place = next;
+    if (place.failed) return null;
+    container = (container as Record<string | number, unknown>)[key];
+  }
+  if (place === undefined) {
+    const [first] = places.get(root)?.values() ?? [];
+    return { file: first?.file ?? '', line: 1, column: 1, path: pathText(path), message };
+  }
+  const offset = at === 'key' || !whole ? place.key : place.value;
+  return { file: place.file, ...lineAndColumn(place.lines, offset), path: pathText(path), message };
+}
+
+/** Where the entry stands, as in `upkeep.yaml:3:5`. */
+export function placeText(container: object, key: string): string {
+  const place = places.get(container)?.get(key);
+  if (place === undefined) return 'somewhere else';
+  const { line, column } = lineAndColumn(place.lines, place.key);
+  return `${place.file}:${line}:${column}`;
+}
+
+export function isMapping(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isContainer(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
+}
+
+function pathText(path: Path): string {
+  return path.join('.');
+}
+
+function lineAndColumn(lines: LineCounter, offset: number): { line: number; column: number } {
+  const { line, col } = lines.linePos(offset);
+  return { line: Math.max(1, line), column: Math.max(1, col) };
+}
+
+function lineOf(text: string, offset: number): string {
+  const start = text.lastIndexOf('\n', offset - 1) + 1;
+  const end = text.indexOf('\n', offset);
+  return text.slice(start, end < 0 ? text.length : end);
+}
+
+/** Turns nodes into plain values: fills in variables, follows aliases, merges. */
+function createWalker(
+  file: string,
+  lines: LineCounter,
+  env: Environment,
+  report: (offset: number, message: string, path: Path) => void,
+): (node: Node) => unknown {
+  /** null: its node is being read. */
+  const anchors = new Map<string, { value: unknown; source: string | null; failed: boolean } | null>();
+  const sizes = new WeakMap<object, number>();
+  let aliased = 0;
+  let failed = false;
+
+  const offsetOf = (node: unknown, otherwise: number): number =>
+    (node as Node | null | undefined)?.range?.[0] ?? otherwise;
+  const fail = (offset: number, message: string, path: Path): null => {
+    failed = true;
+    report(offset, message, path);
+    return null;
+  };
+  const sizeOf = (value: unknown): number => (isContainer(value) ? (sizes.get(value) ?? 1) : 1);
+
+  function walk(node: Node, path: Path): { value: unknown; source: string | null } {
+    const offset = offsetOf(node, 0);
+    if (path.length > DEEPEST) return { value: fail(offset, 'it is nested too deeply', path), source: null };
+    if (isAlias(node)) {
+      const found = anchors.get(node.source);
+      if (found === undefined) {
+        const near = didYouMean(node.source, [...anchors.keys()]);
+        const message = `cannot use *${node.source}: no anchor of that name stands before it${near || `; write &${node.source} at what is meant`}`;
+        return { value: fail(offset, message, path), source: null };
+      }
+      if (found === null) {
+        const message = `cannot use *${node.source} inside of what it stands for; take it out`;
+        return { value: fail(offset, message, path), source: null };
+      }
+      aliased += sizeOf(found.value);
+      if (aliased > MOST_ALIASED) {
+        return { value: fail(offset, 'its aliases stand for too much; use fewer', path), source: null };
+      }
+      failed ||= found.failed;
+      return found;
+    }
+    const { anchor } = node as { anchor?: string };
+    if (anchor !== undefined) anchors.set(anchor, null);
+    const read = isScalar(node)
+      ? scalar(node, path)
+      : {
+          value: isMap(node)
+            ? mapping(node.items, offset, path)
+            : isSeq(node)
+              ? list(node.items, path)
+              : null,
+          source: null,
+        };
+    if (anchor !== undefined) anchors.set(anchor, { ...read, failed: failed && !isContainer(read.value) });
+    return read;
+  }
+
+  function scalar(node: Scalar, path: Path): { value: unknown; source: string | null } {
+    const offset = offsetOf(node, 0);
+    if (typeof node.value !== 'string') {
+      if (typeof node.value === 'bigint') return { value: Number(node.value), source: node.source ?? null };
+      return { value: node.value, source: node.source ?? null };
+    }
+    if (node.value.includes('\0')) {
+      return { value: fail(offset, 'it holds a NUL byte; take that out', path), source: null };
+    }
+    if (!node.value.includes('$')) return { value: node.value, source: node.value };
+    const { text, mistakes } = interpolate(node.value, env);
+    for (const mistake of mistakes) fail(offset, mistake, path);
+    if (text.includes('\0')) fail(offset, 'it holds a NUL byte; take that out', path);
+    const plain = node.type === Scalar.PLAIN && node.value.includes('${');
+    return { value: plain ? numberOrFlag(text) : text, source: text };
+  }
+
+  function list(items: readonly unknown[], path: Path): unknown[] {
+    const values: unknown[] = [];
+    const entries: Places = new Map();
+    let size = 1;
+    for (const [index, item] of items.entries()) {
+      const { value, place } = entry(item as Node | null, offsetOf(item, 0), [...path, index]);
+      size += sizeOf(value);
+      values.push(value);
+      entries.set(String(index), place);
+    }
+    places.set(values, entries);
+    sizes.set(values, size);
+    return values;
+  }
+
+  function mapping(items: readonly Pair[], otherwise: number, path: Path): Record<string, unknown> {
+    const values = new Map<string, unknown>();
+    const entries: Places = new Map();
+    const own = new Map<string, number>();
+    for (const item of items) {
+      const keyOffset = offsetOf(item.key, otherwise);
+      if (isScalar(item.key) && item.key.value === '<<' && item.key.type === Scalar.PLAIN) {
+        merge(item.value as Node | null, keyOffset, path, values, entries);
+        continue;
+      }
+      const key = keyText(item.key, keyOffset, path);
+      if (key === null) continue;
+      const first = own.get(key);
+      if (first !== undefined) {
+        const { line, column } = lineAndColumn(lines, first);
+        fail(keyOffset, `the key is there twice, first at ${line}:${column}; take one out`, [...path, key]);
+        continue;
+      }
+      own.set(key, keyOffset);
+      const { value, place } = entry(item.value as Node | null, keyOffset, [...path, key]);
+      values.set(key, value);
+      entries.set(key, place);
+    }
+    const whole = Object.fromEntries(values);
+    places.set(whole, entries);
+    sizes.set(
+      whole,
+      [...values.values()].reduce<number>((sum, value) => sum + sizeOf(value), 1),
+    );
+    return whole;
+  }
+
+  function entry(node: Node | null, keyOffset: number, path: Path): { value: unknown; place: Place } {
+    const before = failed;
+    failed = false;
+    const { value, source } = node === null ? { value: null, source: null } : walk(node, path);
+    // Of a mapping only the entries have failed.
+    const place = {
+      file,
+      lines,
+      key: keyOffset,
+      value: offsetOf(node, keyOffset),
+      source,
+      failed: failed && !isContainer(value),
+    };
+    failed ||= before;
+    return { value, place };
+  }
+
+  function keyText(key: unknown, offset: number, path: Path): string | null {
+    if (!isScalar(key) || key.value === null || key.value === '') {
+      const what = isScalar(key) || key === null ? 'nothing' : 'something else';
+      return fail(offset, `expected a text as key, got ${what}`, path);
+    }
+    const text = typeof key.value === 'string' ? key.value : (key.source ?? String(key.value));
+    if (text === '__proto__' || text.includes('\0')) {
+      return fail(offset, `cannot use the key ${shown(text)}; choose another`, path);
+    }
+    return text;
+  }
+
+  function merge(
+    node: Node | null,
+    offset: number,
+    path: Path,
+    values: Map<string, unknown>,
+    entries: Places,
+  ): void {
+    const { value } = node === null ? { value: null } : walk(node, [...path, '<<']);
+    for (const from of Array.isArray(value) ? value : [value]) {
+      if (!isMapping(from)) {
+        if (!failed) fail(offset, 'expected a mapping behind <<, as in <<: *name', path);
+        return;
+      }
+      for (const [key, place] of places.get(from)!) {
+        if (values.has(key)) continue;
+        values.set(key, from[key]);
+        entries.set(key, place);
+      }
+    }
+  }
+
+  return (node) => walk(node, []).value;
+}
+
+/** What YAML takes a plain text for, once its variables are filled in. */
+function numberOrFlag(text: string): string | number | boolean {
+  if (/^(?:true|false)$/i.test(text)) return text.toLowerCase() === 'true';
+  return /^[-+]?(?:\d+(?:\.\d*)?|\.\d+)$/.test(text) ? Number(text) : text;
+}
