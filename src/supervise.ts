@@ -144,9 +144,12 @@ export async function supervise(
     );
   }
 
+  const runnables = new Map(
+    commands.map((spec) => [spec.name, { ...spec, execution: spec.policy?.execution ?? null }]),
+  );
   const programs = createPrograms({
     launchOptions: { execa, native, prefix: tagging.prefix, env: serviceEnv },
-    runnables: new Map(commands.map((spec) => [spec.name, spec])),
+    runnableOf: (name) => runnables.get(name)!,
     streams: raw ? null : streams,
     tags: tagging.tags,
     table,

@@ -1,4 +1,4 @@
-/** What upkeep inherited and no service should: see `scrubEnvironment` and `closeInherited`. */
+/** What services find in their environment, and what upkeep inherited and no service should. */
 import { readdirSync } from 'node:fs';
 import type { Native } from './native.ts';
 
@@ -26,4 +26,129 @@ export function closeInherited(native: Native): void {
     return;
   }
   for (const name of names) if (Number(name) > 2) native.closeOnExec(Number(name));
+}
+
+/** Why a command cannot be run as it is asked for: `why; what to do`. */
+export class Refused extends Error {
+  /** The system's word, where it is the system that refuses. */
+  readonly code: string;
+  constructor(message: string, code = '') {
+    super(message);
+    this.code = code;
+  }
+}
+
+const NOTHING = /(?:\s+|[#;][^\n]*)*/y;
+const NAME = /(?:export[ \t]+)?([^\s=#;'"]+)[ \t]*(=?)[ \t]*/y;
+const VALUE = /'([^']*)'|"((?:\\.|[^"\\])*)"|([^\s'"][^\n]*)?/sy;
+const REST = /[ \t\r]*(?:#[^\n]*)?(?:\n|$)/y;
+const ESCAPES: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', '\n': '' };
+
+/**
+ * Reads a file of `NAME=value` lines. Without quotes a value is what stands there to the end of the line, `#` and `$`
+ * included; in quotes it may have several lines, and in double ones `\"`, `\\`, `\$`, `` \` ``, `\n`, `\r`, `\t`.
+ * A name alone is what it is already.
+ *
+ * @throws Refused with the file and the line
+ */
+export function parseEnvFile(text: string, path: string): Record<string, string> {
+  const found: Record<string, string> = {};
+  let at = text.startsWith('\uFEFF') ? 1 : 0;
+  const take = (pattern: RegExp): RegExpExecArray | null => {
+    pattern.lastIndex = at;
+    const match = pattern.exec(text);
+    if (match !== null) at = pattern.lastIndex;
+    return match;
+  };
+  // What stands there is never repeated: it may be a password.
+  const refuse = (from: number, why: string): Refused =>
+    new Refused(`${path}:${text.slice(0, from).split('\n').length}: ${why}`);
+  for (take(NOTHING); at < text.length; take(NOTHING)) {
+    const from = at;
+    const name = take(NAME);
+    if (name === null) throw refuse(from, 'there is no name; write NAME=value');
+    const value = name[2] === '' ? null : take(VALUE)!;
+    if (take(REST) === null) {
+      const why = value === null ? 'there is no "=" behind the name' : 'the quotes do not end with the value';
+      throw refuse(from, `${why}; write NAME=value, or NAME="a value with quotes around all of it"`);
+    }
+    if (value === null) continue;
+    const [, single, double, plain] = value;
+    const read =
+      single ?? double?.replace(/\\([\\"$`nrt\n])/g, (_, c) => ESCAPES[c] ?? c) ?? plain?.trimEnd();
+    if (read?.includes('\0')) throw refuse(from, 'there is a NUL byte; take it out');
+    found[name[1]!] = read ?? '';
+  }
+  return found;
+}
+
+/** Variables whose values are the contents of files. */
+export type Secrets = Readonly<Record<string, { readonly file: string | null }>>;
+
+/**
+ * Sets each secret's variable to what is in its file, without the last newline; the name of the file leaves the
+ * environment.
+ *
+ * @param readFile throws Refused
+ * @returns what is secret
+ * @throws Refused where none of the ways to give it was used, or more than one
+ */
+export function revealSecrets(
+  env: NodeJS.ProcessEnv,
+  secrets: Secrets,
+  readFile: (path: string, what: string) => string,
+): string[] {
+  return Object.entries(secrets).map(([name, { file }]) => {
+    const named = `${name}_FILE`;
+    const ways = [
+      ...(env[name] === undefined ? [] : [name]),
+      ...(env[named] === undefined ? [] : [named]),
+      ...(file === null ? [] : [`the file of the policy, ${file}`]),
+    ];
+    if (ways.length === 0) {
+      throw new Refused(
+        `its secret ${name} is not given; set ${named} to the path of a file with it, or ${name} itself`,
+      );
+    }
+    if (ways.length > 1)
+      throw new Refused(`its secret ${name} is given twice, by ${ways.join(' and ')}; take one of them away`);
+    const path = env[named] ?? file;
+    if (path !== null) {
+      const value = readFile(path, `the file of its secret ${name}`).replace(/\r?\n$/, '');
+      if (value.includes('\0'))
+        throw new Refused(`its secret ${name} has a NUL byte in ${path}; take it out`);
+      env[name] = value;
+      delete env[named];
+    }
+    return env[name]!;
+  });
+}
+
+/** Shorter ones are words that stand anywhere. */
+const SHORTEST_SECRET = 4;
+
+/** The text with three stars for each secret. */
+export function redact(text: string, secrets: Iterable<string>): string {
+  // The longest first: one may be a part of another.
+  return [...secrets]
+    .filter((secret) => secret.length >= SHORTEST_SECRET)
+    .sort((a, b) => b.length - a.length)
+    .reduce((left, secret) => left.replaceAll(secret, '***'), text);
+}
+
+export interface Redactor {
+  /** From now on these are not shown. */
+  readonly learn: (secrets: readonly string[]) => void;
+  readonly redact: (text: string) => string;
+}
+
+/** Remembers every secret that a command was given, old ones too: they may still be in use. */
+export function createRedactor(): Redactor {
+  const known = new Set<string>();
+  return {
+    learn(secrets) {
+      for (const secret of secrets) known.add(secret);
+    },
+    redact: (text) => (known.size === 0 ? text : redact(text, known)),
+  };
 }

@@ -1,6 +1,10 @@
 /** Starts launchers: the process that upkeep starts for a command, tagged, in a session of its own. */
+import { accessSync, constants, statSync } from 'node:fs';
+import { getPriority, setPriority } from 'node:os';
+import { resolve } from 'node:path';
 import type { ResultPromise } from 'execa';
 import type { Exit } from '../../machines/events.ts';
+import { type Execution, ownSystem, type Rights, resolveExecution, type System } from './execution.ts';
 import type { Native } from './native.ts';
 import type { Stdio } from './streams.ts';
 
@@ -10,6 +14,8 @@ export interface Program {
   readonly args: readonly string[];
   /** Added to the services' environment. */
   readonly env: Readonly<Record<string, string>>;
+  /** With whose rights, and where; null or left out: with upkeep's own, where upkeep is. */
+  readonly execution?: Execution | null;
 }
 
 export type Launched = { readonly child: ResultPromise; readonly pid: number };
@@ -23,6 +29,10 @@ export interface LaunchOptions {
   readonly prefix: ((tag: bigint) => readonly string[]) | null;
   /** What the services inherit. */
   readonly env: NodeJS.ProcessEnv;
+  /** Hears of what a program is given that nobody should be shown, before it is started. */
+  readonly onSecrets?: (secrets: readonly string[]) => void;
+  /** Where users, files and rights are looked up. Default: here. */
+  readonly system?: System;
 }
 
 /**
@@ -38,14 +48,14 @@ export function launch(
   tag: bigint | null,
 ): Launched | Promise<NotLaunched> {
   const { native, prefix, execa } = options;
-  const words = tag !== null && native === null ? (prefix?.(tag) ?? []) : [];
+  const rights = program.execution ? rightsOf(options, program, program.execution) : null;
+  if (rights !== null && 'blame' in rights) return Promise.resolve(rights);
+  const tagging = tag !== null && native === null ? (prefix?.(tag) ?? []) : [];
+  const words = rights === null ? tagging : [...tagging, ...rights.words];
   const [file = program.file, ...args] = [...words, program.file, ...program.args];
-  const limit = tag === null || native === null ? null : ownLimit(native);
-  if (limit !== null) native?.setLocksLimit(tag!, limit[1]);
-  let child: ResultPromise;
-  try {
-    child = execa(file, args, {
-      env: { ...options.env, ...program.env },
+  const spawn = () =>
+    execa(file, args, {
+      env: rights?.env ?? { ...options.env, ...program.env },
       extendEnv: false,
       stdin: 'ignore',
       stdout: stdio.stdout,
@@ -57,8 +67,17 @@ export function launch(
       detached: true,
       cleanup: false,
       forceKillAfterDelay: false,
+      ...rights?.identity,
+      ...(rights !== null && rights.cwd !== null && { cwd: rights.cwd }),
     } as object) as unknown as ResultPromise;
+  const limit = tag === null || native === null ? null : ownLimit(native);
+  if (limit !== null) native?.setLocksLimit(tag!, limit[1]);
+  let child: ResultPromise;
+  try {
+    child = rights === null ? spawn() : inheriting(rights, spawn);
   } catch (error) {
+    if (error instanceof NiceRefused)
+      return Promise.resolve({ error: `cannot run ${program.file}: ${error.message}`, blame: 'command' });
     // Where Node has no descriptors left it gives a child without stdio, at which execa stumbles.
     const code = /stdio/.test((error as Error).message) ? 'EMFILE' : '';
     return Promise.resolve(explain(program.file, { code, originalMessage: (error as Error).message }));
@@ -72,6 +91,69 @@ export function launch(
   return child.then((result) =>
     explain(program.file, result as unknown as { code?: string; originalMessage?: string }),
   );
+}
+
+function rightsOf(options: LaunchOptions, program: Program, execution: Execution): Rights | NotLaunched {
+  const { system = ownSystem, onSecrets } = options;
+  const rights = resolveExecution(execution, options.env, program.env, system);
+  if ('error' in rights) {
+    const blame = SHORTAGES[rights.code] === undefined ? 'command' : 'system';
+    return { error: `cannot run ${program.file}: ${rights.error}`, blame };
+  }
+  onSecrets?.(rights.secrets);
+  // The words in front would be started all the same, and fail with a status of their own.
+  const code = rights.words.length === 0 ? null : obstacleTo(program.file, rights);
+  return code === null ? rights : explain(program.file, { code });
+}
+
+/** Where a program is looked for without a PATH. */
+const USUAL_PATH = '/usr/local/bin:/bin:/usr/bin';
+
+/** Why the kernel would not find or execute a file; null where it would. */
+function obstacleTo(file: string, { env, cwd }: Rights): string | null {
+  const places = file.includes('/') ? [''] : (env.PATH ?? USUAL_PATH).split(':');
+  let code = 'ENOENT';
+  for (const place of places) {
+    try {
+      const path = resolve(cwd ?? '.', place, file);
+      accessSync(path, constants.X_OK);
+      if (statSync(path).isFile()) return null;
+      code = 'EACCES';
+    } catch (error) {
+      const own = (error as NodeJS.ErrnoException).code ?? '';
+      if (own !== 'ENOENT' && (places.length === 1 || own === 'EACCES')) code = own;
+    }
+  }
+  return code;
+}
+
+class NiceRefused extends Error {}
+
+/** Spawns while this process has what the new one is to inherit. */
+function inheriting<T>({ umask, nice }: Rights, spawn: () => T): T {
+  const before = umask === null ? null : process.umask(umask);
+  let niceness: number | null = null;
+  try {
+    if (nice !== null) niceness = becomeAsNice(nice);
+    return spawn();
+  } finally {
+    if (before !== null) process.umask(before);
+    if (niceness !== null) setPriority(niceness);
+  }
+}
+
+/** @returns what it was before */
+function becomeAsNice(nice: number): number {
+  const before = getPriority();
+  try {
+    setPriority(nice);
+  } catch (error) {
+    const { code } = (error as { info?: { code?: string } }).info ?? {};
+    throw new NiceRefused(
+      `its nice value ${nice} is below upkeep's ${before}, and the kernel does not permit that; start the container with --cap-add SYS_NICE, or ask for ${before} or more (${code ?? (error as Error).message})`,
+    );
+  }
+  return before;
 }
 
 const ownLimits = new WeakMap<Native, [bigint, bigint] | null>();

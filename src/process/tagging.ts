@@ -80,8 +80,9 @@ function instanceOf(socketPath: string): string {
   return `${socketPath}\n${mounts}\n${process.getuid?.() ?? ''}`;
 }
 
-function findProgram(name: string): string | null {
-  for (const folder of (process.env.PATH ?? '').split(':').filter(Boolean)) {
+/** The first program of this name on the path. */
+export function findProgram(name: string, path = process.env.PATH ?? ''): string | null {
+  for (const folder of path.split(':').filter(Boolean)) {
     try {
       const path = join(folder, name);
       accessSync(path, constants.X_OK);

@@ -1,0 +1,153 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { afterAll, describe, expect, test, vi } from 'vitest';
+import type { Exit } from '../../machines/events.ts';
+import type { Execution } from '../../src/process/execution.ts';
+import { createPrograms, type Runnable } from '../../src/process/programs.ts';
+import { createTags } from '../../src/process/tags.ts';
+
+const dir = mkdtempSync(join(tmpdir(), 'upkeep-programs-'));
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+const NOTHING: Execution = {
+  user: null,
+  group: null,
+  groups: null,
+  umask: null,
+  cwd: null,
+  env: {},
+  envFiles: [],
+  secrets: {},
+  nice: null,
+  limits: {},
+  noNewPrivileges: false,
+  capabilities: null,
+};
+
+const shell = (script: string, env = {}) => ({ file: 'sh', args: ['-c', script], env });
+
+/** Programs of one command, and the books they are entered in. */
+function world(of: Partial<Runnable> = {}) {
+  const runnable: Runnable = { ...shell('exit 3', { OWN: 'own' }), stop: null, execution: null, ...of };
+  const helpers = new Map<number, boolean>();
+  const launched: number[] = [];
+  const ends: [number, Exit][] = [];
+  const tagged: bigint[] = [];
+  const state = { runnable };
+  const programs = createPrograms({
+    launchOptions: {
+      execa,
+      native: null,
+      // A program that stays out of the way of what is looked at.
+      prefix: (tag) => {
+        tagged.push(tag);
+        return ['env'];
+      },
+      env: { PATH: process.env.PATH, BASE: 'base' },
+    },
+    runnableOf: () => state.runnable,
+    streams: null,
+    tags: createTags('test', ['web']),
+    table: { startTicksOf: () => 7 },
+    lineage: {
+      launched: (_, { pid }) => launched.push(pid),
+      helper: (pid, alive) => helpers.set(pid, alive),
+    },
+    signaller: { forget: () => {} },
+    onEnd: (pid, exit) => ends.push([pid, exit]),
+  });
+  return { programs, helpers, launched, ends, tagged, state };
+}
+
+const ended = (
+  programs: ReturnType<typeof world>['programs'],
+  ...[command, program, output]: [string, Parameters<typeof programs.run>[1], 'ignore'?]
+) => new Promise<Exit | { error: string }>((resolve) => programs.run(command, program, resolve, output));
+
+const isAlive = (pid: number): boolean => {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'));
+  } catch {
+    return false;
+  }
+};
+
+describe('a launcher', () => {
+  test('is tagged, entered, and its end is told', async () => {
+    const { programs, launched, ends, tagged, helpers } = world();
+    const id = programs.start('web');
+    expect(id).toEqual({ pid: launched[0], startTicks: 7 });
+    await vi.waitFor(() => expect(ends).toHaveLength(1));
+    expect(ends[0]).toEqual([launched[0], { known: true, code: 3, signal: null, core: false }]);
+    expect(tagged).toHaveLength(1);
+    expect(helpers.size).toBe(0);
+  });
+
+  test('is what the policy says at that time', async () => {
+    const { programs, ends, state } = world();
+    state.runnable = { ...state.runnable, ...shell('exit 4') };
+    programs.start('web');
+    await vi.waitFor(() => expect(ends[0]?.[1]).toMatchObject({ code: 4 }));
+  });
+
+  test('that may not be run so is not started', async () => {
+    const { programs, launched } = world({ execution: { ...NOTHING, cwd: join(dir, 'none') } });
+    expect(await programs.start('web')).toMatchObject({ blame: 'command' });
+    expect(launched).toEqual([]);
+  });
+});
+
+describe('a helper', () => {
+  test('has its command’s environment and rights, no tag, and is in the books while it runs', async () => {
+    const execution = { ...NOTHING, cwd: dir, env: { A: 'policy' }, umask: 0o077 };
+    const { programs, helpers, launched, tagged } = world({ execution });
+    const script = 'echo $BASE $A $OWN $MINE $(pwd) $(umask) > out';
+    const done = ended(programs, 'web', shell(script, { MINE: 'mine' }), 'ignore');
+    expect([...helpers.values()]).toEqual([true]);
+    expect(await done).toMatchObject({ code: 0 });
+    expect([...helpers.values()]).toEqual([false]);
+    expect(readFileSync(join(dir, 'out'), 'utf8')).toMatch(
+      new RegExp(`^base policy own mine ${dir} 0?077\n$`),
+    );
+    expect([launched, tagged]).toEqual([[], []]);
+  });
+
+  test('its own stop command is one', async () => {
+    const { programs } = world({ stop: { file: 'sh', args: ['-c', 'test "$OWN" = own && exit 5'] } });
+    expect(await new Promise((resolve) => programs.stop('web', resolve))).toMatchObject({ code: 5 });
+  });
+
+  test('that cannot be run says why', async () => {
+    const { programs, helpers } = world();
+    expect(await ended(programs, 'web', { file: join(dir, 'none'), args: [], env: {} })).toMatchObject({
+      error: expect.stringContaining('there is no such program'),
+    });
+    expect(helpers.size).toBe(0);
+  });
+
+  test('that is ended before its time is gone with all it started, and nobody hears of it', async () => {
+    const { programs, helpers } = world();
+    const heard = vi.fn();
+    const file = join(dir, 'pids');
+    const script = `sleep 1000 & (sleep 1000 & echo $! >> ${file}; wait) & echo $! >> ${file}; echo $$ >> ${file}; wait`;
+    const end = programs.run('web', shell(script), heard, 'ignore');
+    const pids = () => readFileSync(file, 'utf8').trim().split('\n').map(Number);
+    await vi.waitFor(() => expect(pids()).toHaveLength(3), 10_000);
+    expect(pids().every(isAlive)).toBe(true);
+    end();
+    end();
+    await vi.waitFor(() => expect(pids().some(isAlive)).toBe(false), 10_000);
+    await vi.waitFor(() => expect([...helpers.values()]).toEqual([false]));
+    expect(heard).not.toHaveBeenCalled();
+  });
+
+  test('that has not been started yet, and is ended, is not heard of either', async () => {
+    const { programs } = world();
+    const heard = vi.fn();
+    programs.run('web', { file: join(dir, 'none'), args: [], env: {} }, heard)();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(heard).not.toHaveBeenCalled();
+  });
+});
