@@ -1,4 +1,4 @@
-import type { Exit, Leader, Remains, Told } from '../../machines/events.ts';
+import type { Exit, Leader, PolicyDiff, Remains, Told } from '../../machines/events.ts';
 import { formatDuration } from './duration.ts';
 
 /** What telling needs beside what is told. */
@@ -93,6 +93,28 @@ function sentenceOf(told: Told): string {
       return `stopped${statusOf(told.exit)} after ${formatDuration(told.took)}${stillThere(told.left)}`;
     case 'command.failed':
       return `failed for good: ${told.reason}`;
+    case 'command.waiting':
+      return `waits for ${told.for.join(', ')}`;
+    case 'command.ready':
+      return `ready after ${formatDuration(told.took)}`;
+    case 'command.unhealthy':
+      return `unhealthy: ${told.reason}; ${AFTER_UNHEALTHY[told.next]}`;
+    case 'command.healthy':
+      return 'healthy again';
+    case 'command.completed':
+      return `${told.success ? 'done' : 'this run has failed'}${endOf(told.exit)} after ${formatDuration(told.took)}`;
+    case 'command.scheduled':
+      return `its next run is in ${formatDuration(told.wait)}`;
+    case 'command.overlapped':
+      return `a run is due while the one before it goes on: ${AFTER_OVERLAP[told.next]}`;
+    case 'command.reloading':
+      return 'told to read its configuration again';
+    case 'group.restarting':
+      return `group ${told.group}: ${told.because}; ${told.strategy} restarts ${told.members.length === 0 ? 'nobody else' : told.members.join(', ')}`;
+    case 'group.failed':
+      return `group ${told.group} gives up: ${told.reason}; all of it is stopped`;
+    case 'policy.reloaded':
+      return `policy read again: ${differenceOf(told)}`;
     case 'supervisor.stopping':
       return `stopping everything, within ${formatDuration(told.budget)}: ${told.reason}`;
     case 'supervisor.stopped':
@@ -100,6 +122,30 @@ function sentenceOf(told: Told): string {
     default:
       return missing(told);
   }
+}
+
+const AFTER_UNHEALTHY = {
+  restart: 'it is restarted',
+  ignore: 'nothing follows, as the policy says',
+  fail: 'it is given up, as the policy says',
+} as const;
+
+const AFTER_OVERLAP = {
+  skip: 'it is left out',
+  queue: 'it follows when that one has ended',
+  kill: 'that one is stopped',
+} as const;
+
+function endOf(exit: Exit | null): string {
+  return exit === null ? '' : `: it ${howItEnded(exit)}`;
+}
+
+/** `started web; restarted db (3 unchanged)`. */
+function differenceOf(diff: PolicyDiff): string {
+  const parts = (['stopped', 'started', 'restarted', 'adjusted'] as const)
+    .filter((kind) => diff[kind].length > 0)
+    .map((kind) => `${kind} ${diff[kind].join(', ')}`);
+  return `${parts.length === 0 ? 'nothing differs' : parts.join('; ')} (${diff.unchanged} unchanged)`;
 }
 
 /** Does not compile while a case is missing above. */
