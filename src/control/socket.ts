@@ -1,6 +1,6 @@
 /** The control socket: what makes an upkeep one of a kind on its machine. Two may not hold the same. */
 import { accessSync, chmodSync, constants, existsSync, lstatSync, mkdirSync, unlinkSync } from 'node:fs';
-import { createConnection, createServer, type Server } from 'node:net';
+import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
@@ -29,6 +29,8 @@ function isWritable(folder: string): boolean {
 const LONGEST_PATH = process.platform === 'linux' ? 107 : 103;
 
 const MOST_TRIES = 10;
+/** Characters of an answer that are looked at. */
+const MOST_SAID = 4_096;
 
 export type Claim =
   | { readonly server: Server }
@@ -38,16 +40,17 @@ export type Claim =
 /**
  * Listens on the socket. A socket that nobody answers on is replaced.
  *
+ * @param serve is given everybody who connects
  * @returns `holder`: another upkeep answers there (what it said); `impossible`: why there can be no socket
  */
-export async function claimSocket(path: string): Promise<Claim> {
+export async function claimSocket(path: string, serve: (client: Socket) => void): Promise<Claim> {
   // Node would cut it, and listen somewhere else.
   if (Buffer.byteLength(path) > LONGEST_PATH) {
     return { impossible: `${path} is longer than the ${LONGEST_PATH} bytes that a socket's path may have` };
   }
   for (let tries = 0; ; tries++) {
     try {
-      return { server: await listen(path) };
+      return { server: await listen(path, serve) };
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
       if (code !== 'EADDRINUSE' || tries === MOST_TRIES) return { impossible: message };
@@ -79,17 +82,16 @@ function makeFolder(folder: string): void {
   mkdirSync(folder, { mode: 0o700 });
 }
 
-function listen(path: string): Promise<Server> {
+function listen(path: string, serve: (client: Socket) => void): Promise<Server> {
   return new Promise((resolve, reject) => {
     try {
       makeFolder(dirname(path));
     } catch {
       // listen says what is wrong.
     }
-    // Who asks is told who is here, and nothing else yet.
     const server = createServer((client) => {
       client.on('error', () => {});
-      client.end(`upkeep ${process.pid}\n`);
+      serve(client);
     });
     server.once('error', reject);
     const mask = process.umask(0o177);
@@ -118,10 +120,15 @@ function ask(path: string): Promise<string | null> {
       client.destroy();
       resolve('something that does not answer');
     });
+    // By hand: a whole HTTP client would be loaded for nothing else.
+    client.write('GET /v1/about HTTP/1.1\r\nHost: upkeep\r\nConnection: close\r\n\r\n');
     client.on('data', (text: string) => {
-      said += text;
+      said = (said + text).slice(-MOST_SAID);
     });
-    client.on('end', () => resolve(said.trim() || 'something'));
+    client.on('end', () => {
+      const pid = /"pid":(\d+)/.exec(said)?.[1];
+      resolve(pid === undefined ? 'something' : `upkeep ${pid}`);
+    });
     client.on('error', (error: NodeJS.ErrnoException) => {
       resolve(error.code === 'ECONNREFUSED' || error.code === 'ENOENT' ? null : `something (${error.code})`);
     });

@@ -1,7 +1,10 @@
+import type { HelpTopic } from './options.ts';
+
 const EXIT_CODES = `Exit codes:
   0   was asked to stop, and everything has stopped
   1   was asked to stop, but something could not be ended
-  10  a command has failed for good, and --exit-on-failed says that this ends it
+  10  a command has failed for good, and --exit-on-failed or the policy says
+      that this ends it
   64  the command line can't be understood
   70  an error of upkeep's own
   78  something configured can't be used`;
@@ -18,7 +21,11 @@ dies.
 
 Usage:
   upkeep run [OPTION…] COMMAND…   keep every COMMAND running
-  upkeep help [run]               show this, or the help for run
+  upkeep run --policy FILE        the same from a file that says how
+  upkeep check FILE               tell every mistake in such a file, or what it
+                                  would run
+  upkeep reload                   have a running upkeep read its file again
+  upkeep help [VERB]              show this, or the help for one of these
   upkeep --version                show the version
 
 ${EXAMPLES}
@@ -46,6 +53,9 @@ Options, before the first COMMAND:
                               names: when any command has (default: never)
   --adopt, --no-adopt         take over what runs already instead of starting it
                               once more (default: --adopt)
+  --policy FILE               what to keep running, and how: YAML or JSON. Adds
+                              to the COMMANDs. SIGHUP has it read again
+  --procfile FILE             the same, NAME: COMMAND in each line
   --process-table procfs|ps-list
                               where to look for processes
                               (default: what suits the platform)
@@ -62,7 +72,57 @@ ${EXAMPLES}
 ${EXIT_CODES}
 `;
 
+const CHECK = `Usage: upkeep check [--json] FILE
+
+Reads a policy file, YAML or JSON, as upkeep run --policy FILE would. Tells every
+mistake in it, each with its line and column and what was expected there. When
+there is none: what would run, in which order, and how long a stop may take.
+
+Options:
+  --json        the same for a program to read
+  -h, --help    show this
+
+Exit codes:
+  0   FILE can be used
+  64  the command line can't be understood
+  78  FILE can't be used
+
+Example:
+  upkeep check upkeep.yaml
+`;
+
+const RELOAD = `Usage: upkeep reload [--socket PATH] [NAME…]
+
+Has a running upkeep read its policy file again. What is wrong in it is told, and
+then nothing changes; else only what differs is stopped, started or restarted.
+With NAMEs: tells these commands to read their own configuration again, by the
+signal or command that the policy names (reload:).
+
+Options:
+  --socket PATH   the control socket of that upkeep (default: as for upkeep run)
+  -h, --help      show this
+
+Exit codes:
+  0   it is done
+  4   no command has that name
+  7   no upkeep listens there
+  64  the command line can't be understood
+  78  the file can't be used; nothing has changed
+
+Example:
+  docker exec CONTAINER upkeep reload
+`;
+
 /** What `--help` shows: at most 80 columns, with a line break at its end. */
-export function helpText(topic: 'run' | null): string {
-  return topic === 'run' ? RUN : TOP;
+export function helpText(topic: HelpTopic | null): string {
+  switch (topic) {
+    case null:
+      return TOP;
+    case 'run':
+      return RUN;
+    case 'check':
+      return CHECK;
+    case 'reload':
+      return RELOAD;
+  }
 }

@@ -21,9 +21,19 @@ export interface RunOptions {
   readonly socket: string | null;
 }
 
+/** Where `upkeep run` has its commands from. */
+export interface Sources {
+  readonly commands: readonly CommandSpec[];
+  /** Paths; null: none is given. */
+  readonly policy: string | null;
+  readonly procfile: string | null;
+}
+
 export type RunRequest =
-  | { readonly kind: 'run'; readonly options: RunOptions; readonly commands: readonly CommandSpec[] }
-  | { readonly kind: 'help'; readonly topic: 'run' | null }
+  | ({ readonly kind: 'run'; readonly options: RunOptions } & Sources)
+  | { readonly kind: 'check'; readonly file: string; readonly json: boolean }
+  | { readonly kind: 'reload'; readonly names: readonly string[]; readonly socket: string | null }
+  | { readonly kind: 'help'; readonly topic: HelpTopic | null }
   | { readonly kind: 'version' };
 
 export const RUN_DEFAULTS: RunOptions = {
@@ -36,7 +46,10 @@ export const RUN_DEFAULTS: RunOptions = {
   socket: null,
 };
 
-const VERBS = ['run', 'help'];
+export type HelpTopic = 'run' | 'check' | 'reload';
+
+const TOPICS: readonly HelpTopic[] = ['run', 'check', 'reload'];
+const VERBS = [...TOPICS, 'help'];
 const EXAMPLE = 'upkeep run "/usr/sbin/sshd" "/etc/init.d/apache2 start"';
 const LOGS = ['plain', 'json', 'raw'] as const;
 const TABLES = ['procfs', 'ps-list'] as const;
@@ -50,7 +63,9 @@ const OPTIONS: Readonly<Record<string, 'none' | 'needed' | 'optional'>> = {
   '--interval': 'needed',
   '--log': 'needed',
   '--no-adopt': 'none',
+  '--policy': 'needed',
   '--process-table': 'needed',
+  '--procfile': 'needed',
   '--socket': 'needed',
   '--version': 'none',
   '-V': 'none',
@@ -64,6 +79,8 @@ export function parseRunArguments(argv: readonly string[]): RunRequest {
     throw new UsageError(`cannot start: no verb is given; write, for instance, ${EXAMPLE}, or upkeep --help`);
   }
   if (verb === 'run') return parseRun(rest);
+  if (verb === 'check') return parseCheck(rest);
+  if (verb === 'reload') return parseReload(rest);
   if (verb === '--help' || verb === '-h') return { kind: 'help', topic: null };
   if (verb === '--version' || verb === '-V') return { kind: 'version' };
   if (verb === 'help') {
@@ -74,7 +91,8 @@ export function parseRunArguments(argv: readonly string[]): RunRequest {
       );
     }
     if (topic === undefined || topic === 'help') return { kind: 'help', topic: null };
-    if (topic === 'run') return { kind: 'help', topic: 'run' };
+    const known = TOPICS.find((each) => each === topic);
+    if (known !== undefined) return { kind: 'help', topic: known };
     throw new UsageError(
       `cannot show help for ${shown(topic)}: there is no such verb${didYouMean(topic, VERBS)}; write upkeep --help`,
     );
@@ -101,6 +119,8 @@ function parseRun(argv: readonly string[]): RunRequest {
   const options: { -readonly [Key in keyof RunOptions]: RunOptions[Key] } = { ...RUN_DEFAULTS };
   let any = false;
   const named = new Set<string>();
+  let policy: string | null = null;
+  let procfile: string | null = null;
   let at = 0;
   for (; at < argv.length; at++) {
     const argument = argv[at]!;
@@ -144,6 +164,12 @@ function parseRun(argv: readonly string[]): RunRequest {
       case '--socket':
         options.socket = value;
         break;
+      case '--policy':
+        policy = once(policy, value!, name);
+        break;
+      case '--procfile':
+        procfile = once(procfile, value!, name);
+        break;
       case '--adopt':
       case '--no-adopt':
         options.adopt = name === '--adopt';
@@ -166,26 +192,84 @@ function parseRun(argv: readonly string[]): RunRequest {
   const texts = argv.slice(dashes ? at + 1 : at);
   const stray = dashes ? -1 : texts.findIndex((text) => text.startsWith('-'));
   if (stray > 0) throw strayOption(texts, stray);
-  if (texts.length === 0) {
+  if (texts.length === 0 && policy === null && procfile === null) {
     throw new UsageError(`cannot run: no command is given; write, for instance, ${EXAMPLE}`);
   }
   const commands = parseCommands(texts);
+  options.exitOnFailed = any || (named.size > 0 && [...named]);
+  if (policy === null && procfile === null) checkNames(options, commands);
+  return { kind: 'run', options, commands, policy, procfile };
+}
+
+/** That options speak of commands which are there. @throws UsageError */
+export function checkNames(
+  { exitOnFailed }: RunOptions,
+  commands: readonly Pick<CommandSpec, 'name'>[],
+): void {
+  if (typeof exitOnFailed === 'boolean') return;
   const names = commands.map((command) => command.name);
-  for (const name of named) {
+  for (const name of exitOnFailed) {
     if (names.includes(name)) continue;
     throw new UsageError(
       `cannot exit on the failure of ${shown(name)}: no command has that name${didYouMean(name, names)}; the names are ${names.join(', ')}`,
     );
   }
-  options.exitOnFailed = any || (named.size > 0 && [...named]);
-  return { kind: 'run', options, commands };
+}
+
+function once(before: string | null, value: string, name: string): string {
+  if (before === null) return value;
+  throw new UsageError(
+    `cannot use ${name} twice: ${shown(before)} and ${shown(value)}; let one policy file include the other`,
+  );
+}
+
+function parseCheck(argv: readonly string[]): RunRequest {
+  let json = false;
+  const files: string[] = [];
+  for (const argument of argv) {
+    if (argument === '--help' || argument === '-h') return { kind: 'help', topic: 'check' };
+    if (argument === '--json') json = true;
+    else if (argument.startsWith('-')) throw unknownHere(argument, 'check', ['--json', '--help']);
+    else files.push(argument);
+  }
+  const [file, ...more] = files;
+  if (file === undefined || more.length > 0) {
+    const what = file === undefined ? 'no file is given' : `${files.length} files are given`;
+    throw new UsageError(`cannot check: ${what}; write upkeep check upkeep.yaml`);
+  }
+  return { kind: 'check', file, json };
+}
+
+function parseReload(argv: readonly string[]): RunRequest {
+  let socket: string | null = null;
+  const names: string[] = [];
+  for (let at = 0; at < argv.length; at++) {
+    const argument = argv[at]!;
+    if (argument === '--help' || argument === '-h') return { kind: 'help', topic: 'reload' };
+    if (optionName(argument) === '--socket') {
+      socket = argument.includes('=') ? argument.slice(argument.indexOf('=') + 1) : (argv[++at] ?? '');
+      if (socket === '')
+        throw new UsageError('cannot use --socket: it needs a value; write --socket /run/upkeep.sock');
+    } else if (argument.startsWith('-')) throw unknownHere(argument, 'reload', ['--socket', '--help']);
+    else names.push(argument);
+  }
+  return { kind: 'reload', names, socket };
+}
+
+function unknownHere(argument: string, verb: string, known: readonly string[]): UsageError {
+  const name = optionName(argument);
+  return new UsageError(
+    `cannot use the option ${shown(name)} with ${verb}: it is unknown${didYouMean(name, known)}; see upkeep ${verb} --help`,
+  );
 }
 
 const EXAMPLE_VALUES: Readonly<Record<string, string>> = {
   '--grace': '9s',
   '--interval': '5s',
+  '--policy': 'upkeep.yaml',
   '--log': 'json',
   '--process-table': 'ps-list',
+  '--procfile': 'Procfile',
   '--socket': '/run/upkeep.sock',
 };
 

@@ -1,0 +1,68 @@
+/** From what a policy says to what the machines decide by. Pure. */
+import type { CommandPlan } from '../../machines/events.ts';
+import { type CommandPolicy, DEFAULT_POLICY } from '../../machines/restart-policy.ts';
+import { type GroupPlan, type SupervisorPlan, unwritten } from '../../machines/tree.ts';
+import type { RunOptions } from './options.ts';
+import type { CommandSpec, Policy } from './spec.ts';
+
+/** Failures in a row after which a command whose failure ends the container has failed for good, where the policy sets no limit. */
+const VITAL_GIVES_UP_AFTER = 5;
+
+/** @returns all groups at the top, the ones that nobody wrote last */
+export function planOf(policy: Policy, options: Pick<RunOptions, 'exitOnFailed' | 'grace'>): SupervisorPlan {
+  const { commands, groups, container } = policy;
+  const plans = new Map(commands.map((spec) => [spec.name, commandPlan(spec, policy, options)]));
+  const specs = new Map(groups.map((group) => [group.name, group]));
+  const held = new Set(groups.flatMap(({ members }) => members));
+  const build = (name: string): GroupPlan => {
+    const { members, strategy, intensity, onFailed } = specs.get(name)!;
+    return {
+      name,
+      members: members.map((member) => plans.get(member) ?? build(member)),
+      strategy,
+      intensity,
+      vital: onFailed === 'exit',
+    };
+  };
+  return {
+    groups: [
+      ...groups.filter(({ name }) => !held.has(name)).map(({ name }) => build(name)),
+      ...unwritten([...plans.values()].filter(({ name }) => !held.has(name))),
+    ],
+    grace: container.grace ?? options.grace,
+    exitWhen: container.exitWhen,
+    exitCodeFrom: container.exitCodeFrom,
+  };
+}
+
+function commandPlan(
+  spec: CommandSpec,
+  { container }: Policy,
+  { exitOnFailed }: Pick<RunOptions, 'exitOnFailed'>,
+): CommandPlan {
+  const asked = exitOnFailed === true || (exitOnFailed !== false && exitOnFailed.includes(spec.name));
+  const vital = asked || spec.policy?.onFailed === 'exit';
+  return {
+    name: spec.name,
+    vital,
+    policy: machinePolicy(spec, vital || container.exitWhen === 'any-failed'),
+    requires: spec.policy?.requires ?? {},
+    after: spec.policy?.after ?? [],
+  };
+}
+
+/** @param ends its failure for good ends the container, and so there has to be one */
+function machinePolicy(spec: CommandSpec, ends: boolean): CommandPolicy {
+  const policy = spec.policy?.machine ?? {
+    ...DEFAULT_POLICY,
+    returns: spec.returns,
+    ownStop: spec.stop !== null,
+  };
+  const unlimited = policy.giveUpAfter === null && policy.intensity === null && policy.restart !== 'never';
+  return ends && unlimited ? { ...policy, giveUpAfter: VITAL_GIVES_UP_AFTER } : policy;
+}
+
+/** The policy of commands that were given as arguments alone. */
+export function policyOf(commands: readonly CommandSpec[]): Policy {
+  return { commands, groups: [], container: { grace: null, exitWhen: 'never', exitCodeFrom: null } };
+}
