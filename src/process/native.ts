@@ -39,6 +39,11 @@ export interface Native {
   yieldCpu(): void;
   /** Sets close-on-exec. */
   closeOnExec(fd: number): void;
+  /** A datagram socket at this path, close-on-exec and non-blocking; or its errno, negative. */
+  bindDatagram(path: string): number;
+  /** Takes the next datagram of such a socket: its length, though no more than fits is written to `into`, and the pid of
+   * whoever sent it (0: of another namespace). null: none waits. */
+  receive(fd: number, into: Uint8Array): { length: number; pid: number } | null;
 }
 
 const RLIMIT_LOCKS = 10;
@@ -60,8 +65,24 @@ const F_SETFL = 4;
 const FD_CLOEXEC = 1;
 const SYS_PIDFD_OPEN = 434;
 const POLLIN = 1;
+const AF_UNIX = 1;
+const SOCK_DGRAM = 2;
+const SOL_SOCKET = 1;
+const SO_PASSCRED = 16;
+const SCM_CREDENTIALS = 2;
+const MSG_TRUNC = 0x20;
+const MSG_DONTWAIT = 0x40;
+const EINVAL = 22;
+/** What sun_path holds, less its final zero. */
+const LONGEST_PATH = 107;
 /** struct pollfd: int fd, short events, short revents. */
 const POLLFD_BYTES = 8;
+
+/** The header of a control message, size_t length, int level and type, and a struct ucred of which pid is the first. Not
+ * a byte more: file descriptors that somebody sends find no room, and the kernel closes them. */
+const CONTROL_BYTES = 32;
+const CMSG_TYPE = 12;
+const CMSG_PID = 16;
 
 // siginfo_t on 64-bit Linux: si_signo, si_errno, si_code, padding, then si_pid, si_uid, si_status.
 const SI_CODE = 8;
@@ -118,6 +139,11 @@ function bind(koffi: typeof import('koffi').default): Native {
   const view = new DataView(info.buffer);
   const single = new Uint8Array(POLLFD_BYTES);
   const one = new DataView(single.buffer);
+  let bound: Datagrams | null = null;
+  const datagrams = (): Datagrams => {
+    bound ??= bindDatagrams(koffi, libc);
+    return bound;
+  };
 
   const waited = (type: number, id: number, options: number): number => {
     view.setInt32(SI_PID, 0, true);
@@ -179,6 +205,56 @@ function bind(koffi: typeof import('koffi').default): Native {
     },
     closeOnExec(fd) {
       fcntl(fd, F_SETFD, FD_CLOEXEC);
+    },
+    bindDatagram: (path) => datagrams().bind(path),
+    receive: (fd, into) => datagrams().receive(fd, into),
+  };
+}
+
+interface Datagrams {
+  readonly bind: Native['bindDatagram'];
+  readonly receive: Native['receive'];
+}
+
+/** Apart from the rest: few need them, and each call that is bound makes every start longer. */
+function bindDatagrams(koffi: Koffi, libc: ReturnType<Koffi['load']>): Datagrams {
+  const socket = libc.func('int socket(int domain, int type, int protocol)');
+  const bindTo = libc.func('int bind(int fd, const uint8_t *address, uint32_t length)');
+  const setsockopt = libc.func(
+    'int setsockopt(int fd, int level, int name, const int *value, uint32_t length)',
+  );
+  const recvmsg = libc.func('long recvmsg(int fd, _Inout_ uint64_t *message, int flags)');
+  const close = libc.func('int close(int fd)');
+  // What the kernel is given addresses of must stay where it is.
+  const control = new Uint8Array(new ArrayBuffer(CONTROL_BYTES));
+  const parts = new BigUint64Array(new ArrayBuffer(16));
+  const told = new DataView(control.buffer);
+
+  return {
+    bind(path) {
+      const name = Buffer.from(path);
+      if (name.length > LONGEST_PATH) return -EINVAL;
+      const fd = socket(AF_UNIX, SOCK_DGRAM | O_CLOEXEC | O_NONBLOCK, 0);
+      if (fd < 0) return -koffi.errno();
+      // struct sockaddr_un: the family in two bytes, and the path with a zero.
+      const address = Buffer.concat([Buffer.from([AF_UNIX, 0]), name, Buffer.alloc(1)]);
+      if (bindTo(fd, address, address.length) === 0) {
+        setsockopt(fd, SOL_SOCKET, SO_PASSCRED, [1], 4);
+        return fd;
+      }
+      const refused = -koffi.errno();
+      close(fd);
+      return refused;
+    },
+    receive(fd, into) {
+      parts.set([koffi.address(into), BigInt(into.length)]);
+      control.fill(0);
+      // struct msghdr: name and its length, parts and their number, control and its length, flags.
+      const head = [0n, 0n, koffi.address(parts), 1n, koffi.address(control), BigInt(CONTROL_BYTES), 0n];
+      const length = Number(recvmsg(fd, new BigUint64Array(head), MSG_DONTWAIT | MSG_TRUNC));
+      if (length < 0) return null;
+      const pid = told.getInt32(CMSG_TYPE, true) === SCM_CREDENTIALS ? told.getInt32(CMSG_PID, true) : 0;
+      return { length, pid };
     },
   };
 }
