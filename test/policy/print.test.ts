@@ -1,0 +1,79 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { stringify } from 'yaml';
+import { parseCommands } from '../../src/policy/command.ts';
+import { escapeDollars } from '../../src/policy/interpolate.ts';
+import { mergeSources } from '../../src/policy/merge.ts';
+import { printPolicy } from '../../src/policy/print.ts';
+import { load, rawPolicies } from './policies.ts';
+
+/** Of what is generated, dollars mean themselves. */
+function fileOf(raw: unknown): string {
+  const escaped = (value: unknown): unknown => {
+    if (typeof value === 'string') return escapeDollars(value);
+    if (Array.isArray(value)) return value.map(escaped);
+    if (typeof value !== 'object' || value === null) return value;
+    return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, escaped(one)]));
+  };
+  return stringify(escaped(raw), { lineWidth: 0, aliasDuplicateObjects: false });
+}
+
+describe('what is printed is read as the same', () => {
+  test('of any policy', () => {
+    fc.assert(
+      fc.property(rawPolicies, (raw) => {
+        const policy = load(fileOf(raw));
+        const text = printPolicy(policy);
+        const again = load(text);
+        expect(again).toEqual(policy);
+        expect(printPolicy(again)).toBe(text);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test('JSON is YAML', () => {
+    fc.assert(
+      fc.property(rawPolicies, (raw) => {
+        const text = fileOf(raw);
+        const json = JSON.stringify(JSON.parse(JSON.stringify(raw)), (_, value) =>
+          typeof value === 'string' ? escapeDollars(value) : value,
+        );
+        expect(load(json)).toEqual(load(text));
+      }),
+    );
+  });
+});
+
+test('defaults are left out, and a command that has nothing else is its line', () => {
+  expect(
+    printPolicy(load('commands: {web: "nginx -g \'daemon off;\'", db: {run: postgres, restart: always}}')),
+  ).toBe(
+    `commands:
+  web: nginx -g 'daemon off;'
+  db: postgres
+`,
+  );
+});
+
+test('commands keep their order, whatever they are called', () => {
+  const policy = load('commands: {web: x, "7": y, a: z}');
+  expect(policy.commands.map(({ name }) => name)).toEqual(['web', '7', 'a']);
+  expect(printPolicy(policy)).toBe('commands:\n  web: x\n  "7": y\n  a: z\n');
+});
+
+test('what was given as arguments becomes a file', () => {
+  const policy = mergeSources(
+    parseCommands(['/etc/init.d/cron start', 'app: echo ${HOME} $$', 'x: y: z']),
+    [],
+    null,
+  );
+  const text = printPolicy(policy);
+  expect(text).toBe(`commands:
+  cron: /etc/init.d/cron start
+  app: echo $\${HOME} $$$$
+  x:
+    - "y:"
+    - z
+`);
+});
