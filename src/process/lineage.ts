@@ -11,15 +11,19 @@ import type {
   Remains,
   SignalScope,
 } from '../../machines/events.ts';
-import { areWorkers, chooseHeir, chooseLeader, fitsName, nameCandidates, toLeader } from './matching.ts';
+import {
+  areWorkers,
+  chooseHeir,
+  chooseLeader,
+  type Fits,
+  fitsOf,
+  type Kin,
+  nameCandidates,
+  toLeader,
+} from './matching.ts';
+import { ownSurroundings, type Surroundings } from './surroundings.ts';
 import { isDead, type ProcessRow, type ProcessTable, type TableChange } from './table.ts';
 import type { Tags } from './tags.ts';
-
-/** What lineage needs to know of a command. */
-export interface Kin {
-  readonly name: string;
-  readonly fits: readonly string[];
-}
 
 /** Why a process counts as a command's: its tag; its ancestry or its name where there are no tags; or descent from
  * a tagged process without a tag of its own, which is a session that PAM opened and no part of the service. */
@@ -31,7 +35,11 @@ interface Member {
   readonly command: string;
 }
 
-interface Service extends Kin {
+interface Service {
+  readonly name: string;
+  fits: Fits;
+  /** How many it has at least and at most of those that are counted, where a policy says so. */
+  bounds: readonly [number, number] | null;
   readonly members: Map<number, Member>;
   /** Grows whenever somebody joins or leaves, or the leader's end is told. */
   changes: number;
@@ -66,6 +74,14 @@ interface Service extends Kin {
   countedAt: number;
   counted: number;
   told: Remains | null;
+  /** The last look at how many of it there are: when, and at how many changes. */
+  mustered: number;
+  musteredAt: number;
+  /** There were enough of them once. */
+  complete: boolean;
+  /** Since when there are too few; 0: there are not. */
+  shortSince: number;
+  crowded: boolean;
 }
 
 export interface LineageOptions {
@@ -85,9 +101,20 @@ export interface LineageOptions {
   readonly now: () => number;
   /** Monotonic ms at which a process with these start ticks began. */
   readonly sinceOf: (startTicks: number) => number;
+  /** Hears of what is no fact for a machine. */
+  readonly notice?: (command: string, message: string) => void;
+  /** Where what rows do not tell is read. Default: here. */
+  readonly surroundings?: Surroundings;
 }
 
 export interface Lineage {
+  /** One more command, with a tag of its own. What carries that tag, as it had been there before and was removed, is its
+   * own again: whoever then leads is returned, and taken to lead. */
+  readonly add: (kin: Kin) => Leader | null;
+  /** One command, and its tag, less. What lives of it is forgotten, not ended. */
+  readonly remove: (command: string) => void;
+  /** Another rule for who may lead. Whoever leads does not change by it. */
+  readonly revise: (kin: Kin) => void;
   /** Takes in a first look at the table: who carries which tag, and who leads. */
   readonly adopt: () => void;
   /** Commands that nobody stands for, with the processes that would by name; for two scans to agree on. */
@@ -126,16 +153,30 @@ export interface Lineage {
 
 /** How soon, ms, what has not changed is counted again. */
 const RECOUNT = 100;
+/** The same for how many processes a service has, as long as it runs. */
+const MUSTER = 1_000;
 
 const UNKNOWN_EXIT: Exit = { known: false, code: null, signal: null, core: false };
 
 export function createLineage(options: LineageOptions): Lineage {
-  const { table, tags, self, now } = options;
+  const { table, tags, self, now, surroundings = ownSurroundings } = options;
   const services = new Map<string, Service>();
-  for (const { name, fits } of options.commands) {
-    services.set(name, {
-      name,
-      fits,
+  /** Those whose number of processes is watched. */
+  const bounded = new Set<Service>();
+  const owners = new Map<number, Member>();
+  const helpers = new Set<number>();
+
+  const parentOf = (row: ProcessRow): ProcessRow | undefined => table.rows.get(row.ppid);
+  const ageOf = (row: ProcessRow): number => now() - options.sinceOf(row.startTicks);
+
+  function rulesOf(kin: Kin): Pick<Service, 'fits' | 'bounds'> {
+    return { fits: fitsOf(kin, surroundings, parentOf, ageOf), bounds: kin.match?.count ?? null };
+  }
+
+  function admit(kin: Kin): Service {
+    const service: Service = {
+      name: kin.name,
+      ...rulesOf(kin),
       members: new Map(),
       changes: 0,
       leader: null,
@@ -156,10 +197,17 @@ export function createLineage(options: LineageOptions): Lineage {
       countedAt: 0,
       counted: 0,
       told: null,
-    });
+      mustered: 0,
+      musteredAt: 0,
+      complete: false,
+      shortSince: 0,
+      crowded: false,
+    };
+    services.set(kin.name, service);
+    if (service.bounds !== null) bounded.add(service);
+    return service;
   }
-  const owners = new Map<number, Member>();
-  const helpers = new Set<number>();
+  for (const kin of options.commands) admit(kin);
 
   function join(row: ProcessRow, service: Service, via: Via): void {
     leave(row.pid);
@@ -239,6 +287,23 @@ export function createLineage(options: LineageOptions): Lineage {
     return [...service.members.values()].filter(isAlive);
   }
 
+  /** Of its own, those that may lead at all. */
+  function eligible(service: Service, rows: readonly ProcessRow[]): readonly ProcessRow[] {
+    return service.fits.strict ? rows.filter(service.fits.own) : rows;
+  }
+
+  /** Who leads of those that are there already. */
+  function leadFound(service: Service): Leader | null {
+    const rows = living(service)
+      .filter(isService)
+      .map((member) => member.row);
+    const row = chooseLeader(eligible(service, rows), service.fits.own);
+    if (row === null) return null;
+    const leader = lead(service, row, 'tag');
+    service.startingUntil = leader.since + options.startTimeout;
+    return leader;
+  }
+
   function remainsOf(service: Service): Remains {
     const alive = living(service);
     return {
@@ -255,6 +320,8 @@ export function createLineage(options: LineageOptions): Lineage {
     service.ended = null;
     service.endSeen = false;
     service.awaitsUntil = 0;
+    service.complete = false;
+    service.shortSince = 0;
     return leader;
   }
 
@@ -277,8 +344,11 @@ export function createLineage(options: LineageOptions): Lineage {
     const apart = unlikely || (dead.rule !== 'launcher' && areWorkers(rows, dead.session));
     const heirRow = chooseHeir(
       { exit, starting },
-      rows.filter(({ session }) => !apart || session !== dead.session),
-      service.fits,
+      eligible(
+        service,
+        rows.filter(({ session }) => !apart || session !== dead.session),
+      ),
+      service.fits.own,
     );
     // In the launcher's own session are its helpers as well.
     const fallen = heirRow === null || heirRow.session === dead.session ? null : masterOf(service, heirRow);
@@ -322,10 +392,8 @@ export function createLineage(options: LineageOptions): Lineage {
   /** Whoever appeared since the launch, was orphaned to us, and goes by the command's name. */
   function findAwaited(service: Service): { row: ProcessRow; via: Via } | null {
     const members = living(service).filter(isService);
-    const known = chooseLeader(
-      members.map(({ row }) => row),
-      service.fits,
-    );
+    const rows = members.map(({ row }) => row);
+    const known = chooseLeader(eligible(service, rows), service.fits.own);
     if (known !== null) return { row: known, via: owners.get(known.pid)!.via };
     const orphans = [...table.rows.values()].filter(
       (row) =>
@@ -336,9 +404,9 @@ export function createLineage(options: LineageOptions): Lineage {
         row.pid !== self &&
         !isForeign(row) &&
         !isDead(row) &&
-        fitsName(row, service.fits),
+        service.fits.stranger(row),
     );
-    const row = chooseLeader(orphans, service.fits);
+    const row = chooseLeader(orphans, service.fits.stranger);
     return row === null ? null : { row, via: 'name' };
   }
 
@@ -354,7 +422,54 @@ export function createLineage(options: LineageOptions): Lineage {
         if (fact !== null) facts.push({ command: service.name, fact });
       }
     }
+    for (const service of bounded) {
+      const fact = shortageOf(service, at);
+      if (fact !== null) facts.push({ command: service.name, fact });
+    }
     return facts;
+  }
+
+  /** A service that has been too few for a while is as good as dead. How many it is nobody tells: it is looked at. */
+  function shortageOf(service: Service, at: number): CommandFact | null {
+    const { leader, bounds, ended, counting } = service;
+    if (leader === null || bounds === null || ended !== null || counting !== null) return null;
+    if (service.changes === service.mustered && at - service.musteredAt < MUSTER) return null;
+    const heads = living(service).filter(
+      (member) => isService(member) && service.fits.counted(member.row),
+    ).length;
+    service.mustered = service.changes;
+    service.musteredAt = at;
+    const [least, most] = bounds;
+    const crowded = heads > most;
+    if (crowded && !service.crowded)
+      options.notice?.(service.name, `there are ${heads} processes of it, and ${most} at most should be`);
+    service.crowded = crowded;
+    service.complete ||= heads >= least;
+    if (heads >= least || (!service.complete && at < service.startingUntil)) service.shortSince = 0;
+    else if (service.shortSince === 0) service.shortSince = at;
+    else if (at - service.shortSince >= options.linger) {
+      options.notice?.(
+        service.name,
+        `there are ${heads} processes of it, and ${least} at least should be: it counts as dead`,
+      );
+      return depose(service, leader, at);
+    }
+    return null;
+  }
+
+  /** The leader lives, but what it stands for does not. It is left to be cleared away with its session. */
+  function depose(service: Service, leader: NonNullable<Service['leader']>, at: number): CommandFact {
+    service.leader = null;
+    service.deadSession = leader.session;
+    service.fallen = [];
+    return {
+      type: 'leader.exited',
+      at,
+      id: idOf(leader),
+      exit: UNKNOWN_EXIT,
+      heir: null,
+      remains: remainsOf(service),
+    };
   }
 
   /** It runs, Node will tell of its end, and nobody asks anything of it: as nearly all of them, nearly always. */
@@ -470,22 +585,32 @@ export function createLineage(options: LineageOptions): Lineage {
   }
 
   return {
+    add(kin) {
+      if (services.has(kin.name)) throw new Error(`cannot add a command: "${kin.name}" is there already`);
+      tags?.add(kin.name);
+      const service = admit(kin);
+      const isBack = [...table.rows.values()].some((row) => tags?.commandOf(row.locks) === kin.name);
+      if (!isBack) return null;
+      for (const row of byAge(table.rows.values())) if (!owners.has(row.pid)) attribute(row);
+      return leadFound(service);
+    },
+    remove(command) {
+      const service = services.get(command);
+      if (service === undefined) return;
+      for (const pid of [...service.members.keys()]) leave(pid);
+      services.delete(command);
+      bounded.delete(service);
+      tags?.remove(command);
+    },
+    revise(kin) {
+      const service = services.get(kin.name)!;
+      Object.assign(service, rulesOf(kin));
+      if (service.bounds === null) bounded.delete(service);
+      else bounded.add(service);
+    },
     adopt() {
-      for (const row of [...table.rows.values()].sort(
-        (a, b) => a.startTicks - b.startTicks || a.pid - b.pid,
-      )) {
-        attribute(row);
-      }
-      for (const service of services.values()) {
-        const members = living(service).filter(isService);
-        const row = chooseLeader(
-          members.map((member) => member.row),
-          service.fits,
-        );
-        if (row === null) continue;
-        const leader = lead(service, row, 'tag');
-        service.startingUntil = leader.since + options.startTimeout;
-      }
+      for (const row of byAge(table.rows.values())) attribute(row);
+      for (const service of services.values()) leadFound(service);
     },
     candidatesByName() {
       const foreign = [...table.rows.values()].filter(isForeign).map(({ pid }) => pid);
@@ -493,7 +618,7 @@ export function createLineage(options: LineageOptions): Lineage {
       const found = new Map<string, ProcessRow[]>();
       for (const service of services.values()) {
         if (service.leader !== null || service.members.size > 0) continue;
-        const rows = nameCandidates(table.rows.values(), service.fits, excluded).filter(
+        const rows = nameCandidates(table.rows.values(), service.fits.stranger, excluded).filter(
           (row) => !isDead(row),
         );
         if (rows.length > 0) found.set(service.name, rows);
@@ -557,9 +682,10 @@ export function createLineage(options: LineageOptions): Lineage {
       return service.ended !== null || service.counting !== null;
     },
     digest,
-    changes: (command) => services.get(command)!.changes,
+    changes: (command) => services.get(command)?.changes ?? 0,
     targets(command, scope) {
-      const service = services.get(command)!;
+      const service = services.get(command);
+      if (service === undefined) return [];
       return living(service)
         .filter((member) => {
           if (scope === 'everything') return true;

@@ -1,7 +1,88 @@
 /** Who stands for a command: the rules, as pure functions of what a scan saw. */
 import { basename } from 'node:path/posix';
 import type { Exit, Leader } from '../../machines/events.ts';
+import type { Surroundings } from './surroundings.ts';
 import type { ProcessRow } from './table.ts';
+
+/** What lineage needs to know of a command. */
+export interface Kin {
+  readonly name: string;
+  /** The names that a leader goes by. */
+  readonly fits: readonly string[];
+  /** What a policy asks of a leader. */
+  readonly match?: Match | null;
+}
+
+/** What a policy can ask of a leader; see there. */
+export interface Match {
+  readonly name: string | null;
+  readonly pattern: string | null;
+  readonly user: string | null;
+  readonly parent: string | null;
+  readonly pidFile: string | null;
+  readonly count: readonly [number, number] | null;
+}
+
+/** Whether a process is one that a command looks for. */
+export type Fit = (row: ProcessRow) => boolean;
+
+/** Whom a command looks for. */
+export interface Fits {
+  /** Among its own. */
+  readonly own: Fit;
+  /** Among others: a number in a file is no reason by itself to take a stranger. */
+  readonly stranger: Fit;
+  /** Of whom there have to be so many. */
+  readonly counted: Fit;
+  /** One of its own that does not fit may not lead either. */
+  readonly strict: boolean;
+}
+
+/** A pid file is younger than the process that it names; start ticks and a file's time are known to 10 ms or so. */
+const PID_FILE_SLACK = 1_000;
+
+/**
+ * Puts a command's rules together.
+ *
+ * @param parentOf the row of a row's parent
+ * @param ageOf how old, ms, a process is
+ */
+export function fitsOf(
+  { fits, match = null }: Kin,
+  surroundings: Surroundings,
+  parentOf: (row: ProcessRow) => ProcessRow | undefined,
+  ageOf: (row: ProcessRow) => number,
+): Fits {
+  const byName: Fit = (row) => fitsName(row, fits);
+  if (match === null) return { own: byName, stranger: byName, counted: byName, strict: false };
+  const { name, pattern, user, parent, pidFile } = match;
+  const expression = pattern === null ? null : new RegExp(pattern);
+  const isNamed = name !== null || pattern !== null;
+  const naming: Fit = (row) =>
+    (name === null || fitsName(row, [name])) && (expression === null || expression.test(row.argv.join(' ')));
+  const besides: Fit = (row) => {
+    const above = parent === null ? undefined : parentOf(row);
+    if (parent !== null && (above === undefined || !fitsName(above, [parent]))) return false;
+    if (user === null) return true;
+    const uid = surroundings.uidOf(user);
+    return uid !== null && surroundings.ownerOf(row.pid) === uid;
+  };
+  const filed: Fit = (row) => {
+    if (pidFile === null) return true;
+    const found = surroundings.pidIn(pidFile);
+    // A file that is older than the process is of another one that had its number.
+    if (found === null || found.pid !== row.pid) return false;
+    return row.startTicks === 0 || ageOf(row) >= found.age - PID_FILE_SLACK;
+  };
+  const named = isNamed ? naming : byName;
+  const counted: Fit = (row) => named(row) && besides(row);
+  return {
+    own: (row) => (isNamed || pidFile === null ? named(row) : true) && filed(row) && besides(row),
+    stranger: (row) => counted(row) && filed(row),
+    counted,
+    strict: isNamed || user !== null || parent !== null || pidFile !== null,
+  };
+}
 
 /** The kernel keeps 15 bytes of a name. */
 const COMM_BYTES = 15;
@@ -47,10 +128,10 @@ function isInterpreter(name: string): boolean {
  * The one of `candidates` (living processes of one service) that stands for it: one whose name fits, else any;
  * among those a root (whose parent is none of them) before the others; then the oldest.
  */
-export function chooseLeader(candidates: readonly ProcessRow[], fits: readonly string[]): ProcessRow | null {
+export function chooseLeader(candidates: readonly ProcessRow[], fits: Fit): ProcessRow | null {
   const pids = new Set(candidates.map(({ pid }) => pid));
   const rank = (row: ProcessRow): [number, number, number, number] => [
-    fitsName(row, fits) ? 0 : 1,
+    fits(row) ? 0 : 1,
     pids.has(row.ppid) ? 1 : 0,
     row.startTicks,
     row.pid,
@@ -81,13 +162,13 @@ export interface Departure {
 export function chooseHeir(
   departure: Departure,
   survivors: readonly ProcessRow[],
-  fits: readonly string[],
+  fits: Fit,
 ): ProcessRow | null {
   const { exit, starting } = departure;
   if (exit.known && exit.code !== 0) return null;
   if (starting) return chooseLeader(survivors, fits);
   const parents = new Set(survivors.map(({ ppid }) => ppid));
-  const masters = survivors.filter((row) => parents.has(row.pid) && fitsName(row, fits));
+  const masters = survivors.filter((row) => parents.has(row.pid) && fits(row));
   return chooseLeader(masters, fits);
 }
 
@@ -104,12 +185,12 @@ export function areWorkers(survivors: readonly ProcessRow[], session: number): b
  */
 export function nameCandidates(
   rows: Iterable<ProcessRow>,
-  fits: readonly string[],
+  fits: Fit,
   excluded: ReadonlySet<number>,
 ): ProcessRow[] {
   const fitting = new Map<number, ProcessRow>();
   for (const row of rows) {
-    if (excluded.has(row.pid) || row.argv.length === 0 || !fitsName(row, fits)) continue;
+    if (excluded.has(row.pid) || row.argv.length === 0 || !fits(row)) continue;
     fitting.set(row.pid, row);
   }
   return [...fitting.values()].filter((row) => !fitting.has(row.ppid));

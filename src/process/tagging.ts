@@ -27,12 +27,11 @@ export function chooseTagging(
   commands: readonly string[],
 ): Tagging {
   const without = (why: string): Tagging => ({ tags: null, prefix: null, how: `ancestry and name (${why})` });
-  const first = commands[0];
   if (table !== 'procfs') return without('limits cannot be read without /proc');
-  if (first === undefined) return without('there are no commands');
-  const tags = createTags(instanceOf(socketPath), commands);
-  const number = tags.numberOf(first);
-  const isShownBy = (limits: string): boolean => tags.commandOf(softLocksOf(limits)) === first;
+  const instance = instanceOf(socketPath);
+  const tags = createTags(instance, commands);
+  const number = createTags(instance, ['any']).numberOf('any');
+  const isShownBy = (limits: string): boolean => softLocksOf(limits) === String(number);
   try {
     if (native === null) {
       const prlimit = findProgram('prlimit');

@@ -18,6 +18,10 @@ export interface Tags {
   readonly isForgotten: (locks: string | null) => boolean;
   /** True for a tag of another upkeep: whoever carries it is looked after already. */
   readonly isForeign: (locks: string | null) => boolean;
+  /** Gives one more command its number, which it would have had from the start; those of the others stay. */
+  readonly add: (command: string) => void;
+  /** From now on its number is a forgotten one. */
+  readonly remove: (command: string) => void;
 }
 
 /**
@@ -29,7 +33,8 @@ export function createTags(instance: string, commands: readonly string[]): Tags 
   const stem = (MAGIC << INSTANCE_BITS) | hash(instance, INSTANCE_BITS);
   const numbers = new Map<string, bigint>();
   const names = new Map<string, string>();
-  for (const command of commands) {
+  function add(command: string): void {
+    if (numbers.has(command)) return;
     let number: bigint;
     // Two names with one hash: the later one is given the next number, the same at every start with the same names.
     for (let salt = 0; ; salt++) {
@@ -39,6 +44,7 @@ export function createTags(instance: string, commands: readonly string[]): Tags 
     numbers.set(command, number);
     names.set(String(number), command);
   }
+  for (const command of commands) add(command);
   return {
     numberOf(command) {
       const number = numbers.get(command);
@@ -51,6 +57,11 @@ export function createTags(instance: string, commands: readonly string[]): Tags 
       return itsStem !== stem && itsStem >> INSTANCE_BITS === MAGIC;
     },
     isForgotten: (locks) => locks !== null && !names.has(locks) && BigInt(locks) >> COMMAND_BITS === stem,
+    add,
+    remove(command) {
+      names.delete(String(numbers.get(command)));
+      numbers.delete(command);
+    },
   };
 }
 

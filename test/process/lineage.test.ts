@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { CommandFact, Exit } from '../../machines/events.ts';
 import { createLineage, type Lineage } from '../../src/process/lineage.ts';
+import type { Match } from '../../src/process/matching.ts';
 import type { ProcessRow, ProcessTable, TableChange } from '../../src/process/table.ts';
 import { createTags } from '../../src/process/tags.ts';
 
@@ -9,11 +10,24 @@ const OK: Exit = { known: true, code: 0, signal: null, core: false };
 const FAILED: Exit = { known: true, code: 1, signal: null, core: false };
 const KILLED: Exit = { known: true, code: null, signal: 'SIGKILL', core: false };
 const UNKNOWN: Exit = { known: false, code: null, signal: null, core: false };
-const tags = createTags('test', ['web', 'db']);
+const tags = createTags('test', ['web', 'db', 'new']);
+
+const matching = (match: Partial<Match>): Match => ({
+  name: null,
+  pattern: null,
+  user: null,
+  parent: null,
+  pidFile: null,
+  count: null,
+  ...match,
+});
 
 /** A process table that is what the test says, and a clock that goes when the test says so. */
-function world(options: { tagged?: boolean; reaping?: boolean } = {}) {
-  const { tagged = true, reaping = true } = options;
+function world(options: { tagged?: boolean; reaping?: boolean; match?: Partial<Match> } = {}) {
+  const { tagged = true, reaping = true, match } = options;
+  const notices: string[] = [];
+  const owners = new Map<number, number>();
+  const pidFile = { pid: 0, age: 0 };
   const living = new Map<number, ProcessRow>();
   const unreadable = new Set<number>();
   const rows = new Map<number, ProcessRow>();
@@ -34,9 +48,9 @@ function world(options: { tagged?: boolean; reaping?: boolean } = {}) {
   };
   const lineage = createLineage({
     table,
-    tags: tagged ? tags : null,
+    tags: tagged ? createTags('test', ['web', 'db']) : null,
     commands: [
-      { name: 'web', fits: ['web'] },
+      { name: 'web', fits: ['web'], match: match === undefined ? null : matching(match) },
       { name: 'db', fits: ['db'] },
     ],
     self: SELF,
@@ -45,6 +59,12 @@ function world(options: { tagged?: boolean; reaping?: boolean } = {}) {
     reaping,
     now: () => time,
     sinceOf: (ticks) => ticks * 10,
+    notice: (command, message) => notices.push(`${command}: ${message}`),
+    surroundings: {
+      ownerOf: (pid) => owners.get(pid) ?? 0,
+      uidOf: (user) => (user === 'www' ? 33 : null),
+      pidIn: () => (pidFile.pid === 0 ? null : pidFile),
+    },
   });
 
   function look(at = time): TableChange {
@@ -81,6 +101,9 @@ function world(options: { tagged?: boolean; reaping?: boolean } = {}) {
 
   return {
     lineage,
+    notices,
+    owners,
+    pidFile,
     unreadable,
     put,
     /** Changes something of a process that stays the same one. */
@@ -839,5 +862,248 @@ describe('counting what nobody tells of', () => {
       look();
       expect(lineage.isAttentive()).toBe(open);
     }
+  });
+});
+
+describe('commands that come and go', () => {
+  const isForgotten = ({ lineage }: ReturnType<typeof world>) => lineage.forgotten();
+
+  test('one that is added is one like the others', () => {
+    const { lineage, launch, put, look, die } = world();
+    expect(lineage.add({ name: 'new', fits: ['new'] })).toBeNull();
+    launch('new', 10);
+    put(11, { command: 'new', session: 11 });
+    look();
+    die(10, OK);
+    expect(factsOf(look(), 'new')).toMatchObject([{ heir: { pid: 11, rule: 'tag' } }]);
+    expect(() => lineage.add({ name: 'web', fits: [] })).toThrow(/^cannot add a command: "web"/);
+  });
+
+  test('what is left of one that is removed is forgotten, and nobody’s news', () => {
+    const all = world();
+    const { lineage, launch, put, look, die } = all;
+    launch('web', 10);
+    put(11, { command: 'web', ppid: 10, session: 10 });
+    put(12, { ppid: 11 });
+    launch('db', 20);
+    look();
+    lineage.count('web', 'tagged');
+    const before = lineage.changes('db');
+    lineage.remove('web');
+    lineage.remove('web');
+    expect(isForgotten(all)).toEqual([10, 11]);
+    expect([lineage.changes('web'), lineage.targets('web', 'everything')]).toEqual([0, []]);
+    expect(Object.keys(lineage.leaders())).toEqual(['db']);
+    expect(lineage.ledBy(10)).toBeNull();
+    put(13, { command: 'web', ppid: 11 });
+    expect(die(10, KILLED)).toBe(false);
+    expect(look()).toEqual([]);
+    expect(isForgotten(all)).toEqual([11, 13]);
+    expect(lineage.isAttentive()).toBe(false);
+    expect(lineage.changes('db')).toBe(before);
+  });
+
+  test('one that comes back finds its own, with their sessions, and who leads', () => {
+    const { lineage, adopt, put, look, drop } = world();
+    put(12, { command: 'new', ppid: 11 });
+    put(11, { command: 'new' });
+    put(13, { ppid: 12 });
+    adopt();
+    expect(lineage.forgotten()).toEqual([12, 11]);
+    const leader = lineage.add({ name: 'new', fits: ['new'] });
+    expect(leader).toMatchObject({ pid: 11, rule: 'tag', since: 110 });
+    expect(lineage.leaders().new).toEqual(leader);
+    expect(lineage.forgotten()).toEqual([]);
+    expect(lineage.targets('new', 'tagged').map(({ pid }) => pid)).toEqual([11, 12]);
+    expect(lineage.targets('new', 'everything').map(({ pid }) => pid)).toEqual([11, 12, 13]);
+    drop(11);
+    expect(factsOf(look(), 'new')).toMatchObject([{ id: { pid: 11 }, exit: UNKNOWN }]);
+  });
+
+  test('one that comes back and finds the dead alone has nobody', () => {
+    const { lineage, launch, look, alter, put } = world();
+    launch('web', 10);
+    put(11, { command: 'web', ppid: 10 });
+    look();
+    lineage.remove('web');
+    for (const pid of [10, 11]) alter(pid, { state: 'Z' });
+    expect(lineage.add({ name: 'web', fits: ['web'] })).toBeNull();
+    expect(lineage.leaders()).toEqual({});
+  });
+
+  test('without tags one that comes back finds nobody', () => {
+    const { lineage, launch, put, look } = world({ tagged: false });
+    launch('web', 10);
+    put(11, { ppid: 10, session: 10 });
+    look();
+    lineage.remove('web');
+    expect(lineage.add({ name: 'web', fits: ['web'] })).toBeNull();
+    expect(lineage.targets('web', 'everything')).toEqual([]);
+  });
+
+  test('another rule holds from then on, and deposes nobody', () => {
+    const { lineage, launch, put, look, die } = world();
+    launch('web', 10);
+    put(11, { command: 'web', comm: 'first', argv: ['first'] });
+    put(12, { command: 'web', comm: 'second', argv: ['second'] });
+    look();
+    lineage.revise({ name: 'web', fits: ['second'] });
+    expect(look()).toEqual([]);
+    expect(lineage.leaders().web).toMatchObject({ pid: 10 });
+    die(10, OK);
+    expect(factsOf(look(), 'web')).toMatchObject([{ heir: { pid: 12 } }]);
+  });
+});
+
+describe('what a policy asks of a leader', () => {
+  test('by name: nobody else takes over, and it is awaited', () => {
+    const { lineage, launch, put, look, die } = world({ match: { name: 'beam.smp' } });
+    launch('web', 10);
+    put(11, { command: 'web' });
+    look();
+    die(10, OK);
+    expect(factsOf(look(), 'web')).toMatchObject([{ type: 'leader.exited', heir: null }]);
+    expect(lineage.isAttentive()).toBe(true);
+    put(12, { command: 'web', comm: 'beam.smp', argv: ['beam.smp'] });
+    expect(factsOf(look(), 'web')).toMatchObject([{ type: 'leader.seen', leader: { pid: 12 } }]);
+  });
+
+  test('by its user and its parent, the whole of them', () => {
+    const { launch, put, look, die, owners } = world({ match: { user: 'www', parent: 'sup' } });
+    launch('web', 10);
+    put(11, { command: 'web', comm: 'sup', argv: ['sup'] });
+    put(12, { command: 'web', ppid: 11 });
+    put(13, { command: 'web', ppid: 11 });
+    put(14, { command: 'web' });
+    for (const pid of [13, 14]) owners.set(pid, 33);
+    look();
+    die(10, OK);
+    expect(factsOf(look(), 'web')).toMatchObject([{ heir: { pid: 13 } }]);
+  });
+
+  test('by its pid file, once it is there', () => {
+    const { launch, put, look, die, pidFile } = world({ match: { pidFile: '/run/web.pid' } });
+    launch('web', 10);
+    put(11, { command: 'web' });
+    put(12, { command: 'web', comm: 'other', argv: ['other'] });
+    look();
+    die(10, OK);
+    expect(factsOf(look(), 'web')).toMatchObject([{ heir: null }]);
+    expect(look()).toEqual([]);
+    pidFile.pid = 12;
+    expect(factsOf(look(), 'web')).toMatchObject([{ type: 'leader.seen', leader: { pid: 12, rule: 'tag' } }]);
+  });
+
+  test('on a cold start, among its own and among strangers', () => {
+    const { lineage, adopt, put } = world({ match: { pattern: '--port 80$' } });
+    put(11, { command: 'web' });
+    put(12, { command: 'web', argv: ['web', '--port', '80'] });
+    adopt();
+    expect(lineage.leaders().web).toMatchObject({ pid: 12 });
+
+    const cold = world({ match: { pattern: '--port 80$' } });
+    cold.put(20, { comm: 'web', argv: ['web', '--port', '81'], ppid: 0 });
+    cold.put(21, { comm: 'x', argv: ['x', '--port', '80'], ppid: 0 });
+    cold.adopt();
+    expect(
+      cold.lineage
+        .candidatesByName()
+        .get('web')!
+        .map(({ pid }) => pid),
+    ).toEqual([21]);
+  });
+
+  test('of its own none that fits is none that leads', () => {
+    const { lineage, adopt, put } = world({ match: { name: 'other' } });
+    put(11, { command: 'web' });
+    adopt();
+    expect(lineage.leaders()).toEqual({});
+    expect(lineage.candidatesByName().size).toBe(0);
+  });
+});
+
+describe('how many processes a service has', () => {
+  function service(count: readonly [number, number]) {
+    const all = world({ match: { count } });
+    all.launch('web', 10);
+    for (const pid of [11, 12]) all.put(pid, { command: 'web', ppid: 10, session: 10 });
+    all.look();
+    return all;
+  }
+  /** What a look a second later finds, so many times. */
+  function later({ look, pass }: ReturnType<typeof world>, seconds: number): CommandFact[] {
+    return Array.from({ length: seconds }, () => {
+      pass(1_000);
+      return factsOf(look(), 'web');
+    }).flat();
+  }
+
+  test('too few for a while is its death, and its leader is left to be cleared away', () => {
+    const all = service([3, 5]);
+    expect(later(all, 3)).toEqual([]);
+    all.drop(12);
+    expect(later(all, 2)).toEqual([]);
+    expect(later(all, 1)).toMatchObject([
+      {
+        type: 'leader.exited',
+        id: { pid: 10 },
+        exit: UNKNOWN,
+        heir: null,
+        remains: { workers: 2, tagged: 2 },
+      },
+    ]);
+    expect(all.notices).toEqual([
+      'web: there are 2 processes of it, and 3 at least should be: it counts as dead',
+    ]);
+    expect(all.lineage.leaders()).toEqual({});
+    expect(all.lineage.targets('web', 'workers').map(({ pid }) => pid)).toEqual([10, 11]);
+    expect(later(all, 5)).toEqual([]);
+  });
+
+  test('for a moment it is nothing', () => {
+    const all = service([3, 5]);
+    all.drop(12);
+    expect(later(all, 2)).toEqual([]);
+    all.put(13, { command: 'web', ppid: 10, session: 10 });
+    expect(later(all, 1)).toEqual([]);
+    all.drop(13);
+    expect(later(all, 2)).toEqual([]);
+  });
+
+  test('while it starts they may still come, but not for ever', () => {
+    const all = service([4, 5]);
+    expect(later(all, 29)).toEqual([]);
+    expect(later(all, 4)).toMatchObject([{ type: 'leader.exited' }]);
+  });
+
+  test('too many is told of, once each time', () => {
+    const all = service([1, 2]);
+    expect(later(all, 3)).toEqual([]);
+    expect(all.notices).toEqual(['web: there are 3 processes of it, and 2 at most should be']);
+    all.drop(12);
+    later(all, 2);
+    all.put(13, { command: 'web', ppid: 10, session: 10 });
+    later(all, 2);
+    expect(all.notices).toHaveLength(2);
+  });
+
+  test('is asked of nobody who is being stopped, is dead, or whose policy does not say', () => {
+    const all = service([3, 5]);
+    all.lineage.count('web', 'tagged');
+    all.drop(12);
+    expect(later(all, 5).map(({ type }) => type)).toEqual(['lineage.counted']);
+    const revised = service([3, 5]);
+    revised.lineage.revise({ name: 'web', fits: ['web'] });
+    revised.drop(12);
+    expect(later(revised, 5)).toEqual([]);
+    revised.lineage.revise({ name: 'web', fits: ['web'], match: matching({ count: [3, 5] }) });
+    expect(later(revised, 29 + 4)).toMatchObject([{ type: 'leader.exited' }]);
+  });
+
+  test('those of another name do not count', () => {
+    const all = service([3, 3]);
+    all.put(13, { command: 'web', ppid: 10, session: 10, comm: 'helper', argv: ['helper'] });
+    expect(later(all, 3)).toEqual([]);
+    expect(all.notices).toEqual([]);
   });
 });

@@ -1,7 +1,20 @@
+import { existsSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import type { Exit } from '../../machines/events.ts';
-import { chooseHeir, chooseLeader, fitsName, nameCandidates, toLeader } from '../../src/process/matching.ts';
+import type { MatchSpec } from '../../src/policy/spec.ts';
+import {
+  chooseHeir,
+  chooseLeader,
+  type Fit,
+  fitsName,
+  fitsOf,
+  nameCandidates,
+  toLeader,
+} from '../../src/process/matching.ts';
+import { ownSurroundings } from '../../src/process/surroundings.ts';
 import type { ProcessRow } from '../../src/process/table.ts';
 
 function row(of: Partial<ProcessRow>): ProcessRow {
@@ -9,6 +22,8 @@ function row(of: Partial<ProcessRow>): ProcessRow {
   return { pid: 10, ppid: 1, startTicks: 10, state: 'S', session: 10, locks: null, ...of, comm, argv };
 }
 
+const web: Fit = (process) => fitsName(process, ['web']);
+const db: Fit = (process) => fitsName(process, ['db']);
 const name = fc.stringMatching(/^[a-z][a-z0-9_.-]{0,30}$/);
 
 describe('a name fits', () => {
@@ -115,10 +130,10 @@ describe('the leader', () => {
     const child = row({ pid: 2, ppid: 3, startTicks: 2, ...fitting });
     const root = row({ pid: 3, startTicks: 3, ...fitting });
     const younger = row({ pid: 4, startTicks: 4, ...fitting });
-    expect(chooseLeader([other, child, younger, root], ['web'])).toBe(root);
-    expect(chooseLeader([other, child], ['web'])).toBe(child);
-    expect(chooseLeader([other], ['web'])).toBe(other);
-    expect(chooseLeader([], ['web'])).toBeNull();
+    expect(chooseLeader([other, child, younger, root], web)).toBe(root);
+    expect(chooseLeader([other, child], web)).toBe(child);
+    expect(chooseLeader([other], web)).toBe(other);
+    expect(chooseLeader([], web)).toBeNull();
   });
 
   test('is the same whatever the order of the candidates', () => {
@@ -135,8 +150,8 @@ describe('the leader', () => {
       fc.property(some, fc.integer(), (candidates, seed) => {
         const rows = candidates.map(row);
         const mixed = rows.toSorted((a, b) => ((a.pid * seed) % 7) - ((b.pid * seed) % 7) || b.pid - a.pid);
-        const chosen = chooseLeader(rows, ['web']);
-        expect(chosen).toBe(chooseLeader(mixed, ['web']));
+        const chosen = chooseLeader(rows, web);
+        expect(chosen).toBe(chooseLeader(mixed, web));
         expect(chosen!.comm === 'web').toBe(rows.some(({ comm }) => comm === 'web'));
       }),
     );
@@ -154,28 +169,28 @@ describe('the heir', () => {
   const worker = row({ pid: 21, ppid: 20, comm: 'web', argv: ['web'] });
 
   test('of a start that left with status 0 is whoever is left', () => {
-    expect(chooseHeir({ exit: exit(0), starting: true }, [worker], ['db'])).toBe(worker);
+    expect(chooseHeir({ exit: exit(0), starting: true }, [worker], db)).toBe(worker);
   });
 
   test('later is a fitting master with children alone', () => {
     const departure = { exit: exit(0), starting: false };
-    expect(chooseHeir(departure, [worker, master], ['web'])).toBe(master);
-    expect(chooseHeir(departure, [master], ['web'])).toBeNull();
-    expect(chooseHeir(departure, [worker], ['web'])).toBeNull();
-    expect(chooseHeir(departure, [worker, master], ['db'])).toBeNull();
+    expect(chooseHeir(departure, [worker, master], web)).toBe(master);
+    expect(chooseHeir(departure, [master], web)).toBeNull();
+    expect(chooseHeir(departure, [worker], web)).toBeNull();
+    expect(chooseHeir(departure, [worker, master], db)).toBeNull();
   });
 
   test('is nobody after a signal or a failure, whoever is left', () => {
     for (const starting of [true, false]) {
       for (const how of [exit(null), exit(1), exit(255)]) {
-        expect(chooseHeir({ exit: how, starting }, [worker, master], ['web'])).toBeNull();
+        expect(chooseHeir({ exit: how, starting }, [worker, master], web)).toBeNull();
       }
     }
   });
 
   test('where the status is not known is what it would be after status 0', () => {
-    expect(chooseHeir({ exit: exit(null, false), starting: false }, [worker, master], ['web'])).toBe(master);
-    expect(chooseHeir({ exit: exit(null, false), starting: false }, [worker], ['web'])).toBeNull();
+    expect(chooseHeir({ exit: exit(null, false), starting: false }, [worker, master], web)).toBe(master);
+    expect(chooseHeir({ exit: exit(null, false), starting: false }, [worker], web)).toBeNull();
   });
 });
 
@@ -189,8 +204,8 @@ describe('candidates by name', () => {
       // A kernel thread, or a zombie.
       row({ pid: 24, comm: 'web', argv: [] }),
     ];
-    expect(nameCandidates(rows, ['web'], new Set()).map(({ pid }) => pid)).toEqual([20, 23]);
-    expect(nameCandidates(rows, ['web'], new Set([20])).map(({ pid }) => pid)).toEqual([21, 23]);
+    expect(nameCandidates(rows, web, new Set()).map(({ pid }) => pid)).toEqual([20, 23]);
+    expect(nameCandidates(rows, web, new Set([20])).map(({ pid }) => pid)).toEqual([21, 23]);
   });
 });
 
@@ -206,4 +221,103 @@ test('a leader is shown by the name of its script, else by what the kernel calls
   expect(shown({ comm: 'bash', argv: ['-bash'] }).name).toBe('bash');
   expect(shown({ comm: 'nginx', argv: ['nginx: master process'] }).name).toBe('nginx');
   expect(shown({ comm: 'kworker', argv: [] }).name).toBe('kworker');
+});
+
+describe('what a policy asks of a leader', () => {
+  const NOTHING: MatchSpec = {
+    name: null,
+    pattern: null,
+    user: null,
+    parent: null,
+    pidFile: null,
+    count: null,
+  };
+  const parents = [row({ pid: 5, comm: 'runner', argv: ['/bin/runner'] })];
+  const owners = new Map([[10, 33]]);
+  /** Rules for a command whose leader would be called `web`. */
+  function rules(match: Partial<MatchSpec>, pidFile: { pid: number; age: number } | null = null) {
+    const surroundings = {
+      ownerOf: (pid: number) => owners.get(pid) ?? null,
+      uidOf: (user: string) => (user === 'www' ? 33 : null),
+      pidIn: () => pidFile,
+    };
+    const parentOf = ({ ppid }: ProcessRow) => parents.find(({ pid }) => pid === ppid);
+    const kin = { name: 'web', fits: ['web'], match: { ...NOTHING, ...match } };
+    return fitsOf(kin, surroundings, parentOf, ({ startTicks }) => 100_000 - startTicks * 10);
+  }
+  const beam = row({ comm: 'beam.smp', argv: ['/usr/bin/beam.smp', '-name', 'rabbit'], ppid: 5 });
+  const other = row({ comm: 'web', argv: ['web'], pid: 11 });
+
+  test.each<[Partial<MatchSpec>, boolean, boolean]>([
+    [{ name: 'beam.smp' }, true, false],
+    [{ pattern: 'beam.smp -name rab+it$' }, true, false],
+    [{ name: 'beam.smp', pattern: 'other' }, false, false],
+    [{ name: 'web', pattern: '^web$' }, false, true],
+    [{ name: 'beam.smp', user: 'www' }, true, false],
+    [{ name: 'beam.smp', user: 'root' }, false, false],
+    [{ user: 'www' }, false, false],
+    [{ name: 'beam.smp', parent: 'runner' }, true, false],
+    [{ name: 'beam.smp', parent: 'run' }, false, false],
+    // It has no parent that is known.
+    [{ name: 'web', parent: 'runner' }, false, false],
+  ])('%j', (match, isBeam, isOther) => {
+    const { own, stranger, counted, strict } = rules(match);
+    for (const fits of [own, stranger, counted]) expect([fits(beam), fits(other)]).toEqual([isBeam, isOther]);
+    expect(strict).toBe(true);
+  });
+
+  test('nothing, or a number of them alone, leaves it with its name', () => {
+    for (const found of [rules({}), rules({ count: [1, 2] })]) {
+      expect([found.own(other), found.own(beam), found.stranger(beam)]).toEqual([true, false, false]);
+      expect(found.strict).toBe(false);
+    }
+  });
+
+  test('a pid file names one of its own, and a stranger only if that fits as well', () => {
+    const named = rules({ pidFile: '/run/web.pid' }, { pid: 10, age: 50_000 });
+    expect([named.own(beam), named.own(other)]).toEqual([true, false]);
+    expect(named.stranger(beam)).toBe(false);
+    expect(named.counted(other)).toBe(true);
+    const fitting = rules({ pidFile: '/run/web.pid' }, { pid: 11, age: 50_000 });
+    expect(fitting.stranger(other)).toBe(true);
+    expect(rules({ pidFile: '/run/web.pid' }).own(beam)).toBe(false);
+  });
+
+  test('a pid file that is older than the process is another one’s', () => {
+    // The process is 99,900 ms old.
+    for (const [age, fits] of [
+      [99_900, true],
+      [100_800, true],
+      [101_000, false],
+      [500_000, false],
+    ] as const) {
+      expect(rules({ pidFile: '/run/web.pid' }, { pid: 10, age }).own(beam), String(age)).toBe(fits);
+    }
+    const untold = { ...beam, startTicks: 0 };
+    expect(rules({ pidFile: '/run/web.pid' }, { pid: 10, age: 500_000 }).own(untold)).toBe(true);
+  });
+});
+
+describe('what a row does not tell', () => {
+  const path = join(tmpdir(), `upkeep-${process.pid}.pid`);
+  const put = (text: string) => writeFileSync(path, text);
+  afterAll(() => rmSync(path, { force: true }));
+
+  test('is in pid files', () => {
+    expect(ownSurroundings.pidIn(path)).toBeNull();
+    put(' 123\n');
+    expect(ownSurroundings.pidIn(path)?.pid).toBe(123);
+    utimesSync(path, new Date(), new Date(Date.now() - 60_000));
+    const { age } = ownSurroundings.pidIn(path)!;
+    expect(Math.abs(age - 60_000)).toBeLessThan(30_000);
+    put('none');
+    expect(ownSurroundings.pidIn(path)).toBeNull();
+  });
+
+  test.skipIf(!existsSync('/proc/self/status'))('is in /proc and in /etc/passwd (needs /proc)', () => {
+    expect(ownSurroundings.ownerOf(process.pid)).toBe(process.geteuid!());
+    expect(ownSurroundings.ownerOf(2 ** 30)).toBeNull();
+    expect(ownSurroundings.uidOf('root')).toBe(0);
+    expect(ownSurroundings.uidOf('no-such-user')).toBeNull();
+  });
 });

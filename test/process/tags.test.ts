@@ -42,6 +42,39 @@ describe('tags', () => {
     expect(now.isForgotten(String(now.numberOf('web')))).toBe(false);
   });
 
+  test('that are added and removed are what a fresh start would give, and those of the others stay', () => {
+    fc.assert(
+      fc.property(fc.uniqueArray(fc.constantFrom(...names.slice(0, 50))), (changes) => {
+        const tags = createTags('here', names.slice(0, 20));
+        const left = new Set(names.slice(0, 20));
+        for (const name of changes) {
+          if (left.delete(name)) tags.remove(name);
+          else tags.add(name);
+          if (!names.slice(0, 20).includes(name)) left.add(name);
+        }
+        const fresh = createTags('here', [...left]);
+        for (const name of left) expect(tags.numberOf(name)).toBe(fresh.numberOf(name));
+        for (const name of names.slice(0, 50)) {
+          const number = String(createTags('here', [name]).numberOf(name));
+          expect(tags.commandOf(number)).toBe(left.has(name) ? name : null);
+          expect(tags.isForgotten(number)).toBe(!left.has(name));
+        }
+      }),
+    );
+  });
+
+  test('that are added again, or removed though they are not there, change nothing', () => {
+    const tags = createTags('here', ['web']);
+    const number = tags.numberOf('web');
+    tags.add('web');
+    tags.remove('db');
+    expect(tags.numberOf('web')).toBe(number);
+    tags.remove('web');
+    expect(() => tags.numberOf('web')).toThrow(/^cannot tag: /);
+    tags.add('web');
+    expect(tags.numberOf('web')).toBe(number);
+  });
+
   test('fit into 63 bits and are never what a limit is by itself', () => {
     fc.assert(
       fc.property(fc.string(), fc.string({ minLength: 1 }), (instance, name) => {
