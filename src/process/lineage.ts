@@ -38,8 +38,8 @@ interface Member {
 interface Service {
   readonly name: string;
   fits: Fits;
-  /** How many it has at least and at most of those that are counted, where a policy says so. */
-  bounds: readonly [number, number] | null;
+  /** Where a policy says how many processes it has to have. */
+  muster: Muster | null;
   readonly members: Map<number, Member>;
   /** Grows whenever somebody joins or leaves, or the leader's end is told. */
   changes: number;
@@ -74,10 +74,16 @@ interface Service {
   countedAt: number;
   counted: number;
   told: Remains | null;
-  /** The last look at how many of it there are: when, and at how many changes. */
-  mustered: number;
-  musteredAt: number;
-  /** There were enough of them once. */
+}
+
+/** How many processes a service has of those that count. */
+interface Muster {
+  readonly least: number;
+  readonly most: number;
+  /** The last look: when, and at how many changes. */
+  at: number;
+  changes: number;
+  /** There were enough of them once, with this leader. */
   complete: boolean;
   /** Since when there are too few; 0: there are not. */
   shortSince: number;
@@ -169,14 +175,13 @@ export function createLineage(options: LineageOptions): Lineage {
   const parentOf = (row: ProcessRow): ProcessRow | undefined => table.rows.get(row.ppid);
   const ageOf = (row: ProcessRow): number => now() - options.sinceOf(row.startTicks);
 
-  function rulesOf(kin: Kin): Pick<Service, 'fits' | 'bounds'> {
-    return { fits: fitsOf(kin, surroundings, parentOf, ageOf), bounds: kin.match?.count ?? null };
-  }
+  const fitsFor = (kin: Kin): Fits => fitsOf(kin, surroundings, parentOf, ageOf);
 
   function admit(kin: Kin): Service {
     const service: Service = {
       name: kin.name,
-      ...rulesOf(kin),
+      fits: fitsFor(kin),
+      muster: musterFor(kin),
       members: new Map(),
       changes: 0,
       leader: null,
@@ -197,14 +202,9 @@ export function createLineage(options: LineageOptions): Lineage {
       countedAt: 0,
       counted: 0,
       told: null,
-      mustered: 0,
-      musteredAt: 0,
-      complete: false,
-      shortSince: 0,
-      crowded: false,
     };
     services.set(kin.name, service);
-    if (service.bounds !== null) bounded.add(service);
+    if (service.muster !== null) bounded.add(service);
     return service;
   }
   for (const kin of options.commands) admit(kin);
@@ -320,8 +320,7 @@ export function createLineage(options: LineageOptions): Lineage {
     service.ended = null;
     service.endSeen = false;
     service.awaitsUntil = 0;
-    service.complete = false;
-    service.shortSince = 0;
+    if (service.muster !== null) Object.assign(service.muster, { complete: false, shortSince: 0 });
     return leader;
   }
 
@@ -431,27 +430,23 @@ export function createLineage(options: LineageOptions): Lineage {
 
   /** A service that has been too few for a while is as good as dead. How many it is nobody tells: it is looked at. */
   function shortageOf(service: Service, at: number): CommandFact | null {
-    const { leader, bounds, ended, counting } = service;
-    if (leader === null || bounds === null || ended !== null || counting !== null) return null;
-    if (service.changes === service.mustered && at - service.musteredAt < MUSTER) return null;
-    const heads = living(service).filter(
-      (member) => isService(member) && service.fits.counted(member.row),
-    ).length;
-    service.mustered = service.changes;
-    service.musteredAt = at;
-    const [least, most] = bounds;
-    const crowded = heads > most;
-    if (crowded && !service.crowded)
-      options.notice?.(service.name, `there are ${heads} processes of it, and ${most} at most should be`);
-    service.crowded = crowded;
-    service.complete ||= heads >= least;
-    if (heads >= least || (!service.complete && at < service.startingUntil)) service.shortSince = 0;
-    else if (service.shortSince === 0) service.shortSince = at;
-    else if (at - service.shortSince >= options.linger) {
-      options.notice?.(
-        service.name,
-        `there are ${heads} processes of it, and ${least} at least should be: it counts as dead`,
-      );
+    const { leader, muster, ended, counting } = service;
+    if (leader === null || muster === null || ended !== null || counting !== null) return null;
+    if (service.changes === muster.changes && at - muster.at < MUSTER) return null;
+    const heads = living(service).filter((member) => isService(member) && service.fits.counted(member.row));
+    muster.changes = service.changes;
+    muster.at = at;
+    const { least, most } = muster;
+    const there = `there are ${heads.length} processes of it`;
+    const crowded = heads.length > most;
+    if (crowded && !muster.crowded) options.notice?.(service.name, `${there}, and ${most} at most should be`);
+    muster.crowded = crowded;
+    const enough = heads.length >= least;
+    muster.complete ||= enough;
+    if (enough || (!muster.complete && at < service.startingUntil)) muster.shortSince = 0;
+    else if (muster.shortSince === 0) muster.shortSince = at;
+    else if (at - muster.shortSince >= options.linger) {
+      options.notice?.(service.name, `${there}, and ${least} at least should be: it counts as dead`);
       return depose(service, leader, at);
     }
     return null;
@@ -604,8 +599,9 @@ export function createLineage(options: LineageOptions): Lineage {
     },
     revise(kin) {
       const service = services.get(kin.name)!;
-      Object.assign(service, rulesOf(kin));
-      if (service.bounds === null) bounded.delete(service);
+      service.fits = fitsFor(kin);
+      service.muster = musterFor(kin);
+      if (service.muster === null) bounded.delete(service);
       else bounded.add(service);
     },
     adopt() {
@@ -733,6 +729,12 @@ export function createLineage(options: LineageOptions): Lineage {
     }
     return found;
   }
+}
+
+function musterFor({ match }: Kin): Muster | null {
+  const [least, most] = match?.count ?? [];
+  if (least === undefined || most === undefined) return null;
+  return { least, most, at: 0, changes: -1, complete: false, shortSince: 0, crowded: false };
 }
 
 const idOf = ({ pid, startTicks }: ProcessId): ProcessId => ({ pid, startTicks });
