@@ -202,35 +202,37 @@ function createWalker(
   /** null: its node is being read. */
   const anchors = new Map<string, { value: unknown; source: string | null; failed: boolean } | null>();
   const sizes = new WeakMap<object, number>();
+  /** Of what is being read. */
+  const path: (string | number)[] = [];
   let aliased = 0;
   let failed = false;
 
   const offsetOf = (node: unknown, otherwise: number): number =>
     (node as Node | null | undefined)?.range?.[0] ?? otherwise;
-  const fail = (offset: number, message: string, path: Path): null => {
+  const fail = (offset: number, message: string, ...below: Path): null => {
     failed = true;
-    report(offset, message, path);
+    report(offset, message, [...path, ...below]);
     return null;
   };
   const sizeOf = (value: unknown): number => (isContainer(value) ? (sizes.get(value) ?? 1) : 1);
 
-  function walk(node: Node, path: Path): { value: unknown; source: string | null } {
+  function walk(node: Node): { value: unknown; source: string | null } {
     const offset = offsetOf(node, 0);
-    if (path.length > DEEPEST) return { value: fail(offset, 'it is nested too deeply', path), source: null };
+    if (path.length > DEEPEST) return { value: fail(offset, 'it is nested too deeply'), source: null };
     if (isAlias(node)) {
       const found = anchors.get(node.source);
       if (found === undefined) {
         const near = didYouMean(node.source, [...anchors.keys()]);
         const message = `cannot use *${node.source}: no anchor of that name stands before it${near || `; write &${node.source} at what is meant`}`;
-        return { value: fail(offset, message, path), source: null };
+        return { value: fail(offset, message), source: null };
       }
       if (found === null) {
         const message = `cannot use *${node.source} inside of what it stands for; take it out`;
-        return { value: fail(offset, message, path), source: null };
+        return { value: fail(offset, message), source: null };
       }
       aliased += sizeOf(found.value);
       if (aliased > MOST_ALIASED) {
-        return { value: fail(offset, 'its aliases stand for too much; use fewer', path), source: null };
+        return { value: fail(offset, 'its aliases stand for too much; use fewer'), source: null };
       }
       failed ||= found.failed;
       return found;
@@ -238,42 +240,40 @@ function createWalker(
     const { anchor } = node as { anchor?: string };
     if (anchor !== undefined) anchors.set(anchor, null);
     const read = isScalar(node)
-      ? scalar(node, path)
+      ? scalar(node)
       : {
-          value: isMap(node)
-            ? mapping(node.items, offset, path)
-            : isSeq(node)
-              ? list(node.items, path)
-              : null,
+          value: isMap(node) ? mapping(node.items, offset) : isSeq(node) ? list(node.items) : null,
           source: null,
         };
     if (anchor !== undefined) anchors.set(anchor, { ...read, failed: failed && !isContainer(read.value) });
     return read;
   }
 
-  function scalar(node: Scalar, path: Path): { value: unknown; source: string | null } {
+  function scalar(node: Scalar): { value: unknown; source: string | null } {
     const offset = offsetOf(node, 0);
     if (typeof node.value !== 'string') {
-      if (typeof node.value === 'bigint') return { value: Number(node.value), source: node.source ?? null };
-      return { value: node.value, source: node.source ?? null };
+      const { value, source = null } = node;
+      // Dates and the like, where the file asks for an old version of YAML.
+      const single = value === null || typeof value === 'number' || typeof value === 'boolean';
+      return { value: single ? value : String(source), source };
     }
     if (node.value.includes('\0')) {
-      return { value: fail(offset, 'it holds a NUL byte; take that out', path), source: null };
+      return { value: fail(offset, 'it holds a NUL byte; take that out'), source: null };
     }
     if (!node.value.includes('$')) return { value: node.value, source: node.value };
     const { text, mistakes } = interpolate(node.value, env);
-    for (const mistake of mistakes) fail(offset, mistake, path);
-    if (text.includes('\0')) fail(offset, 'it holds a NUL byte; take that out', path);
+    for (const mistake of mistakes) fail(offset, mistake);
+    if (text.includes('\0')) fail(offset, 'it holds a NUL byte; take that out');
     const plain = node.type === Scalar.PLAIN && node.value.includes('${');
     return { value: plain ? numberOrFlag(text) : text, source: text };
   }
 
-  function list(items: readonly unknown[], path: Path): unknown[] {
+  function list(items: readonly unknown[]): unknown[] {
     const values: unknown[] = [];
     const entries: Places = new Map();
     let size = 1;
     for (const [index, item] of items.entries()) {
-      const { value, place } = entry(item as Node | null, offsetOf(item, 0), [...path, index]);
+      const { value, place } = entry(index, item as Node | null, offsetOf(item, 0));
       size += sizeOf(value);
       values.push(value);
       entries.set(String(index), place);
@@ -283,26 +283,26 @@ function createWalker(
     return values;
   }
 
-  function mapping(items: readonly Pair[], otherwise: number, path: Path): Record<string, unknown> {
+  function mapping(items: readonly Pair[], otherwise: number): Record<string, unknown> {
     const values = new Map<string, unknown>();
     const entries: Places = new Map();
     const own = new Map<string, number>();
     for (const item of items) {
       const keyOffset = offsetOf(item.key, otherwise);
       if (isScalar(item.key) && item.key.value === '<<' && item.key.type === Scalar.PLAIN) {
-        merge(item.value as Node | null, keyOffset, path, values, entries);
+        merge(item.value as Node | null, keyOffset, values, entries);
         continue;
       }
-      const key = keyText(item.key, keyOffset, path);
+      const key = keyText(item.key, keyOffset);
       if (key === null) continue;
       const first = own.get(key);
       if (first !== undefined) {
         const { line, column } = lineAndColumn(lines, first);
-        fail(keyOffset, `the key is there twice, first at ${line}:${column}; take one out`, [...path, key]);
+        fail(keyOffset, `the key is there twice, first at ${line}:${column}; take one out`, key);
         continue;
       }
       own.set(key, keyOffset);
-      const { value, place } = entry(item.value as Node | null, keyOffset, [...path, key]);
+      const { value, place } = entry(key, item.value as Node | null, keyOffset);
       values.set(key, value);
       entries.set(key, place);
     }
@@ -315,10 +315,16 @@ function createWalker(
     return whole;
   }
 
-  function entry(node: Node | null, keyOffset: number, path: Path): { value: unknown; place: Place } {
+  function entry(
+    key: string | number,
+    node: Node | null,
+    keyOffset: number,
+  ): { value: unknown; place: Place } {
     const before = failed;
     failed = false;
-    const { value, source } = node === null ? { value: null, source: null } : walk(node, path);
+    path.push(key);
+    const { value, source } = node === null ? { value: null, source: null } : walk(node);
+    path.pop();
     // Of a mapping only the entries have failed.
     const place = {
       file,
@@ -332,29 +338,23 @@ function createWalker(
     return { value, place };
   }
 
-  function keyText(key: unknown, offset: number, path: Path): string | null {
+  function keyText(key: unknown, offset: number): string | null {
     if (!isScalar(key) || key.value === null || key.value === '') {
       const what = isScalar(key) || key === null ? 'nothing' : 'something else';
-      return fail(offset, `expected a text as key, got ${what}`, path);
+      return fail(offset, `expected a text as key, got ${what}`);
     }
     const text = typeof key.value === 'string' ? key.value : (key.source ?? String(key.value));
     if (text === '__proto__' || text.includes('\0')) {
-      return fail(offset, `cannot use the key ${shown(text)}; choose another`, path);
+      return fail(offset, `cannot use the key ${shown(text)}; choose another`);
     }
     return text;
   }
 
-  function merge(
-    node: Node | null,
-    offset: number,
-    path: Path,
-    values: Map<string, unknown>,
-    entries: Places,
-  ): void {
-    const { value } = node === null ? { value: null } : walk(node, [...path, '<<']);
+  function merge(node: Node | null, offset: number, values: Map<string, unknown>, entries: Places): void {
+    const { value } = node === null ? { value: null } : walk(node);
     for (const from of Array.isArray(value) ? value : [value]) {
       if (!isMapping(from)) {
-        if (!failed) fail(offset, 'expected a mapping behind <<, as in <<: *name', path);
+        if (!failed) fail(offset, 'expected a mapping behind <<, as in <<: *name');
         return;
       }
       for (const [key, place] of places.get(from)!) {
@@ -365,7 +365,7 @@ function createWalker(
     }
   }
 
-  return (node) => walk(node, []).value;
+  return (node) => walk(node).value;
 }
 
 /** What YAML takes a plain text for, once its variables are filled in. */

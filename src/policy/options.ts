@@ -273,20 +273,19 @@ const EXAMPLE_VALUES: Readonly<Record<string, string>> = {
   '--socket': '/run/upkeep.sock',
 };
 
+const NUMBER = '(\\d+(?:\\.\\d+)?|\\.\\d+)';
+const SECONDS = new RegExp(`^${NUMBER}$`);
+const DURATION = new RegExp(
+  `^(?:${NUMBER} ?d)? ?(?:${NUMBER} ?h)? ?(?:${NUMBER} ?m)? ?(?:${NUMBER} ?s)? ?(?:${NUMBER} ?ms)?$`,
+);
+
 /** Reads `500ms`, `5s`, `1.5s`, `2m`, `1h`, `1m30s`, `3 m 2 s`; a bare number is in seconds.
  * @param what names the thing in errors: an option, a key.
  * @returns whole milliseconds.
  * @throws UsageError for anything else. */
 export function parseDuration(text: string, what: string): number {
-  const number = '(\\d+(?:\\.\\d+)?|\\.\\d+)';
-  const bare = new RegExp(`^${number}$`).exec(text);
-  const parts = bare
-    ? [0, 0, 0, bare[1], 0]
-    : new RegExp(
-        `^(?:${number} ?d)? ?(?:${number} ?h)? ?(?:${number} ?m)? ?(?:${number} ?s)? ?(?:${number} ?ms)?$`,
-      )
-        .exec(text)
-        ?.slice(1);
+  const bare = SECONDS.exec(text);
+  const parts = bare ? [0, 0, 0, bare[1], 0] : DURATION.exec(text)?.slice(1);
   const units = [86_400_000, 3_600_000, 60_000, 1_000, 1];
   const ms = Math.round(
     (parts ?? []).reduce<number>((sum, part, i) => sum + Number(part ?? 0) * units[i]!, 0),

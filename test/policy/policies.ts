@@ -92,7 +92,7 @@ const http = fc.oneof(
   fc.constant('http://127.0.0.1:8080/health'),
   fc.record(
     {
-      url: oneOf('https://[::1]/x?y=${Z}', 'http://db:80'),
+      url: oneOf('https://[::1]/x?y=$' + '{Z}', 'http://db:80'),
       method: oneOf('HEAD', 'POST'),
       headers: fc.dictionary(fc.constantFrom('Host', 'X-A'), fc.oneof(word, fc.integer())),
       status: fc.oneof(fc.constant(204), fc.constant('200-299'), fc.constant([200, '300-301'])),
@@ -312,7 +312,7 @@ export const rawPolicies = fc
       commands: Object.fromEntries(entries),
       ...(names.length > 2 && {
         groups: { all: { members: names, ...group }, outer: ['all'] },
-        container: { ...container.container, exitCodeFrom: names[0] },
+        container: { ...(container.container as object), exitCodeFrom: names[0] },
       }),
     };
   });
