@@ -241,8 +241,10 @@ function deadness(run: Run, timeout: number, at: number): string | null {
 function probeTcp(host: string, port: number, answer: (result: ProbeResult) => void): () => void {
   const socket = connect({ host, port });
   socket.on('connect', () => {
-    // A port that nobody listens on may be the very one that the kernel has just given us: we would be talking to ourselves.
+    // A port that nobody listens on may be the very one that the kernel has just given us: we would be talking to ourselves,
+    // and a plain end would keep the port from the service for a minute.
     const self = socket.localPort === port && socket.localAddress === socket.remoteAddress;
+    if (self) socket.resetAndDestroy();
     answer(self ? failure(`cannot connect to ${host}:${port}: nobody listens there`) : OK);
   });
   socket.on('error', (error) => answer(failure(`cannot connect to ${host}:${port}: ${whyOf(error)}`)));

@@ -5,7 +5,8 @@ import { createServer as createHttp, type IncomingMessage, type RequestListener 
 import { createServer as createHttps } from 'node:https';
 import { type AddressInfo, createServer as createTcp, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
+import { buildSync } from 'esbuild';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { ProbeSpec } from '../../src/policy/spec.ts';
 import type { Message } from '../../src/process/notify.ts';
@@ -120,6 +121,42 @@ describe('tcp', () => {
       failed(`cannot connect to ${host}:${port}: nobody listens there`),
     );
   });
+
+  const unshared = [
+    '-n',
+    'sh',
+    '-c',
+    'ip link set lo up && echo 40000 40010 > /proc/sys/net/ipv4/ip_local_port_range',
+  ];
+  test.skipIf(process.getuid!() !== 0 || spawnSync('unshare', unshared).status !== 0)(
+    'a probe that the kernel connects to itself has found nobody (needs root, unshare and ip)',
+    () => {
+      const outfile = join(folder, 'probe.cjs');
+      const entryPoints = [resolve('src/process/probe.ts')];
+      buildSync({ entryPoints, outfile, bundle: true, format: 'cjs', platform: 'node' });
+      // Of as many, one gets that port for its own end, and a plain connection to it would succeed.
+      const script = `
+        const { createProbes } = require(${JSON.stringify(outfile)});
+        const { run } = createProbes({ notify: { onMessage() {} } });
+        const reasons = new Set();
+        let left = 300;
+        const next = (result) => {
+          if (result) reasons.add(result.reason ?? 'ok');
+          if (left-- > 0) run('web', { kind: 'tcp', host: '127.0.0.1', port: 40000 }, null, (each) => setImmediate(next, each));
+          else console.log(JSON.stringify([...reasons]), require('node:fs').readFileSync('/proc/net/tcp', 'latin1').split('\\n').length);
+        };
+        next(null);`;
+      const words = [
+        ...unshared.slice(0, -1),
+        `${unshared.at(-1)} && exec "$0" -e "$1"`,
+        process.execPath,
+        script,
+      ];
+      const { stdout } = spawnSync('unshare', words, { encoding: 'utf8' });
+      // Nothing but the head of the table is left.
+      expect(stdout).toBe('["cannot connect to 127.0.0.1:40000: nobody listens there"] 2\n');
+    },
+  );
 
   test('a port that there is not', async () => {
     expect(await world().ask({ kind: 'tcp', host: '127.0.0.1', port: 70_000 })).toEqual(failed(/70000/));
