@@ -69,6 +69,8 @@ export interface PolicyDiff {
   /** They are kept running in another way; their processes stay. */
   readonly adjusted: readonly string[];
   readonly unchanged: number;
+  /** Of those restarted and adjusted, the keys that say something else. */
+  readonly notes: Readonly<Record<string, readonly string[]>>;
 }
 
 /** A command's part among others. */
@@ -286,12 +288,12 @@ export interface CommandRested {
 }
 
 /** How far a command has come, for whoever waits for it. `waiting`: it asks for its release. `fallen`: what it had reached is
- * lost; `died`: it had been running, and was not ended by an order. */
+ * lost; `died`: it had been running, and was not ended by an order. `begun`: so its group says when it starts it again. */
 export interface CommandReached {
   readonly type: 'command.reached';
   readonly at: number;
   readonly command: string;
-  readonly what: 'waiting' | 'started' | 'ready' | 'died' | 'fallen';
+  readonly what: 'waiting' | 'started' | 'ready' | 'died' | 'fallen' | 'begun';
 }
 
 /** A group has given up, and all of it rests. */
@@ -311,6 +313,8 @@ export type GroupEvent =
   | { readonly type: 'command.ordered'; readonly command: string; readonly order: CommandOrder }
   /** An order for each of them. */
   | { readonly type: 'all.ordered'; readonly order: CommandOrder }
+  /** It starts nobody again by itself: the container ends, or the policy does not know it any more. */
+  | { readonly type: 'group.closed' }
   /** The policy has changed: the command is somebody else's now, or nobody's; other rules hold for the group. */
   | { readonly type: 'member.dropped'; readonly command: string }
   | { readonly type: 'group.adjusted'; readonly plan: GroupPlan };

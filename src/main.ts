@@ -2,13 +2,20 @@
 import { writeSync } from 'node:fs';
 import { helpText } from './policy/help.ts';
 import { parseRunArguments, type RunRequest } from './policy/options.ts';
+import { policyOf } from './policy/plan.ts';
+import type { Read } from './policy/reader.ts';
 import { UsageError } from './policy/usage-error.ts';
+import type { PolicyFiles } from './supervise.ts';
 
 declare const __VERSION__: string;
 
+const EXIT_NO_NAME = 4;
+const EXIT_NOBODY = 7;
 const EXIT_USAGE = 64;
 const EXIT_CONFIGURATION = 78;
 const EXIT_INTERNAL = 70;
+/** ms without an answer. */
+const RELOAD_TIMEOUT = 30_000;
 
 async function main(): Promise<void> {
   let request: RunRequest;
@@ -18,23 +25,67 @@ async function main(): Promise<void> {
     if (!(error instanceof UsageError)) throw error;
     return leave(EXIT_USAGE, `upkeep: ${error.message}\n`);
   }
-  if (request.kind === 'version') return leave(0, `upkeep ${__VERSION__}\n`, 1);
-  if (request.kind === 'help') return leave(0, helpText(request.topic), 1);
+  switch (request.kind) {
+    case 'version':
+      return leave(0, `upkeep ${__VERSION__}\n`, 1);
+    case 'help':
+      return leave(0, helpText(request.topic), 1);
+    case 'check':
+      return check(request.file, request.json);
+    case 'reload':
+      return reload(request.names, request.socket);
+    case 'run':
+      return run(request);
+  }
+}
 
+async function check(file: string, json: boolean): Promise<void> {
+  const { checkFile } = await import('./policy/reader.ts');
+  const { ok, text } = checkFile(file, json, process.env);
+  leave(ok ? 0 : EXIT_CONFIGURATION, text, ok || json ? 1 : 2);
+}
+
+async function reload(names: readonly string[], socket: string | null): Promise<void> {
+  const { ask, NobodyError } = await import('./control/client.ts');
+  const { defaultSocketPath } = await import('./control/socket.ts');
+  try {
+    const path = socket ?? defaultSocketPath(process.env);
+    const { status, body } = await ask(path, 'POST', '/v1/reload', { names }, RELOAD_TIMEOUT);
+    if (status === 200) return leave(0, `${body.message}\n`, 1);
+    leave(status === 404 ? EXIT_NO_NAME : EXIT_CONFIGURATION, `upkeep: ${body.error}\n`);
+  } catch (error) {
+    if (!(error instanceof NobodyError)) throw error;
+    leave(EXIT_NOBODY, `upkeep: ${error.message}\n`);
+  }
+}
+
+async function run(request: Extract<RunRequest, { kind: 'run' }>): Promise<void> {
   const { supervise, StartError } = await import('./supervise.ts');
+  const { options } = request;
   const pending: string[] = [];
   let order = (reason: string): unknown => pending.push(reason);
   let notice = (_message: string): void => {};
+  let hangUp = (): void => {};
   // From the first moment: a signal during start-up counts as well.
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const) process.on(signal, () => order(signal));
-  process.on('SIGHUP', () => notice('SIGHUP: there is no policy file to read again; nothing has changed'));
+  process.on('SIGHUP', () => hangUp());
   // Node would open its debugger on SIGUSR1, and SIGUSR2 would end us.
   for (const signal of ['SIGUSR1', 'SIGUSR2'] as const)
     process.on(signal, () => notice(`${signal} is ignored`));
 
+  let files: PolicyFiles | null = null;
+  let first: Read = { policy: policyOf(request.commands), warnings: [] };
+  if (request.policy !== null || request.procfile !== null) {
+    const { readSources, diffPolicies, nextRun } = await import('./policy/reader.ts');
+    files = { read: () => readSources(request, options, process.env), diffPolicies, nextRun };
+    first = files.read();
+  }
+  if ('error' in first) return leave(EXIT_CONFIGURATION, `upkeep: ${first.error}\n`);
+
   try {
-    const supervision = await supervise(request.commands, request.options, process.env, __VERSION__);
+    const supervision = await supervise(first, options, process.env, __VERSION__, files);
     notice = supervision.notice;
+    hangUp = supervision.reload;
     // A mistake of ours outside the root must not take the services down.
     const survive = (error: unknown): void =>
       notice(`a mistake in upkeep was survived: ${(error as Error)?.stack ?? error}`);

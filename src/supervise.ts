@@ -1,26 +1,35 @@
 /** WIRES: the one place that provides, creates and starts actors. */
+import { constants } from 'node:os';
 import { execa } from 'execa';
 import { Subject } from 'rxjs';
 import { createActor } from 'xstate';
 import { commandMachine } from '../machines/command.ts';
-import type { Exit, Told } from '../machines/events.ts';
-import { type CommandPlan, groupMachine } from '../machines/group.ts';
+import type { Exit, PolicyDiff, Told } from '../machines/events.ts';
+import { groupMachine } from '../machines/group.ts';
 import { DEFAULT_POLICY } from '../machines/restart-policy.ts';
-import { EXIT_INTERNAL, supervisorMachine } from '../machines/supervisor.ts';
+import { EXIT_INTERNAL, type SupervisorOutput, supervisorMachine } from '../machines/supervisor.ts';
 import { launchActor } from './actors/launch.ts';
+import { probeActor } from './actors/probe.ts';
 import { scanActor } from './actors/scan.ts';
+import { scheduleActor } from './actors/schedule.ts';
 import { stopperActor } from './actors/stopper.ts';
+import { type Answer, createControl } from './control/server.ts';
 import { claimSocket, defaultSocketPath } from './control/socket.ts';
+import { createExtras } from './extras.ts';
 import { createLog } from './output/log.ts';
 import { openSink } from './output/sink.ts';
+import { differenceOf, howItEnded } from './output/tell.ts';
 import type { RunOptions } from './policy/options.ts';
-import type { CommandSpec } from './policy/spec.ts';
+import { planOf } from './policy/plan.ts';
+import type { Read } from './policy/reader.ts';
+import type { CommandSpec, Policy } from './policy/spec.ts';
 import { clockOfTicks } from './process/clock.ts';
 import { closeInherited, scrubEnvironment } from './process/environment.ts';
 import { createLineage } from './process/lineage.ts';
+import type { Kin } from './process/matching.ts';
 import { loadNative } from './process/native.ts';
 import { createDeathWatch } from './process/pidfd.ts';
-import { createPrograms } from './process/programs.ts';
+import { createPrograms, type Runnable } from './process/programs.ts';
 import { chooseReaping, createReaper } from './process/reap.ts';
 import { scanProcesses } from './process/scan.ts';
 import { createSignaller, endAll } from './process/signal.ts';
@@ -31,31 +40,46 @@ import { chooseTagging } from './process/tagging.ts';
 export interface Supervision {
   /** Ends the container's life; the second call kills. */
   readonly shutdown: (reason: string) => void;
+  /** Reads the policy again, if there is one. */
+  readonly reload: () => void;
   /** A line in upkeep's own log. */
   readonly notice: (message: string) => void;
   /** Resolves with the exit code when everything is over and written. */
   readonly done: Promise<number>;
 }
 
+/** Policy files, and what only they need. */
+export interface PolicyFiles {
+  readonly read: () => Read;
+  readonly diffPolicies: typeof import('./policy/diff.ts').diffPolicies;
+  readonly nextRun: typeof import('./policy/schedule.ts').nextRun;
+}
+
 /** What start-up may refuse; afterwards nothing does. */
 export class StartError extends Error {}
-
-/** Failures in a row after which a command that may end the container has failed for good. */
-const VITAL_GIVES_UP_AFTER = 5;
 
 /**
  * Starts to supervise.
  *
+ * @param files null: all commands were given as arguments
  * @throws StartError where another upkeep holds the socket, or the process table that was asked for can't be had
  */
 export async function supervise(
-  commands: readonly CommandSpec[],
+  first: { readonly policy: Policy; readonly warnings: readonly string[] },
   options: RunOptions,
   env: NodeJS.ProcessEnv,
   version: string,
+  files: PolicyFiles | null,
 ): Promise<Supervision> {
   const now = (): number => performance.now();
+  let { policy } = first;
+  let plan = planOf(policy, options);
+  const { commands } = policy;
   const names = commands.map(({ name }) => name);
+  const specs = new Map(commands.map((spec) => [spec.name, spec]));
+  /** Commands that the policy names no more, and that have not stopped yet. */
+  const leaving = new Map<string, CommandSpec>();
+  const specOf = (name: string): CommandSpec => specs.get(name) ?? leaving.get(name)!;
 
   process.umask(0o022);
   const loaded = loadNative(env);
@@ -63,7 +87,8 @@ export async function supervise(
   if (native !== null) closeInherited(native);
   const { table, notices } = chooseTableOrRefuse(options.table);
   const socketPath = options.socket ?? defaultSocketPath(env);
-  const claim = await claimSocket(socketPath);
+  const control = createControl({ version, reload: (wanted) => answerReload(wanted) });
+  const claim = await claimSocket(socketPath, control);
   if ('holder' in claim) {
     throw new StartError(
       `cannot start: ${claim.holder} holds ${socketPath}; stop it first, or give this one a socket of its own with --socket PATH`,
@@ -71,16 +96,24 @@ export async function supervise(
   }
   if ('impossible' in claim)
     notices.push(`there is no control socket: ${claim.impossible}; --socket PATH puts it elsewhere`);
+  notices.push(...first.warnings);
 
   const raw = options.log === 'raw';
   const sink = openSink(1, { inherited: raw });
   const colour = sink.isTTY && !env.NO_COLOR;
   const log = createLog({ format: options.log, sink, colour, names });
-  const streams = createStreams(native, (name, chunk, stream) => log.service(name).push(chunk, stream));
-  log.onResume(() => streams.resume());
+  const streams = createStreams(native, (name, chunk, stream) => {
+    extras.heard(name, chunk, stream);
+    return log.service(name).push(chunk, stream);
+  });
+  log.onResume(() => {
+    streams.resume();
+    extras.resume();
+  });
   const finishLines = (name: string): void => {
     if (raw) return;
     streams.drain(name);
+    extras.drain(name);
     log.service(name).flushPartial();
   };
 
@@ -90,6 +123,11 @@ export async function supervise(
     log.tell(told);
     if (told.type === 'command.running' && told.how === 'adopted') {
       streams.takeOver(told.command, told.leader.pid);
+    }
+    if (told.type === 'command.stopped' && leaving.has(told.command)) {
+      leaving.delete(told.command);
+      lineage.remove(told.command);
+      extras.forget(told.command);
     }
   };
   const notice = (command: string | null, message: string, level: 'info' | 'warn' = 'warn'): void =>
@@ -101,13 +139,14 @@ export async function supervise(
   const lineage = createLineage({
     table,
     tags: tagging.tags,
-    commands,
+    commands: commands.map(kinOf),
     self: process.pid,
     startTimeout: DEFAULT_POLICY.startTimeout,
     linger: DEFAULT_POLICY.linger,
     reaping: reaping.exact,
     now,
     sinceOf,
+    notice,
   });
 
   const news = new Subject<void>();
@@ -144,12 +183,17 @@ export async function supervise(
     );
   }
 
-  const runnables = new Map(
-    commands.map((spec) => [spec.name, { ...spec, execution: spec.policy?.execution ?? null }]),
-  );
+  const runnableOf = (name: string): Runnable => {
+    const spec = specOf(name);
+    const { policy: more } = spec;
+    if (more === null) return { ...spec, execution: null };
+    return { ...spec, env: { ...extras.environmentOf(name), ...spec.env }, execution: more.execution };
+  };
+  /** What runs is stopped as it was meant to be when it was started. */
+  const launchedAs = new Map<string, Runnable>();
   const programs = createPrograms({
     launchOptions: { execa, native, prefix: tagging.prefix, env: serviceEnv },
-    runnableOf: (name) => runnables.get(name)!,
+    runnableOf,
     streams: raw ? null : streams,
     tags: tagging.tags,
     table,
@@ -157,16 +201,44 @@ export async function supervise(
     signaller,
     onEnd,
   });
+  const extras = createExtras({
+    specOf,
+    log,
+    native,
+    folder: `${socketPath}.d`,
+    runHelper: (name, program, ended) => programs.run(name, program, ended, 'ignore'),
+    pidsOf: (name) => lineage.targets(name, 'tagged').map(({ pid }) => pid),
+    now,
+    notice,
+  });
+  for (const spec of commands) if (spec.policy !== null) extras.configure(spec);
+
   const command = commandMachine.provide({
     actors: {
       launch: launchActor({
         now,
         start(name) {
           log.service(name).forgetTail();
+          if (specOf(name).policy !== null) {
+            extras.launched(name);
+            launchedAs.set(name, runnableOf(name));
+          }
           return programs.start(name);
         },
       }),
-      stopper: stopperActor({ now, run: programs.stop }),
+      stopper: stopperActor({
+        now,
+        run(name, ended) {
+          const { stop } = launchedAs.get(name) ?? runnableOf(name);
+          return programs.run(name, { ...stop!, env: {} }, ended);
+        },
+      }),
+      probe: probeActor({ now, run: extras.probe }),
+      schedule: scheduleActor({
+        now,
+        wallClock: Date.now,
+        next: (name, after) => files?.nextRun(specOf(name).policy!.schedule!, after, Math.random) ?? null,
+      }),
     },
     actions: {
       tell: (_, telling) => tell({ at: now(), ...telling }),
@@ -174,8 +246,28 @@ export async function supervise(
         signaller.send(name, scope, signal as NodeJS.Signals);
         news.next();
       },
+      reload: (_, { command: name }) => reloadCommand(name),
     },
   });
+
+  function reloadCommand(name: string): void {
+    const how = specOf(name).policy?.reload ?? null;
+    if (how === null) return;
+    if ('signal' in how) {
+      const leader = lineage.leaders()[name];
+      try {
+        if (leader !== undefined) process.kill(leader.pid, how.signal);
+      } catch (error) {
+        notice(name, `cannot send ${how.signal} to pid ${leader?.pid}: ${(error as Error).message}`);
+      }
+      return;
+    }
+    programs.run(name, how.program, (result) => {
+      if ('error' in result) notice(name, `its reload command cannot be run: ${result.error}`);
+      else if (result.code !== 0) notice(name, `its reload command ${howItEnded(result)}`);
+      else notice(name, 'its reload command has finished', 'info');
+    });
+  }
 
   const reports = scanProcesses({
     table,
@@ -195,7 +287,13 @@ export async function supervise(
   });
   const supervisor = supervisorMachine.provide({
     // A machine that provides is not provided to: the root is given the group with the command in it.
-    actors: { group: groupMachine.provide({ actors: { command } }), scan: scanActor(reports) },
+    actors: {
+      group: groupMachine.provide({
+        actors: { command },
+        actions: { tell: (_, telling) => tell({ at: now(), ...telling }) },
+      }),
+      scan: scanActor(reports),
+    },
     actions: { tell: (_, telling) => tell({ at: now(), ...telling }) },
   });
 
@@ -212,28 +310,84 @@ export async function supervise(
   for (const message of notices) notice(null, message);
 
   const root = createActor(supervisor, {
-    input: {
-      commands: commands.map((spec) => planOf(spec, options)),
-      grace: options.grace,
-      seed: Math.floor(Math.random() * 2 ** 31),
-    },
+    input: { ...plan, seed: Math.floor(Math.random() * 2 ** 31) },
   });
+
+  /** Reads the policy again. What is wrong in it is returned, and then nothing changes. */
+  function reload(): { readonly diff: PolicyDiff } | { readonly error: string } {
+    if (files === null) return { error: 'there is no policy file to read again; nothing has changed' };
+    const read = files.read();
+    if ('error' in read) return { error: `${read.error}\nnothing has changed` };
+    const back = read.policy.commands.find(({ name }) => leaving.has(name));
+    if (back !== undefined) {
+      return { error: `cannot reload: ${back.name} is still being stopped; do it again when it has` };
+    }
+    for (const message of read.warnings) notice(null, message);
+    const { added, removed, restarted, adjusted, unchanged, notes } = files.diffPolicies(policy, read.policy);
+    policy = read.policy;
+    plan = planOf(policy, options);
+    for (const name of removed) {
+      leaving.set(name, specs.get(name)!);
+      specs.delete(name);
+    }
+    for (const spec of policy.commands) specs.set(spec.name, spec);
+    for (const name of added) lineage.add(kinOf(specOf(name)));
+    for (const name of [...restarted, ...adjusted]) lineage.revise(kinOf(specOf(name)));
+    for (const name of [...added, ...restarted, ...adjusted]) extras.configure(specOf(name));
+    log.rename([...specs.keys()]);
+    const diff: PolicyDiff = {
+      started: added,
+      stopped: removed,
+      restarted,
+      adjusted,
+      unchanged: unchanged.length,
+      notes,
+    };
+    root.send({ type: 'policy.changed', at: now(), plan, diff, found: lineage.leaders() });
+    return { diff };
+  }
+
+  async function answerReload(wanted: readonly string[]): Promise<Answer> {
+    const unknown = wanted.find((name) => !specs.has(name));
+    if (unknown !== undefined) {
+      return { status: 404, body: { error: `cannot reload ${unknown}: no command has that name` } };
+    }
+    const mute = wanted.find((name) => (specOf(name).policy?.reload ?? null) === null);
+    if (mute !== undefined) {
+      const error = `cannot reload ${mute}: its policy does not say how; write reload: HUP, say, or a command`;
+      return { status: 409, body: { error } };
+    }
+    if (wanted.length > 0) {
+      for (const name of wanted) {
+        root.send({ type: 'command.ordered', command: name, order: { type: 'command.reload', at: now() } });
+      }
+      return { status: 200, body: { message: `told ${wanted.join(', ')} to reload` } };
+    }
+    const result = reload();
+    if ('error' in result) return { status: 409, body: result };
+    return { status: 200, body: { message: `reloaded: ${differenceOf(result.diff)}`, ...result.diff } };
+  }
 
   const done = new Promise<number>((resolve) => {
     const finish = (code: number, left: number, begun: number): void => {
-      for (const name of names) finishLines(name);
+      for (const name of [...specs.keys(), ...leaving.keys()]) finishLines(name);
       const took = now() - begun;
       tell({ type: 'supervisor.stopped', at: now(), code, took, left });
       process.removeListener('SIGCHLD', onChild);
       reaper?.close();
       if ('server' in claim) claim.server.close();
+      extras.close();
       // A reader that has stalled gets what is left of the budget, and no more.
-      void sink.flush(Math.max(200, Math.min(1_000, options.grace - took))).then(() => resolve(code));
+      const rest = Math.max(200, Math.min(1_000, plan.grace - took));
+      void log
+        .closeFiles(rest)
+        .then(() => sink.flush(rest))
+        .then(() => resolve(code));
     };
     root.subscribe({
       complete: () => {
         const { output, context } = root.getSnapshot();
-        finish(output!.code, output!.left, context.stoppedAt);
+        finish(exitCodeOf(output!), output!.left, context.stoppedAt);
       },
       error: (error) => {
         notice(
@@ -241,7 +395,8 @@ export async function supervise(
           `cannot go on: ${(error as Error).stack ?? error}; the services are stopped, and upkeep exits with 70`,
         );
         const begun = now();
-        void endAll(names, signaller, lineage, options.grace, now).then((left) =>
+        const all = [...specs.keys(), ...leaving.keys()];
+        void endAll(all, signaller, lineage, plan.grace, now).then((left) =>
           finish(EXIT_INTERNAL, left, begun),
         );
       },
@@ -252,6 +407,10 @@ export async function supervise(
   return {
     shutdown(reason) {
       root.send({ type: 'shutdown.ordered', at: now(), reason });
+    },
+    reload() {
+      const result = reload();
+      if ('error' in result) notice(null, `SIGHUP: ${result.error}`);
     },
     notice: (message) => notice(null, message, 'info'),
     done,
@@ -266,16 +425,12 @@ function chooseTableOrRefuse(wanted: RunOptions['table']): ReturnType<typeof cho
   }
 }
 
-function planOf(spec: CommandSpec, { exitOnFailed }: RunOptions): CommandPlan {
-  const vital = exitOnFailed === true || (exitOnFailed !== false && exitOnFailed.includes(spec.name));
-  return {
-    name: spec.name,
-    vital,
-    policy: {
-      ...DEFAULT_POLICY,
-      returns: spec.returns,
-      ownStop: spec.stop !== null,
-      giveUpAfter: vital ? VITAL_GIVES_UP_AFTER : null,
-    },
-  };
+function kinOf({ name, fits, policy }: CommandSpec): Kin {
+  return { name, fits, match: policy?.match ?? null };
+}
+
+/** A command's own exit status, where the policy asks for it: of one killed by a signal as a shell would say it. */
+function exitCodeOf({ code, exit }: SupervisorOutput): number {
+  if (exit?.signal) return 128 + (constants.signals[exit.signal as NodeJS.Signals] ?? 0);
+  return exit?.code ?? code;
 }

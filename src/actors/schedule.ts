@@ -35,10 +35,12 @@ export function scheduleActor({ next, wallClock, now }: ScheduleActorOptions) {
     const look = (): void => {
       const time = wallClock();
       // Set back: what was due would be due for as long again.
-      if (time < before - 1_000) return plan();
-      if (time < due!) return wait();
-      if (time - due! <= TOO_LATE) sendBack({ type: 'schedule.due', at: now() });
-      plan();
+      const wasSetBack = time < before - 1_000;
+      if (!wasSetBack && time < due!) wait();
+      else {
+        if (!wasSetBack && time - due! <= TOO_LATE) sendBack({ type: 'schedule.due', at: now() });
+        plan();
+      }
     };
     plan();
     return () => {

@@ -140,12 +140,17 @@ function endOf(exit: Exit | null): string {
   return exit === null ? '' : `: it ${howItEnded(exit)}`;
 }
 
-/** `started web; restarted db (3 unchanged)`. */
-function differenceOf(diff: PolicyDiff): string {
+/** `started web; restarted db (env); 3 unchanged`. */
+export function differenceOf(diff: PolicyDiff): string {
   const parts = (['stopped', 'started', 'restarted', 'adjusted'] as const)
     .filter((kind) => diff[kind].length > 0)
-    .map((kind) => `${kind} ${diff[kind].join(', ')}`);
-  return `${parts.length === 0 ? 'nothing differs' : parts.join('; ')} (${diff.unchanged} unchanged)`;
+    .map((kind) => `${kind} ${diff[kind].map((name) => name + keysOf(diff, name)).join(', ')}`);
+  return `${parts.length === 0 ? 'nothing differs' : parts.join('; ')}; ${diff.unchanged} unchanged`;
+}
+
+function keysOf({ notes }: PolicyDiff, name: string): string {
+  const keys = Object.hasOwn(notes, name) ? notes[name]! : [];
+  return keys.length === 0 ? '' : ` (${keys.join(', ')})`;
 }
 
 /** Does not compile while a case is missing above. */
@@ -181,7 +186,8 @@ function runningOf(how: 'started' | 'adopted' | 'handover', leader: Leader, took
   }
 }
 
-function howItEnded(exit: Exit): string {
+/** `exited with status 3`, `was killed by SIGKILL`. */
+export function howItEnded(exit: Exit): string {
   if (!exit.known) return "is gone (exit status unknown: it was not upkeep's child)";
   if (exit.signal !== null) return `was killed by ${exit.signal}${exit.core ? ' (core dumped)' : ''}`;
   return `exited with status ${exit.code ?? 'unknown'}`;
