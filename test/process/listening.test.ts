@@ -6,6 +6,8 @@ import { buildSync } from 'esbuild';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { findListener } from '../../src/process/listening.ts';
 
+const has = (program: string) => !spawnSync(program, ['--version']).error;
+
 const PORT = 8080;
 const HEADER =
   '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n';
@@ -149,7 +151,7 @@ describe('of real processes', { timeout: 300_000 }, () => {
     expect(findListener([pid], said[0]! === 1 ? 2 : 1)).toMatchObject({ listens: false });
   });
 
-  test.skipIf(spawnSync('perl', ['-v']).error)('that left its socket to a child (needs perl)', async () => {
+  test.skipIf(!has('perl'))('that left its socket to a child (needs perl)', async () => {
     const script = `use Socket; $| = 1; $^F = 10; socket(S, PF_INET, SOCK_STREAM, 0); bind(S, sockaddr_in(0, INADDR_LOOPBACK));
       listen(S, 5); my ($port) = sockaddr_in(getsockname(S)); pipe(R, W);
       my $child = fork; if (!$child) { close W; <R>; exit } close R; close S; print "$port $child\\n"; sleep 1000`;
@@ -159,7 +161,7 @@ describe('of real processes', { timeout: 300_000 }, () => {
     expect(findListener([pid], port)).toMatchObject({ listens: false });
   });
 
-  test.skipIf(process.getuid!() !== 0 || spawnSync('setpriv', ['--version']).error)(
+  test.skipIf(process.getuid!() !== 0 || !has('setpriv'))(
     'of another user, seen without CAP_SYS_PTRACE (needs root and setpriv)',
     async () => {
       const { pid, said } = await started('setpriv', [
@@ -180,7 +182,8 @@ describe('of real processes', { timeout: 300_000 }, () => {
       const asked = (pids: number[]) => {
         const text = `console.log(JSON.stringify(require(${JSON.stringify(outfile)}).findListener(${JSON.stringify(pids)}, ${port})))`;
         const dropped = ['--bounding-set=-sys_ptrace', '--inh-caps=-sys_ptrace'];
-        const { stdout } = spawnSync('setpriv', [...dropped, process.execPath, '-e', text]);
+        const [program, ...words] = ['setpriv', ...dropped, process.execPath, '-e', text];
+        const { stdout } = spawnSync(program!, words);
         return JSON.parse(`${stdout}`);
       };
       expect(asked([pid])).toEqual({ listens: true, evidence: 'user', pid });

@@ -19,8 +19,9 @@ import { createNotify, type Message, type Notify, parseMessage } from '../../src
 
 const loaded = loadNative(process.env);
 const native = loaded as Native;
+const PERL = 'perl';
 const has = (program: string) => !spawnSync(program, ['--version']).error;
-const lacking = 'missing' in loaded ? `without koffi: ${loaded.missing}` : has('perl') ? '' : 'without perl';
+const lacking = 'missing' in loaded ? `without koffi: ${loaded.missing}` : has(PERL) ? '' : 'without perl';
 
 const NOTHING = {
   pid: 7,
@@ -93,7 +94,7 @@ describe.skipIf(lacking)(`what services send ${lacking}`, { timeout: 300_000 }, 
     `use Socket; socket(S, AF_UNIX, SOCK_DGRAM, 0); my $to = sockaddr_un($ENV{NOTIFY_SOCKET}); ${body}`;
   const SEND_ARGUMENTS = sender('for (@ARGV) { defined send(S, $_, 0, $to) or die $! }');
   const send = (path: string, texts: string[], before: string[] = []): ChildProcess => {
-    const [program, ...words] = [...before, 'perl', '-e', SEND_ARGUMENTS, ...texts];
+    const [program, ...words] = [...before, PERL, '-e', SEND_ARGUMENTS, ...texts];
     const env = { ...process.env, NOTIFY_SOCKET: path };
     const child = spawn(program!, words, { env, stdio: ['ignore', 'ignore', 'inherit'] });
     children.push(child);
@@ -136,7 +137,8 @@ describe.skipIf(lacking)(`what services send ${lacking}`, { timeout: 300_000 }, 
     async () => {
       const env = { ...process.env, NOTIFY_SOCKET: notify.pathOf('web') as string };
       // It sends a descriptor with BARRIER=1, and ends when nobody has that any more.
-      const child = spawn('systemd-notify', ['--ready', '--status=up'], { env, stdio: 'inherit' });
+      const [program, ...words] = ['systemd-notify', '--ready', '--status=up'];
+      const child = spawn(program!, words, { env, stdio: 'inherit' });
       expect(await once(child, 'exit')).toEqual([0, null]);
       await soon(() => expect(heard[0]).toMatchObject(['web', { ready: true, status: 'up' }]));
     },
@@ -156,7 +158,7 @@ describe.skipIf(lacking)(`what services send ${lacking}`, { timeout: 300_000 }, 
   test('holds nobody up when it is a flood: others have their turn', async () => {
     const flood = sender('send(S, "STATUS=flood", 0, $to) while 1');
     const env = { ...process.env, NOTIFY_SOCKET: notify.pathOf('flood') as string };
-    children.push(spawn('perl', ['-e', flood], { env, stdio: 'ignore' }));
+    children.push(spawn(PERL, ['-e', flood], { env, stdio: 'ignore' }));
     await soon(() => expect(heard.length).toBeGreaterThan(100));
     send(notify.pathOf('quiet') as string, ['READY=1']);
     await soon(() => expect(heard).toContainEqual(['quiet', expect.objectContaining({ ready: true })]));
@@ -164,7 +166,7 @@ describe.skipIf(lacking)(`what services send ${lacking}`, { timeout: 300_000 }, 
 
   test('is handed over at once where it is asked for', async () => {
     const path = notify.pathOf('web') as string;
-    spawnSync('perl', ['-e', SEND_ARGUMENTS, 'READY=1'], { env: { ...process.env, NOTIFY_SOCKET: path } });
+    spawnSync(PERL, ['-e', SEND_ARGUMENTS, 'READY=1'], { env: { ...process.env, NOTIFY_SOCKET: path } });
     notify.drain('web');
     expect(heard).toMatchObject([['web', { ready: true }]]);
     notify.drain('unknown');

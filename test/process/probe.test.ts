@@ -24,6 +24,8 @@ afterEach(() => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
 });
 
+const runs = (program: string, words: readonly string[]) => spawnSync(program, words, { encoding: 'utf8' });
+const has = (program: string) => !runs(program, ['version']).error;
 const soon = (check: () => void) => vi.waitFor(check, { timeout: 120_000 });
 const QUIET: Message = {
   pid: 0,
@@ -128,7 +130,7 @@ describe('tcp', () => {
     '-c',
     'ip link set lo up && echo 40000 40010 > /proc/sys/net/ipv4/ip_local_port_range',
   ];
-  test.skipIf(process.getuid!() !== 0 || spawnSync('unshare', unshared).status !== 0)(
+  test.skipIf(process.getuid!() !== 0 || runs('unshare', unshared).status !== 0)(
     'a probe that the kernel connects to itself has found nobody (needs root, unshare and ip)',
     () => {
       const outfile = join(folder, 'probe.cjs');
@@ -152,7 +154,7 @@ describe('tcp', () => {
         process.execPath,
         script,
       ];
-      const { stdout } = spawnSync('unshare', words, { encoding: 'utf8' });
+      const { stdout } = runs('unshare', words);
       // Nothing but the head of the table is left.
       expect(stdout).toBe('["cannot connect to 127.0.0.1:40000: nobody listens there"] 2\n');
     },
@@ -321,12 +323,12 @@ describe('http', () => {
     expect(await world().ask(of('http://127.0.0.1:1/', { method: 'A B' }))).toEqual(failed(/[Mm]ethod/));
   });
 
-  test.skipIf(spawnSync('openssl', ['version']).error)(
+  test.skipIf(!has('openssl'))(
     'a certificate that nobody has signed is good enough on loopback, and nowhere else (needs openssl)',
     async () => {
       const files = ['-keyout', join(folder, 'key'), '-out', join(folder, 'cert')];
       const words = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-subj', '/CN=x', ...files];
-      expect(spawnSync('openssl', words).status).toBe(0);
+      expect(runs('openssl', words).status).toBe(0);
       const [key, cert] = ['key', 'cert'].map((name) => readFileSync(join(folder, name)));
       const server = createHttps({ key: key!, cert: cert! }, (_, response) => response.end('safe'));
       const port = await listening(server);
