@@ -8,39 +8,58 @@
  * `scheduled` where a schedule's command is between its runs. `waiting` is for what it requires.
  */
 import { assign, enqueueActions, sendParent, setup } from 'xstate';
+import {
+  adjusted,
+  blamed,
+  buried,
+  type CommandContext,
+  completed,
+  concluded,
+  condemned,
+  DEFAULT_STOP,
+  died,
+  EXITED,
+  FORGIVEN,
+  failedStart,
+  hasGivenUp,
+  heirOf,
+  isDone,
+  type LeaderExited,
+  leftOf,
+  NOTHING_REMAINS,
+  overlapped,
+  plannedStop,
+  probed,
+  readyWithin,
+  restedAt,
+  sameProcess,
+  settleTime,
+  stopStep,
+  timeOf,
+  toClear,
+  toStop,
+  UNPROVEN,
+  unhealthy,
+  whyFailed,
+} from './command-books.ts';
 import type {
   CommandEvent,
-  CommandFact,
   CommandReached,
   CommandRested,
   CommandRole,
-  Exit,
   Leader,
-  ProcessId,
-  Remains,
   SignalScope,
   Telling,
 } from './events.ts';
 import { launchPort, probePort, schedulePort, stopperPort } from './ports.ts';
 import {
-  afterProbe,
   askFor,
-  backoffDelay,
   type CommandPolicy,
   clampDelay,
-  endingOf,
-  givesUp,
   giveUpStopAfter,
   HEALTHY,
-  type HealthBook,
-  type Heat,
-  heated,
-  isTooHot,
   killAfter,
   NO_HEAT,
-  SYSTEM_BACKOFF_FLOOR,
-  stopBudget,
-  wasStable,
 } from './restart-policy.ts';
 
 export interface CommandInput {
@@ -55,159 +74,7 @@ export interface CommandInput {
   readonly rest: CommandRested['state'] | null;
 }
 
-export interface CommandContext {
-  readonly name: string;
-  readonly policy: CommandPolicy;
-  readonly role: CommandRole;
-  readonly seed: number;
-  readonly desired: 'up' | 'down';
-  /** As what it began to rest; of no meaning later. */
-  readonly rest: CommandRested['state'] | null;
-  /** While it settles, the launcher. */
-  readonly leader: Leader | null;
-  /** When this run began: the launch, or the start of the process that was adopted. */
-  readonly since: number;
-  /** When the run before ended; null before the first. */
-  readonly diedAt: number | null;
-  /** From death to the process that runs now, or from the launch to the daemon it left; null for a first launcher; ms. */
-  readonly took: number | null;
-  readonly how: 'started' | 'adopted';
-  readonly starts: number;
-  readonly restarts: number;
-  /** Failed starts and young deaths in a row. */
-  readonly failures: number;
-  /** Launches in a row that the system refused (fork failed). */
-  readonly refusals: number;
-  /** How long the next `backoff` lasts; 0: no backoff is due. */
-  readonly wait: number;
-  readonly lastExit: Exit | null;
-  readonly reason: string | null;
-  readonly remains: Remains;
-  /** Whom `missing` has to stop before anything is started; null: nobody. */
-  readonly clear: SignalScope | null;
-  /** What a failed start left behind has been stopped once, and the start tried again. */
-  readonly cleared: boolean;
-  /** Restarts, as the policy's intensity counts them. */
-  readonly heat: Heat;
-  /** The policy bears no more of it, whatever the numbers say. */
-  readonly doomed: boolean;
-  /** It is not started before its release. */
-  readonly bound: boolean;
-  /** It died, and its group has not yet said that it is to be started again. */
-  readonly held: boolean;
-  /** This run has been found ready. */
-  readonly isReady: boolean;
-  readonly health: HealthBook;
-  /** One more run of the schedule is due as soon as this one has ended. */
-  readonly queued: boolean;
-  /** When the schedule's next time is; null: not known. */
-  readonly nextRun: number | null;
-  /** The stop that is under way, or the last one. `left`: what it could not end. */
-  readonly stop: {
-    readonly at: number;
-    readonly budget: number;
-    readonly everything: boolean;
-    readonly left: number;
-    /** Which of the policy's signals is next. */
-    readonly step: number;
-    /** Not by order: it was not ready in time, or is unhealthy. What this counts for is kept. */
-    readonly faulted: boolean;
-  };
-}
-
-const NOTHING_REMAINS: Remains = { workers: 0, tagged: 0, sessions: 0 };
-
-type LeaderExited = Extract<CommandFact, { type: 'leader.exited' }>;
-
-/** Who has taken over from the process that left: only a launcher or leader that left with status 0 hands over. */
-function heirOf(event: CommandEvent): Leader | null {
-  return event.type === 'leader.exited' ? event.heir : null;
-}
-
-function sameProcess(a: ProcessId | null, b: ProcessId): boolean {
-  return a !== null && a.pid === b.pid && a.startTicks === b.startTicks;
-}
-
-/** Timers carry no time: what they bring is dated by the last thing that was seen. */
-function timeOf(context: CommandContext, event: CommandEvent): number {
-  return 'at' in event ? event.at : Math.max(context.since, context.diedAt ?? context.since);
-}
-
-/** When a command came to rest. A stop that its budget has ended was seen by nobody, but its time is known. */
-function restedAt(context: CommandContext, event: CommandEvent, state: CommandRested['state']): number {
-  if ('at' in event || state !== 'stopped') return timeOf(context, event);
-  return context.stop.at + giveUpStopAfter(context.stop.budget);
-}
-
-/** How many of what a stop is for are still alive. */
-function leftOf(context: CommandContext, remains: Remains): number {
-  return remains.tagged + (context.stop.everything ? remains.sessions : 0);
-}
-
-/** A signal for all that the stop under way is for. */
-function toStop(
-  context: CommandContext,
-  signal: string,
-): { command: string; scope: SignalScope; signal: string } {
-  return { command: context.name, scope: context.stop.everything ? 'everything' : 'tagged', signal };
-}
-
-function toClear(context: CommandContext): number {
-  if (context.clear === null) return 0;
-  return context.clear === 'workers' ? context.remains.workers : context.remains.tagged;
-}
-
-/** The numbers after one more failure. `blame: system` waits longer and does not count towards giving up. */
-function afterFailure(
-  context: CommandContext,
-  blame: 'command' | 'system',
-): Pick<CommandContext, 'failures' | 'refusals' | 'wait'> {
-  const failures = context.failures + (blame === 'command' ? 1 : 0);
-  const refusals = blame === 'system' ? context.refusals + 1 : 0;
-  const wait = backoffDelay(context.policy.backoff, failures + refusals, context.seed);
-  return { failures, refusals, wait: refusals > 0 ? Math.max(SYSTEM_BACKOFF_FLOOR, wait) : wait };
-}
-
-function hasGivenUp({ policy, failures, heat, doomed }: CommandContext): boolean {
-  return doomed || givesUp(policy, failures) || isTooHot(policy.intensity, heat);
-}
-
-/** What is told of the next try: ms, 0 for at once, null for none. */
-function nextTry(context: CommandContext): number | null {
-  return hasGivenUp(context) ? null : context.wait;
-}
-
-/** The same, one restart later. */
-function hotter({ policy, heat }: CommandContext, at: number): Heat {
-  return policy.intensity === null ? heat : heated(policy.intensity, heat, at);
-}
-
-function isSuccess({ policy }: CommandContext, exit: Exit | null): boolean {
-  return exit?.code != null && policy.successCodes.includes(exit.code);
-}
-
-/** The run that ends with this is all that was asked of the command. */
-function isDone(context: CommandContext, exit: Exit | null): boolean {
-  return endingOf(context.policy, isSuccess(context, exit)) === 'done';
-}
-
-/** A new life, in which nothing counts that was. */
-const FORGIVEN = {
-  failures: 0,
-  refusals: 0,
-  wait: 0,
-  heat: NO_HEAT,
-  doomed: false,
-  cleared: false,
-} as const;
-
-const stopStep = ({ policy, stop }: CommandContext): CommandPolicy['stopSignals'][number] =>
-  policy.stopSignals[stop.step] ?? { signal: 'SIGTERM', wait: null };
-
-/** ms for a stop that nobody gave a budget: a restart's, or that of one which is of no use. */
-const DEFAULT_STOP = 9_000;
-
-export const commandMachine = setup({
+const base = setup({
   types: {
     context: {} as CommandContext,
     input: {} as CommandInput,
@@ -234,44 +101,8 @@ export const commandMachine = setup({
       enqueue(sendParent({ type: 'command.reached', at, command: context.name, what }));
     }),
     count: assign(({ event }) => (event.type === 'lineage.counted' ? { remains: event.remains } : {})),
-    /** A run has ended. */
-    bury: assign(({ context, event }) => {
-      if (event.type !== 'leader.exited') return {};
-      const { kind, restart, stragglers } = context.policy;
-      // A run that is meant to end has failed when it did not end well, however long it took.
-      const young = kind !== 'service' || !wasStable(context.policy, event.at - context.since);
-      return {
-        ...(young ? afterFailure(context, 'command') : { failures: 0, refusals: 0, wait: 0 }),
-        heat: hotter(context, event.at),
-        doomed: restart === 'never',
-        held: context.role.grouped,
-        leader: null,
-        diedAt: event.at,
-        lastExit: event.exit,
-        reason: null,
-        restarts: context.restarts + 1,
-        remains: event.remains,
-        clear:
-          stragglers === 'keep'
-            ? null
-            : stragglers === 'stop-all'
-              ? ('tagged' as const)
-              : ('workers' as const),
-        cleared: false,
-      };
-    }),
-    /** A run that was meant to end has ended. */
-    conclude: assign(({ context, event }) => {
-      const exited = event.type === 'leader.exited' ? event : null;
-      return {
-        ...FORGIVEN,
-        leader: null,
-        diedAt: exited?.at ?? context.diedAt,
-        lastExit: exited?.exit ?? context.lastExit,
-        remains: exited?.remains ?? context.remains,
-        reason: null,
-      };
-    }),
+    bury: assign(({ context, event }) => (event.type === 'leader.exited' ? buried(context, event) : {})),
+    conclude: assign(({ context, event }) => concluded(context, event)),
     /** The leader is gone while a stop was under way: as it was meant to be. Of a stranger's end only the count is news. */
     release: assign(({ context, event }) => {
       if (event.type !== 'leader.exited') return {};
@@ -282,12 +113,19 @@ export const commandMachine = setup({
     }),
     /** The launcher has left, and somebody is awaited in its place. */
     noteExit: assign(({ event }) =>
-      event.type === 'leader.exited' ? { lastExit: event.exit, remains: event.remains } : {},
+      event.type === 'leader.exited'
+        ? { lastExit: event.exit, remains: event.remains, leftAt: event.at }
+        : {},
     ),
     follow: assign(({ context, event }) => {
-      const leader = event.type === 'leader.seen' ? event.leader : heirOf(event);
+      const seen = event.type === 'leader.seen';
+      const leader = seen ? event.leader : heirOf(event);
       if (leader === null || !('at' in event)) return {};
-      return { leader, took: event.at - (context.diedAt ?? context.since) };
+      return {
+        leader,
+        took: event.at - (context.diedAt ?? context.since),
+        ...(seen ? UNPROVEN : {}),
+      };
     }),
     adoptLauncher: assign(({ context, event }) => {
       if (event.type !== 'launcher.started') return {};
@@ -300,59 +138,21 @@ export const commandMachine = setup({
           since: event.at,
         },
         since: event.at,
+        runOf: context.policy.kind,
         took: context.diedAt === null ? null : event.at - context.diedAt,
         how: 'started' as const,
         starts: context.starts + 1,
         refusals: 0,
         remains: NOTHING_REMAINS,
-        isReady: false,
-        health: HEALTHY,
+        ...UNPROVEN,
       };
     }),
-    /** A start has failed. What it left behind is stopped, and then it is tried once more, at once. */
-    blame: assign(({ context, event }, params: { reason: string }) => {
-      const exit = event.type === 'leader.exited' ? event.exit : null;
-      const remains = event.type === 'leader.exited' ? event.remains : context.remains;
-      const system = event.type === 'launch.failed' && event.blame === 'system';
-      const again = remains.tagged > 0 && !context.cleared;
-      return {
-        ...afterFailure(context, system ? 'system' : 'command'),
-        ...(again ? { wait: 0, cleared: true } : {}),
-        ...(!system && 'at' in event ? { heat: hotter(context, event.at) } : {}),
-        doomed: !system && context.policy.restart === 'never',
-        leader: null,
-        lastExit: exit ?? context.lastExit,
-        diedAt: context.diedAt ?? ('at' in event ? event.at : null),
-        reason: params.reason,
-        remains,
-        clear: 'tagged' as const,
-      };
-    }),
-    /** It runs, but is of no use: it is stopped, and that counts as a failure. */
-    condemn: assign(({ context, event }, { reason }: { reason: string }) => {
-      const at = timeOf(context, event);
-      const unready = !context.isReady;
-      return {
-        ...afterFailure(context, 'command'),
-        heat: hotter(context, at),
-        doomed:
-          context.policy.restart === 'never' || (!unready && context.policy.health?.onUnhealthy === 'fail'),
-        held: context.role.grouped && !unready,
-        restarts: context.restarts + 1,
-        reason,
-        stop: {
-          at,
-          budget: stopBudget(context.policy, DEFAULT_STOP),
-          everything: false,
-          left: 0,
-          step: 0,
-          faulted: true,
-        },
-      };
-    }),
-    bind: assign(({ context }) => ({ bound: context.role.waits })),
-    /** A schedule's run has failed for good. */
-    lose: assign({ ...FORGIVEN, reason: null }),
+    blame: assign(({ context, event }, { reason }: { reason: string }) => blamed(context, event, reason)),
+    condemn: assign(({ context, event }, { reason }: { reason: string }) =>
+      condemned(context, event, reason),
+    ),
+    /** A schedule's run is over. */
+    lose: assign({ ...FORGIVEN, held: false, reason: null }),
     rest: sendParent(
       (
         { context, event },
@@ -366,9 +166,20 @@ export const commandMachine = setup({
         exit: context.lastExit,
       }),
     ),
-    wishUp: assign({ desired: 'up' }),
     wishDown: assign({ desired: 'down' }),
-    forgive: assign({ ...FORGIVEN, desired: 'up' }),
+    /** An order during a stop: nothing counts any more, and it is started as by any order. */
+    wishUp: assign(({ context }) => ({
+      desired: 'up' as const,
+      bound: context.role.waits,
+      held: false,
+      stop: { ...context.stop, faulted: false },
+    })),
+    forgive: assign(({ context }) => ({
+      ...FORGIVEN,
+      desired: 'up' as const,
+      bound: context.role.waits,
+      held: false,
+    })),
     /** An order begins a new life: how long nobody wished for one is not part of what it took. */
     startOver: assign(({ context }) => ({
       ...FORGIVEN,
@@ -376,39 +187,33 @@ export const commandMachine = setup({
       diedAt: null,
       bound: context.role.waits,
       held: false,
+      queued: false,
     })),
-    /** The time of the schedule has come: what was does not count for this run. */
-    beginRun: assign({ ...FORGIVEN, queued: false, diedAt: null }),
+    /** The time of the schedule has come: what was does not count for this run, and what it requires is to be there. */
+    beginRun: assign(({ context, event }) => ({
+      ...FORGIVEN,
+      queued: false,
+      since: timeOf(context, event),
+      diedAt: null,
+      bound: context.role.waits,
+    })),
+    /** Its group says that it is to be started again. */
+    rejoin: assign(({ context }) => ({ held: false, bound: context.role.waits })),
     letGo: assign({ held: false }),
     unbind: assign({ bound: false }),
-    adjust: assign(({ event }) =>
-      event.type === 'command.adjust' ? { policy: event.policy, role: event.role } : {},
-    ),
+    adjust: assign(({ context, event }) => adjusted(context, event)),
     foresee: assign(({ event }) =>
       event.type === 'schedule.planned' ? { nextRun: event.at + event.wait } : {},
     ),
     queue: assign({ queued: true }),
     noteReady: assign({ isReady: true }),
     noteProbe: assign(({ context, event }) => ({ health: probed(context, event) })),
+    presumeHealth: assign({ health: HEALTHY }),
     waited: assign({ wait: 0 }),
-    planStop: assign(({ context, event }) => {
-      const anew = { left: 0, step: 0, faulted: false };
-      if (event.type === 'command.stop') {
-        const { at, everything } = event;
-        const budget = stopBudget(context.policy, event.budget);
-        return { desired: 'down' as const, queued: false, stop: { at, budget, everything, ...anew } };
-      }
-      // By order, or because the schedule's next run is due.
-      const budget = stopBudget(context.policy, DEFAULT_STOP);
-      const at = timeOf(context, event);
-      return {
-        desired: 'up' as const,
-        bound: context.role.waits,
-        held: false,
-        stop: { at, budget, everything: context.stop.everything, ...anew },
-      };
-    }),
+    planStop: assign(({ context, event }) => plannedStop(context, event)),
     nextSignal: assign(({ context }) => ({ stop: { ...context.stop, step: context.stop.step + 1 } })),
+    /** What was held against it does not matter: it is started in any case. */
+    pardon: assign(({ context }) => ({ stop: { ...context.stop, faulted: false } })),
     layDown: assign(({ context, event }) => ({
       leader: null,
       // The count may be faster than the news of the leader's own end.
@@ -421,7 +226,13 @@ export const commandMachine = setup({
       event.type === 'command.stop'
         ? {
             desired: 'down' as const,
-            stop: { ...context.stop, everything: context.stop.everything || event.everything },
+            queued: false,
+            held: false,
+            stop: {
+              ...context.stop,
+              everything: context.stop.everything || event.everything,
+              forGood: true,
+            },
           }
         : {},
     ),
@@ -437,7 +248,8 @@ export const commandMachine = setup({
       event.type === 'leader.exited' &&
       sameProcess(context.leader, event.id) &&
       event.exit.code === 0 &&
-      event.heir === null,
+      event.heir === null &&
+      context.policy.kind === 'service',
     /** A run that is meant to end has done so, with success; what it left in the background is not the command. */
     isDone: ({ context, event }) =>
       event.type === 'leader.exited' &&
@@ -448,30 +260,39 @@ export const commandMachine = setup({
     wasDone: ({ context }) => isDone(context, context.lastExit),
     isScheduled: ({ context }) => context.policy.kind === 'cron',
     isQueued: ({ context }) => context.queued,
-    isBound: ({ context }) => context.bound,
+    /** Run as something else so far, or wished down: it waits for its time. */
+    isBackInSchedule: ({ context }) =>
+      context.desired === 'up' &&
+      context.policy.kind === 'cron' &&
+      (context.stop.forGood || context.runOf !== 'cron'),
     isHeld: ({ context }) => context.held,
+    losesItsGroup: ({ context, event }) =>
+      event.type === 'command.adjust' && context.held && !event.role.grouped,
+    wasCompleted: ({ context }) => context.rest === 'completed',
+    wasFailed: ({ context }) => context.rest === 'failed',
     isReleased: ({ context }) => !context.held,
     isFree: ({ context }) => !context.held && !context.bound,
-    isOneOff: ({ context, event }) =>
-      event.type === 'leader.exited' &&
-      sameProcess(context.leader, event.id) &&
-      context.policy.kind !== 'service' &&
-      isDone(context, event.exit),
     mustWaitForOthers: ({ context }) => context.bound || context.held,
     awaitsReadiness: ({ context }) => context.policy.ready !== null && !context.isReady,
     /** While a launcher that returns is there, what it probes may be a service before it. */
     mayBeReadyEarly: ({ context }) => context.policy.ready !== null && !context.policy.returns,
+    isReadyEnough: ({ context }) => context.policy.ready === null,
     isChecked: ({ context }) => context.policy.health !== null,
+    isUnchecked: ({ context }) => context.policy.health === null,
     hasSucceeded: ({ event }) => event.type === 'probe.finished' && event.reason === null,
     becomesUnhealthy: ({ context, event }) => context.health.healthy && !probed(context, event).healthy,
     becomesHealthy: ({ context, event }) => !context.health.healthy && probed(context, event).healthy,
     endsUnhealthy: ({ context, event }) =>
-      context.policy.health?.onUnhealthy !== 'ignore' &&
-      context.health.healthy &&
+      event.type === 'probe.finished' &&
+      event.reason !== null &&
+      context.policy.health !== null &&
+      context.policy.health.onUnhealthy !== 'ignore' &&
       !probed(context, event).healthy,
-    overlapKills: ({ context }) => context.desired === 'up' && context.policy.overlap === 'kill',
-    overlapQueues: ({ context }) => context.desired === 'up' && context.policy.overlap === 'queue',
-    isSkipped: ({ context }) => context.desired === 'up',
+    overlapKills: ({ context: { desired, policy } }) =>
+      policy.kind === 'cron' && desired === 'up' && policy.overlap === 'kill',
+    overlapQueues: ({ context: { desired, policy } }) =>
+      policy.kind === 'cron' && desired === 'up' && policy.overlap === 'queue',
+    isSkipped: ({ context }) => context.policy.kind === 'cron' && context.desired === 'up',
     hasNextSignal: ({ context }) => context.stop.step + 1 < context.policy.stopSignals.length,
     killIsNext: ({ context }) => context.policy.stopSignals[context.stop.step + 1]?.signal === 'SIGKILL',
     wasFound: ({ context }) => context.leader !== null,
@@ -492,8 +313,7 @@ export const commandMachine = setup({
       leftOf(context, event.remains) === 0,
   },
   delays: {
-    settle: ({ context }) =>
-      clampDelay(context.policy.returns ? context.policy.startTimeout : context.policy.settle),
+    settle: ({ context }) => clampDelay(settleTime(context)),
     linger: ({ context }) => clampDelay(context.policy.linger),
     clear: ({ context }) => clampDelay(context.policy.clear),
     backoff: ({ context }) => clampDelay(context.wait),
@@ -501,11 +321,20 @@ export const commandMachine = setup({
     killAfter: ({ context }) => clampDelay(killAfter(context.stop.budget)),
     budget: ({ context }) => clampDelay(giveUpStopAfter(context.stop.budget)),
     nextSignal: ({ context }) => clampDelay(stopStep(context).wait ?? Number.POSITIVE_INFINITY),
-    readyTimeout: ({ context }) => clampDelay(context.policy.ready?.timeout ?? Number.POSITIVE_INFINITY),
+    readyTimeout: ({ context, event }) => clampDelay(readyWithin(context, event)),
     readyInterval: ({ context }) => clampDelay(context.policy.ready?.interval ?? 1_000),
     healthInterval: ({ context }) => clampDelay(context.policy.health?.every ?? 30_000),
   },
-}).createMachine({
+});
+
+/** Has a schedule's times told, and nobody else's: those of the policy that holds now. */
+const plan = base.enqueueActions(({ context, enqueue }) => {
+  enqueue.stopChild('schedule');
+  if (context.policy.kind !== 'cron') return;
+  enqueue.spawnChild('schedule', { id: 'schedule', input: { command: context.name } });
+});
+
+export const commandMachine = base.extend({ actions: { plan } }).createMachine({
   id: 'command',
   // A cycle of eventless transitions is to be an error, not a hang.
   options: { maxIterations: 100 },
@@ -518,7 +347,9 @@ export const commandMachine = setup({
     rest: input.rest,
     leader: input.found,
     since: input.found?.since ?? 0,
+    runOf: input.policy.kind,
     diedAt: null,
+    leftAt: 0,
     took: null,
     how: 'adopted',
     starts: 0,
@@ -539,30 +370,46 @@ export const commandMachine = setup({
     health: HEALTHY,
     queued: false,
     nextRun: null,
-    stop: { at: 0, budget: DEFAULT_STOP, everything: false, left: 0, step: 0, faulted: false },
+    stop: {
+      at: 0,
+      budget: DEFAULT_STOP,
+      everything: false,
+      left: 0,
+      step: 0,
+      faulted: false,
+      forGood: false,
+    },
   }),
   on: {
-    'command.adjust': { actions: 'adjust' },
-    'command.rejoin': { guard: 'isHeld', actions: ['letGo', 'bind'] },
-    'schedule.planned': {
-      actions: [
-        'foresee',
-        {
-          type: 'tell',
-          params: ({ context, event }) => ({
-            type: 'command.scheduled',
-            command: context.name,
-            wait: event.wait,
-          }),
-        },
-      ],
-    },
+    'command.adjust': { actions: ['adjust', 'plan'] },
+    'command.rejoin': { guard: 'isHeld', actions: 'rejoin' },
+    'schedule.planned': [
+      {
+        guard: 'isSkipped',
+        actions: [
+          'foresee',
+          {
+            type: 'tell',
+            params: ({ context, event }) => ({
+              type: 'command.scheduled',
+              command: context.name,
+              wait: event.wait,
+            }),
+          },
+        ],
+      },
+      { actions: 'foresee' },
+    ],
     // The run before goes on.
     'schedule.due': [
       {
         guard: 'overlapKills',
         target: '.stopping',
-        actions: ['planStop', { type: 'tell', params: ({ context }) => overlapped(context, 'kill') }],
+        actions: [
+          'planStop',
+          { type: 'tell', params: ({ context }) => overlapped(context, 'kill') },
+          { type: 'reach', params: { what: 'fallen' } },
+        ],
       },
       {
         guard: 'overlapQueues',
@@ -578,17 +425,14 @@ export const commandMachine = setup({
   states: {
     beginning: {
       description: 'The first scan has decided where it begins.',
-      entry: enqueueActions(({ context, enqueue }) => {
-        if (context.policy.kind !== 'cron') return;
-        enqueue.spawnChild('schedule', { id: 'schedule', input: { command: context.name } });
-      }),
+      entry: 'plan',
       always: [
         { guard: 'mustEnd', target: 'stopping' },
         { guard: 'isWishedDown', target: 'stopped' },
         { guard: 'wasFound', target: 'running' },
-        { guard: ({ context }) => context.rest === 'completed', target: 'completed.done' },
-        { guard: ({ context }) => context.rest === 'failed', target: 'failed.ended' },
         { guard: 'isScheduled', target: 'scheduled' },
+        { guard: 'wasCompleted', target: 'completed.done' },
+        { guard: 'wasFailed', target: 'failed.ended' },
         { target: 'missing' },
       ],
     },
@@ -601,17 +445,28 @@ export const commandMachine = setup({
       }),
       on: {
         'command.release': { guard: 'isReleased', target: 'missing', actions: 'unbind' },
-        'command.rejoin': { guard: 'isHeld', target: 'waiting', reenter: true, actions: ['letGo', 'bind'] },
+        'command.rejoin': { guard: 'isHeld', target: 'waiting', reenter: true, actions: 'rejoin' },
+        'command.adjust': {
+          guard: 'losesItsGroup',
+          target: 'waiting',
+          reenter: true,
+          actions: ['adjust', 'plan'],
+        },
         'command.start': [
-          { guard: 'isHeld', target: 'waiting', reenter: true, actions: ['forgive', 'letGo', 'bind'] },
+          { guard: 'isHeld', target: 'waiting', reenter: true, actions: 'forgive' },
           { actions: 'forgive' },
         ],
         'command.restart': [
-          { guard: 'isHeld', target: 'waiting', reenter: true, actions: ['forgive', 'letGo', 'bind'] },
+          { guard: 'isHeld', target: 'waiting', reenter: true, actions: 'forgive' },
           { actions: 'forgive' },
         ],
+        // It has not begun: there is nothing to be killed.
+        'schedule.due': {
+          guard: 'overlapKills',
+          actions: { type: 'tell', params: ({ context }) => overlapped(context, 'skip') },
+        },
         'command.stop': { target: 'stopping', actions: 'planStop' },
-        'leader.seen': { target: 'running', actions: ['letGo', 'unbind', 'follow'] },
+        'leader.seen': { target: 'running', actions: 'follow' },
         'lineage.counted': { actions: 'count' },
       },
       always: { guard: 'isFree', target: 'missing' },
@@ -621,7 +476,7 @@ export const commandMachine = setup({
       description: 'The leader lives.',
       initial: 'deciding',
       entry: [
-        assign({ cleared: false, reason: null, bound: false, held: false }),
+        assign({ reason: null, bound: false, held: false }),
         {
           type: 'tell',
           params: ({ context: { name, leader, how, took } }) => ({
@@ -639,6 +494,7 @@ export const commandMachine = setup({
         starting: {
           description: 'It runs, but its readiness probe has not succeeded yet.',
           initial: 'probing',
+          always: { guard: 'isReadyEnough', target: 'ready' },
           after: {
             readyTimeout: {
               target: '#command.stopping',
@@ -666,7 +522,22 @@ export const commandMachine = setup({
           },
           on: {
             'leader.exited': [
-              { guard: 'handsOver', actions: 'follow' },
+              {
+                guard: 'handsOver',
+                actions: [
+                  'follow',
+                  {
+                    type: 'tell',
+                    params: ({ context, event }) => ({
+                      type: 'command.running',
+                      command: context.name,
+                      leader: heirOf(event)!,
+                      how: 'handover',
+                      took: null,
+                    }),
+                  },
+                ],
+              },
               { guard: 'isDone', target: '#command.completed', actions: 'conclude' },
               {
                 guard: 'isOurs',
@@ -687,6 +558,7 @@ export const commandMachine = setup({
           description: 'Nothing is known that speaks against its use.',
           initial: 'deciding',
           entry: [
+            assign({ cleared: false }),
             enqueueActions(({ context, event, enqueue }) => {
               if (context.policy.ready === null) return;
               const took = Math.max(0, timeOf(context, event) - context.since);
@@ -696,9 +568,14 @@ export const commandMachine = setup({
           ],
           states: {
             deciding: { always: [{ guard: 'isChecked', target: 'pausing' }, { target: 'unchecked' }] },
-            unchecked: {},
-            pausing: { after: { healthInterval: 'probing' } },
+            // The policy may be read again.
+            unchecked: { always: { guard: 'isChecked', target: 'pausing' } },
+            pausing: {
+              always: { guard: 'isUnchecked', target: 'unchecked', actions: 'presumeHealth' },
+              after: { healthInterval: 'probing' },
+            },
             probing: {
+              always: { guard: 'isUnchecked', target: 'unchecked', actions: 'presumeHealth' },
               invoke: { src: 'probe', input: ({ context }) => ({ command: context.name, which: 'health' }) },
               on: {
                 'probe.finished': [
@@ -766,26 +643,20 @@ export const commandMachine = setup({
               'bury',
               {
                 type: 'tell',
-                params: ({ context, event }) => {
-                  const { id, exit, at } = event as LeaderExited;
-                  return {
-                    type: 'command.died',
-                    command: context.name,
-                    id,
-                    exit,
-                    uptime: at - context.since,
-                    restart: context.restarts,
-                    wait: nextTry(context),
-                    remains: context.remains,
-                  };
-                },
+                params: ({ context, event }) => died(context, event as LeaderExited),
               },
               { type: 'reach', params: { what: 'died' } },
             ],
           },
         ],
-        'command.stop': { target: 'stopping', actions: 'planStop' },
-        'command.restart': { target: 'stopping', actions: 'planStop' },
+        'command.stop': {
+          target: 'stopping',
+          actions: ['planStop', { type: 'reach', params: { what: 'fallen' } }],
+        },
+        'command.restart': {
+          target: 'stopping',
+          actions: ['planStop', { type: 'reach', params: { what: 'fallen' } }],
+        },
         'command.reload': {
           actions: [
             { type: 'reload', params: ({ context }) => ({ command: context.name }) },
@@ -865,7 +736,7 @@ export const commandMachine = setup({
         },
         decided: {
           always: [
-            { guard: 'hasGivenUp', target: '#command.failed' },
+            { guard: 'hasGivenUp', target: '#command.failed', actions: 'letGo' },
             { guard: 'mustWait', target: '#command.backoff' },
             { guard: 'mustWaitForOthers', target: '#command.waiting' },
             { target: '#command.restarting' },
@@ -945,13 +816,13 @@ export const commandMachine = setup({
           on: {
             'leader.exited': [
               { guard: 'handsOver', target: '#command.running', actions: 'follow' },
-              { guard: 'isOneOff', target: '#command.completed', actions: 'conclude' },
               { guard: 'leftQuietly', target: 'lingering', actions: 'noteExit' },
+              { guard: 'isDone', target: '#command.completed', actions: 'conclude' },
               {
                 guard: 'isOurs',
                 target: '#command.missing',
                 actions: [
-                  { type: 'blame', params: { reason: 'exited' } },
+                  { type: 'blame', params: { reason: EXITED } },
                   {
                     type: 'tell',
                     params: ({ context, event }) => failedStart(context, event.id.pid, event.exit),
@@ -1071,7 +942,11 @@ export const commandMachine = setup({
             },
             'layDown',
           ],
-          always: [{ guard: 'wishedUp', target: '#command.missing' }, { target: '#command.stopped' }],
+          always: [
+            { guard: 'isBackInSchedule', target: '#command.scheduled' },
+            { guard: 'wishedUp', target: '#command.missing' },
+            { target: '#command.stopped' },
+          ],
         },
       },
       on: {
@@ -1081,9 +956,10 @@ export const commandMachine = setup({
         'command.start': { actions: 'wishUp' },
         'command.restart': { actions: 'wishUp' },
         'command.stop': { actions: 'widenStop' },
+        // What is stopped to be started anew is the run that is due.
         'schedule.due': {
-          guard: 'isSkipped',
-          actions: { type: 'tell', params: ({ context }) => overlapped(context, 'skip') },
+          guard: 'overlapKills',
+          actions: ['pardon', { type: 'tell', params: ({ context }) => overlapped(context, 'skip') }],
         },
       },
     },
@@ -1107,22 +983,18 @@ export const commandMachine = setup({
 
     completed: {
       description: 'Has run to its end.',
-      entry: [
-        {
-          type: 'tell',
-          params: ({ context }) => ({
-            type: 'command.completed',
-            command: context.name,
-            exit: context.lastExit!,
-            success: isSuccess(context, context.lastExit),
-            took: Math.max(0, (context.diedAt ?? context.since) - context.since),
-          }),
-        },
-      ],
       initial: 'deciding',
       states: {
         deciding: {
-          always: [{ guard: 'isScheduled', target: '#command.scheduled' }, { target: 'done' }],
+          entry: [{ type: 'tell', params: ({ context, event }) => completed(context, event) }, 'lose'],
+          always: [
+            {
+              guard: 'isScheduled',
+              target: '#command.scheduled',
+              actions: { type: 'reach', params: { what: 'fallen' } },
+            },
+            { target: 'done' },
+          ],
         },
         done: {
           entry: {
@@ -1132,8 +1004,14 @@ export const commandMachine = setup({
         },
       },
       on: {
-        'command.start': { target: 'missing', actions: 'startOver' },
-        'command.restart': { target: 'missing', actions: 'startOver' },
+        'command.start': [
+          { guard: 'isScheduled', target: 'scheduled', actions: 'startOver' },
+          { target: 'missing', actions: 'startOver' },
+        ],
+        'command.restart': [
+          { guard: 'isScheduled', target: 'scheduled', actions: 'startOver' },
+          { target: 'missing', actions: 'startOver' },
+        ],
         'command.stop': { target: 'stopping', actions: 'planStop' },
         'lineage.counted': { actions: 'count' },
       },
@@ -1158,20 +1036,22 @@ export const commandMachine = setup({
         // One run of a schedule has failed; the next one is another.
         deciding: {
           always: [
-            { guard: 'isScheduled', target: '#command.completed', actions: 'lose' },
-            { target: 'ended' },
+            { guard: 'isScheduled', target: '#command.completed' },
+            {
+              target: 'ended',
+              actions: {
+                type: 'tell',
+                params: ({ context }) => ({
+                  type: 'command.failed',
+                  command: context.name,
+                  reason: whyFailed(context),
+                }),
+              },
+            },
           ],
         },
         ended: {
           entry: [
-            {
-              type: 'tell',
-              params: ({ context }) => ({
-                type: 'command.failed',
-                command: context.name,
-                reason: whyFailed(context),
-              }),
-            },
             {
               type: 'rest',
               params: ({ context }) => ({ state: 'failed', left: context.remains.tagged }),
@@ -1180,8 +1060,14 @@ export const commandMachine = setup({
         },
       },
       on: {
-        'command.start': { target: 'missing', actions: 'startOver' },
-        'command.restart': { target: 'missing', actions: 'startOver' },
+        'command.start': [
+          { guard: 'isScheduled', target: 'scheduled', actions: 'startOver' },
+          { target: 'missing', actions: 'startOver' },
+        ],
+        'command.restart': [
+          { guard: 'isScheduled', target: 'scheduled', actions: 'startOver' },
+          { target: 'missing', actions: 'startOver' },
+        ],
         'command.stop': { target: 'stopping', actions: 'planStop' },
         'lineage.counted': { actions: 'count' },
       },
@@ -1189,48 +1075,10 @@ export const commandMachine = setup({
   },
 });
 
-function probed({ policy, health, since }: CommandContext, event: CommandEvent): HealthBook {
-  if (event.type !== 'probe.finished' || policy.health === null) return health;
-  return afterProbe(policy.health, health, event.reason === null, event.at - since);
-}
-
-function unhealthy({ name, policy }: CommandContext, reason: string | null): Telling {
-  return {
-    type: 'command.unhealthy',
-    command: name,
-    reason: reason ?? '',
-    next: policy.health?.onUnhealthy ?? 'ignore',
-  };
-}
-
-function overlapped({ name }: CommandContext, next: 'skip' | 'queue' | 'kill'): Telling {
-  return { type: 'command.overlapped', command: name, next };
-}
-
-function whyFailed({ policy, failures, heat, reason, lastExit }: CommandContext): string {
-  if (isTooHot(policy.intensity, heat)) {
-    return `more than ${policy.intensity!.restarts} restarts in ${policy.intensity!.within} ms`;
-  }
-  if (givesUp(policy, failures) && failures > 1) return `${failures} failures in a row`;
-  if (reason !== null && reason !== 'exited') return reason;
-  return lastExit === null ? '1 failure' : `${failures} failure`;
-}
-
-function failedStart(context: CommandContext, pid: number | null, exit: Exit | null): Telling {
-  return {
-    type: 'command.failedStart',
-    command: context.name,
-    pid,
-    reason: context.reason!,
-    exit,
-    failures: context.failures,
-    wait: nextTry(context),
-  };
-}
-
 /**
- * What each leaf state leaves unanswered on purpose. A test walks every state × event: handled, or listed here.
- * Facts that are stale (a launcher of an earlier try, a count that nobody waits for) are what makes most rows.
+ * What each leaf state leaves unanswered on purpose. A test walks every state × event: handled, or listed here. What the
+ * machine as a whole answers (`command.adjust`, `command.rejoin`, the schedule) is answered everywhere. Facts that are stale (a
+ * launcher of an earlier try, a count that nobody waits for) are what makes most rows.
  */
 const FACTS = [
   'launcher.started',
@@ -1239,20 +1087,35 @@ const FACTS = [
   'leader.exited',
   'lineage.counted',
   'stopper.finished',
+  'probe.finished',
 ] as const;
 const without = (...handled: string[]): readonly string[] => FACTS.filter((fact) => !handled.includes(fact));
+/** Nobody is asked to do so where nobody runs. */
+const UNASKED = ['command.kill', 'command.release', 'command.reload'] as const;
+const RUNNING = ['command.start', 'command.kill', 'command.release'] as const;
+const STARTING = ['command.start', ...UNASKED] as const;
+const STOPPING = ['command.release', 'command.reload'] as const;
 
 export const IGNORED: Readonly<Record<string, readonly string[]>> = {
-  running: ['command.start', 'command.kill', ...without('leader.exited')],
-  'missing.clearing.asking': ['command.kill', ...without('lineage.counted')],
-  'missing.clearing.killing': ['command.kill', ...without('lineage.counted')],
-  backoff: ['command.kill', ...without('leader.seen', 'lineage.counted')],
-  'restarting.launching': ['command.start', 'command.kill', ...without('launcher.started', 'launch.failed')],
-  'restarting.settling': ['command.start', 'command.kill', ...without('leader.exited')],
-  'restarting.lingering': ['command.start', 'command.kill', ...without('leader.seen', 'lineage.counted')],
-  'stopping.asking': without('leader.exited', 'lineage.counted', 'stopper.finished'),
-  'stopping.terminating': without('leader.exited', 'lineage.counted'),
-  'stopping.killing': without('leader.exited', 'lineage.counted'),
-  stopped: ['command.kill', ...without('lineage.counted')],
-  failed: ['command.kill', ...without('lineage.counted')],
+  waiting: ['command.kill', 'command.reload', ...without('leader.seen', 'lineage.counted')],
+  'running.starting.probing': [...RUNNING, ...without('leader.exited', 'probe.finished')],
+  'running.starting.pausing': [...RUNNING, ...without('leader.exited')],
+  'running.ready.unchecked': [...RUNNING, ...without('leader.exited')],
+  'running.ready.pausing': [...RUNNING, ...without('leader.exited')],
+  'running.ready.probing': [...RUNNING, ...without('leader.exited', 'probe.finished')],
+  'missing.clearing.asking': [...UNASKED, ...without('lineage.counted')],
+  'missing.clearing.killing': [...UNASKED, ...without('lineage.counted')],
+  backoff: [...UNASKED, ...without('leader.seen', 'lineage.counted')],
+  'restarting.launching': [...STARTING, ...without('launcher.started', 'launch.failed')],
+  'restarting.settling.patient': [...STARTING, ...without('leader.exited')],
+  'restarting.settling.probing': [...STARTING, ...without('leader.exited', 'probe.finished')],
+  'restarting.settling.pausing': [...STARTING, ...without('leader.exited')],
+  'restarting.lingering': [...STARTING, ...without('leader.seen', 'lineage.counted')],
+  'stopping.asking': [...STOPPING, ...without('leader.exited', 'lineage.counted', 'stopper.finished')],
+  'stopping.terminating': [...STOPPING, ...without('leader.exited', 'lineage.counted')],
+  'stopping.killing': [...STOPPING, ...without('leader.exited', 'lineage.counted')],
+  stopped: [...UNASKED, ...without('lineage.counted')],
+  'completed.done': [...UNASKED, ...without('lineage.counted')],
+  scheduled: [...UNASKED, ...without('lineage.counted')],
+  'failed.ended': [...UNASKED, ...without('lineage.counted')],
 };

@@ -27,7 +27,7 @@ function foreground(options: HarnessOptions = {}): Harness {
   const h = startCommand(options);
   launched(h, 7);
   h.advance(1_000);
-  expect(h.state()).toBe('running');
+  expect(h.state()).toBe('running.ready.unchecked');
   h.news();
   return h;
 }
@@ -38,9 +38,9 @@ describe('starting', () => {
     expect(h.news()).toEqual(['0 launch']);
     launched(h, 7);
     h.advance(999);
-    expect(h.state()).toBe('restarting.settling');
+    expect(h.state()).toBe('restarting.settling.patient');
     h.advance(1);
-    expect(h.state()).toBe('running');
+    expect(h.state()).toBe('running.ready.unchecked');
     expect(h.news()).toEqual(['0 command.launched 7 #1', '1000 command.running started 7 took null']);
     expect(h.clock.pending()).toBe(0);
   });
@@ -50,7 +50,7 @@ describe('starting', () => {
     launched(h, 7);
     h.advance(40);
     exits(h, 7, status(0), process(8, 30));
-    expect(h.state()).toBe('running');
+    expect(h.state()).toBe('running.ready.unchecked');
     expect(h.context().leader).toEqual(process(8, 30));
     expect(h.news()).toEqual(['0 launch', '0 command.launched 7 #1', '40 command.running started 8 took 40']);
   });
@@ -63,7 +63,7 @@ describe('starting', () => {
     exits(h, 8, status(0), process(9));
     h.advance(1);
     exits(h, 9, status(0), process(10));
-    expect(h.state()).toBe('running');
+    expect(h.state()).toBe('running.ready.unchecked');
     expect(h.context().leader?.pid).toBe(10);
     expect(h.news().slice(2)).toEqual([
       '0 command.running started 8 took 0',
@@ -81,7 +81,7 @@ describe('starting', () => {
     expect(h.state()).toBe('restarting.lingering');
     h.advance(1_999);
     h.send({ type: 'leader.seen', leader: process(8) });
-    expect(h.state()).toBe('running');
+    expect(h.state()).toBe('running.ready.unchecked');
     expect(h.news().at(-1)).toBe('2099 command.running started 8 took 2099');
   });
 
@@ -121,9 +121,9 @@ describe('starting', () => {
     const h = startCommand({ policy: { returns: true } });
     launched(h, 7);
     h.advance(29_999);
-    expect(h.state()).toBe('restarting.settling');
+    expect(h.state()).toBe('restarting.settling.patient');
     h.advance(1);
-    expect(h.state()).toBe('running');
+    expect(h.state()).toBe('running.ready.unchecked');
     expect(h.news().at(-1)).toBe('30000 command.running started 7 took null');
   });
 
@@ -132,7 +132,7 @@ describe('starting', () => {
     launched(h, 7);
     h.advance(12_000);
     exits(h, 7, status(0), process(8));
-    expect(h.state()).toBe('running');
+    expect(h.state()).toBe('running.ready.unchecked');
   });
 });
 
@@ -155,7 +155,7 @@ describe('a launch that fails', () => {
     }
     h.news();
     h.send({ type: 'launch.failed', error: 'no such program', blame: 'command' });
-    expect(h.state()).toBe('failed');
+    expect(h.state()).toBe('failed.ended');
     expect(h.news()).toEqual([
       '750 command.failedStart null no such program failures 3 wait null',
       '750 command.failed 3 failures in a row',
@@ -179,7 +179,7 @@ describe('a launch that fails', () => {
     expect(h.context().failures).toBe(0);
     launched(h, 7);
     exits(h, 7, status(0), process(8));
-    expect(h.state()).toBe('running');
+    expect(h.state()).toBe('running.ready.unchecked');
   });
 
   test('by the system, and then by the command: each waits its own time', () => {
@@ -334,7 +334,7 @@ describe('a failed start that leaves something behind', () => {
       expect(h.state()).toBe('restarting.launching');
       launched(h, 8);
       h.advance(20_000);
-      expect(h.state()).toBe('running');
+      expect(h.state()).toBe('running.ready.unchecked');
       exits(h, 8, killedBy('SIGKILL'));
     }
   });
@@ -343,7 +343,7 @@ describe('a failed start that leaves something behind', () => {
 describe('adoption', () => {
   test('who was found runs, and nothing is started', () => {
     const h = startCommand({ found: process(7, -3_600_000, 'name') });
-    expect(h.state()).toBe('running');
+    expect(h.state()).toBe('running.ready.unchecked');
     expect(h.news()).toEqual(['0 command.running adopted 7 took null']);
     expect(h.context()).toMatchObject({ starts: 0, restarts: 0 });
   });
@@ -370,7 +370,7 @@ describe('adoption', () => {
     h.advance(100);
     h.send({ type: 'leader.seen', leader: process(9) });
     h.advance(60_000);
-    expect(h.state()).toBe('running');
+    expect(h.state()).toBe('running.ready.unchecked');
     expect(h.launches()).toEqual([0]);
     expect(h.context()).toMatchObject({ leader: process(9), wait: 0 });
   });
@@ -382,7 +382,7 @@ describe('handover', () => {
     h.advance(1_000);
     exits(h, 7, status(0), process(8, 1_900));
     expect(h.news()).toEqual(['2000 command.running handover 8 took null']);
-    expect(h.state()).toBe('running');
+    expect(h.state()).toBe('running.ready.unchecked');
     h.advance(9_000);
     exits(h, 8, status(1));
     expect(h.news()).toEqual(['11000 command.died 8 uptime 11000 restart 1 wait 0', '11000 launch']);
@@ -526,7 +526,7 @@ describe('stopping', () => {
     failed(options) {
       const h = startCommand({ ...options, policy: { ...options.policy, giveUpAfter: 1 } });
       h.send({ type: 'launch.failed', error: 'ENOENT', blame: 'command' });
-      expect(h.state()).toBe('failed');
+      expect(h.state()).toBe('failed.ended');
       return h;
     },
     stopped(options) {
@@ -706,7 +706,7 @@ describe('giving up', () => {
     exits(h, 8, status(1), null, left({ tagged: 1 }));
     counted(h, { tagged: 1 });
     h.advance(2_250);
-    expect(h.state()).toBe('failed');
+    expect(h.state()).toBe('failed.ended');
     expect(h.news().slice(-2)).toEqual(['8000 command.failed 3 failures in a row', '8000 rested failed 1']);
     h.advance(1e9);
     expect(h.launches()).toHaveLength(3);
@@ -733,7 +733,7 @@ describe('giving up', () => {
       h.advance(2_000);
       h.advance(h.context().wait);
     }
-    expect(h.state()).toBe('failed');
+    expect(h.state()).toBe('failed.ended');
     expect(rested).toEqual([22_850]);
   });
 });
@@ -836,13 +836,13 @@ describe('what is noted on the way', () => {
     expect(h.news()).toEqual(['0 command.stopping SIGTERM', '0 SIGTERM tagged']);
   });
 
-  test('it rests since the last thing that was seen, where a timer ends the stop', () => {
+  test('a stop that its budget ends rests since then, though nobody saw it', () => {
     const h = foreground();
     h.advance(3_000);
     stop(h, 2_000);
     h.advance(2_000);
     const rested = h.effects.find(({ effect }) => effect === 'rested');
-    expect(rested).toMatchObject({ at: 6_000, state: 'stopped', since: 0 });
+    expect(rested).toMatchObject({ at: 6_000, state: 'stopped', since: 6_000 });
     const young = foreground();
     young.advance(500);
     stop(young);
@@ -850,12 +850,12 @@ describe('what is noted on the way', () => {
     expect(young.effects.find(({ effect }) => effect === 'rested')).toMatchObject({ since: 1_500 });
   });
 
-  test('a stop that a timer ends, in the midst of a start, rests since the death before', () => {
+  test('a stop that its budget ends, in the midst of a start, does so as well', () => {
     const h = foreground();
     h.advance(20_000);
     exits(h, 7, killedBy('SIGSEGV'));
     stop(h, 2_000);
     h.advance(2_000);
-    expect(h.effects.find(({ effect }) => effect === 'rested')).toMatchObject({ at: 23_000, since: 21_000 });
+    expect(h.effects.find(({ effect }) => effect === 'rested')).toMatchObject({ at: 23_000, since: 23_000 });
   });
 });

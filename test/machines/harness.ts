@@ -1,8 +1,12 @@
 /** One live command actor under a parent, with fakes for every port that write down what they were asked. */
 import { type ActorRefFrom, createActor, type EventObject, fromCallback, setup } from 'xstate';
-import { type CommandContext, type CommandInput, commandMachine } from '../../machines/command.ts';
+import { type CommandInput, commandMachine } from '../../machines/command.ts';
+import type { CommandContext } from '../../machines/command-books.ts';
 import type {
   CommandEvent,
+  CommandReached,
+  CommandRested,
+  CommandRole,
   Exit,
   Leader,
   ProcessId,
@@ -11,6 +15,7 @@ import type {
   Telling,
 } from '../../machines/events.ts';
 import { type CommandPolicy, DEFAULT_POLICY } from '../../machines/restart-policy.ts';
+import { NO_ROLE } from '../../machines/tree.ts';
 import { createSteppingClock, type SteppingClock } from './clock.ts';
 
 export const NOTHING: Remains = { workers: 0, tagged: 0, sessions: 0 };
@@ -26,8 +31,20 @@ export function process(pid: number, since = 0, rule: Leader['rule'] = 'tag'): L
   return { ...idOf(pid), name: 'svc', rule, since };
 }
 
-type Effect =
-  | { readonly at: number; readonly effect: 'launch' | 'stopper' | 'stopper ended'; readonly command: string }
+export type Effect =
+  | {
+      readonly at: number;
+      readonly effect: Port | `${Exclude<Port, 'launch'>} ended`;
+      readonly command: string;
+    }
+  | {
+      readonly at: number;
+      readonly effect: 'probe';
+      readonly command: string;
+      readonly which: 'ready' | 'health';
+    }
+  | { readonly at: number; readonly effect: 'probe ended' | 'reload'; readonly command: string }
+  | { readonly at: number; readonly effect: 'reached'; readonly what: CommandReached['what'] }
   | { readonly at: number; readonly effect: 'signal'; readonly signal: string; readonly scope: string }
   | { readonly at: number; readonly effect: 'tell'; readonly told: Telling }
   | {
@@ -35,15 +52,20 @@ type Effect =
       readonly effect: 'rested';
       readonly state: string;
       readonly left: number;
+      readonly exit: Exit | null;
       /** When it says that it was. */
       readonly since: number;
     };
+
+type Port = 'launch' | 'stopper' | 'schedule';
 
 export type Harness = ReturnType<typeof startCommand>;
 
 export interface HarnessOptions {
   readonly policy?: Partial<CommandPolicy>;
   readonly found?: Leader | null;
+  readonly role?: Partial<CommandRole>;
+  readonly rest?: CommandRested['state'] | null;
   readonly seed?: number;
   readonly clock?: SteppingClock;
   /** Answers an effect as the world would. */
@@ -66,10 +88,21 @@ const command = commandMachine.provide({
       record({ effect: 'stopper', ...input });
       return () => record({ effect: 'stopper ended', ...input });
     }),
+    probe: fromCallback<EventObject, { command: string; which: 'ready' | 'health' }>(({ system, input }) => {
+      const record = recorders.get(system)!;
+      record({ effect: 'probe', ...input });
+      return () => record({ effect: 'probe ended', command: input.command });
+    }),
+    schedule: fromCallback<EventObject, { command: string }>(({ system, input }) => {
+      const record = recorders.get(system)!;
+      record({ effect: 'schedule', ...input });
+      return () => record({ effect: 'schedule ended', ...input });
+    }),
   },
   actions: {
     signal: ({ system }, { signal, scope }) => recorders.get(system)!({ effect: 'signal', signal, scope }),
     tell: ({ system }, told) => recorders.get(system)!({ effect: 'tell', told }),
+    reload: ({ system }, params) => recorders.get(system)!({ effect: 'reload', ...params }),
   },
 });
 
@@ -85,7 +118,16 @@ const parent = setup({
   on: {
     'command.rested': {
       actions: ({ event, system }) =>
-        recorders.get(system)!({ effect: 'rested', state: event.state, left: event.left, since: event.at }),
+        recorders.get(system)!({
+          effect: 'rested',
+          state: event.state,
+          left: event.left,
+          exit: event.exit,
+          since: event.at,
+        }),
+    },
+    'command.reached': {
+      actions: ({ event, system }) => recorders.get(system)!({ effect: 'reached', what: event.what }),
     },
   },
 });
@@ -98,6 +140,8 @@ export function startCommand(options: HarnessOptions = {}) {
     policy: { ...EXACT, ...options.policy },
     seed: options.seed ?? 1,
     found: options.found ?? null,
+    role: { ...NO_ROLE, ...options.role },
+    rest: options.rest ?? null,
   };
   const root = createActor(parent, { clock, input });
   recorders.set(root.system, (effect) => {
@@ -162,6 +206,10 @@ function described(entry: Effect): string {
       return `rested ${entry.state} ${entry.left}`;
     case 'tell':
       return toldInShort(entry.told);
+    case 'probe':
+      return `probe ${entry.which}`;
+    case 'reached':
+      return `reached ${entry.what}`;
     default:
       return entry.effect;
   }
@@ -185,6 +233,16 @@ function toldInShort(told: Telling): string {
       return `${told.type} ${told.reason}`;
     case 'command.clearing':
       return `${told.type} ${told.signal} ${told.remains.workers}/${told.remains.tagged}`;
+    case 'command.ready':
+      return `${told.type} took ${told.took}`;
+    case 'command.unhealthy':
+      return `${told.type} ${told.reason}: ${told.next}`;
+    case 'command.completed':
+      return `${told.type} ${told.success ? 'with success' : 'in vain'} ${told.exit?.code ?? told.exit?.signal ?? null} took ${told.took}`;
+    case 'command.scheduled':
+      return `${told.type} wait ${told.wait}`;
+    case 'command.overlapped':
+      return `${told.type} ${told.next}`;
     case 'upkeep.notice':
       return `${told.level} ${told.message}`;
     default:
