@@ -86,6 +86,8 @@ const failure = (reason: string): ProbeResult => ({ ok: false, reason });
 interface Run {
   /** Monotonic, and by the wall clock; null: it was running before. */
   launched: { readonly at: number; readonly wall: number } | null;
+  /** Since when it is listened to: its launch, or when it was asked of first. */
+  since: number;
   ready: boolean;
   /** When it gave its last sign of life. */
   lived: number | null;
@@ -109,7 +111,15 @@ export function createProbes(options: ProbesOptions): Probes {
   function runOf(command: string): Run {
     let run = runs.get(command);
     if (run === undefined) {
-      run = { launched: null, ready: false, lived: null, triggered: false, status: null, waiting: new Set() };
+      run = {
+        launched: null,
+        since: now(),
+        ready: false,
+        lived: null,
+        triggered: false,
+        status: null,
+        waiting: new Set(),
+      };
       runs.set(command, run);
     }
     return run;
@@ -202,7 +212,7 @@ export function createProbes(options: ProbesOptions): Probes {
       // What waits to be heard was said by the run before.
       notify.drain(command);
       const run = runOf(command);
-      Object.assign(run, { ready: false, lived: null, triggered: false, status: null });
+      Object.assign(run, { since: now(), ready: false, lived: null, triggered: false, status: null });
       run.launched = { at: now(), wall: wallClock() };
       log.launched(
         command,
@@ -234,7 +244,7 @@ function deadness(run: Run, timeout: number, at: number): string | null {
   const status = run.status ? ` (its status: ${run.status})` : '';
   if (run.triggered) return `it has said WATCHDOG=trigger${status}`;
   // Before the first sign it is given its time as well.
-  const since = run.lived ?? run.launched?.at ?? Number.NEGATIVE_INFINITY;
+  const since = run.lived ?? run.since;
   return at - since <= timeout ? null : `it has not said WATCHDOG=1 for ${span(timeout)}${status}`;
 }
 
