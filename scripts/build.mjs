@@ -6,6 +6,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import { pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 import { shippedPackages, thirdPartyPage } from './shipped.mjs';
 
@@ -26,11 +27,24 @@ const common = {
   metafile: true,
   logLevel: 'warning',
 };
+/** What takes a policy file is another bundle, which is loaded when there is one. */
+const policyApart = {
+  name: 'policy-apart',
+  setup({ onResolve }) {
+    onResolve({ filter: /\/policy\/reader\.ts$/ }, () => ({ path: './policy.js', external: true }));
+  },
+};
+const policy = await build({
+  ...common,
+  entryPoints: ['src/policy/reader.ts'],
+  outfile: join(outdir, 'policy.js'),
+});
 const program = await build({
   ...common,
   entryPoints: ['src/main.ts'],
   outfile: join(outdir, 'program.js'),
   external: ['koffi'],
+  plugins: [policyApart],
   // Under Node's own conditions rxjs is CommonJS, of which nothing can be left out.
   alias: {
     rxjs: resolve('node_modules/rxjs/dist/esm/index.js'),
@@ -60,9 +74,25 @@ const starter = await build({
 });
 writeFileSync(join(outdir, 'package.json'), '{"type":"commonjs"}\n');
 /** What of others is in the bundle and beside it. */
-export const shipped = shippedPackages(program.metafile, starter.metafile);
+export const shipped = shippedPackages(program.metafile, policy.metafile, starter.metafile);
 writeFileSync(join(outdir, 'THIRD-PARTY.md'), thirdPartyPage(shipped));
+await writeSchema();
 await makeCodeCache();
+
+/** What editors check a policy file by, and complete it from. */
+async function writeSchema() {
+  const outfile = resolve(outdir, 'schema.mjs');
+  await build({
+    entryPoints: ['src/policy/schema.ts'],
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    outfile,
+  });
+  const { policyJsonSchema } = await import(pathToFileURL(outfile).href);
+  rmSync(outfile);
+  writeFileSync(join(outdir, 'upkeep.schema.json'), `${JSON.stringify(policyJsonSchema(), null, 2)}\n`);
+}
 
 /** Lets upkeep run once, for what it compiled to be kept: the code of a start, of a death in the foreground and one in the
  * background, of a restart and of a stop. */

@@ -24,7 +24,7 @@ import { planOf } from './policy/plan.ts';
 import type { Read } from './policy/reader.ts';
 import type { CommandSpec, Policy } from './policy/spec.ts';
 import { clockOfTicks } from './process/clock.ts';
-import { closeInherited, scrubEnvironment } from './process/environment.ts';
+import { closeInherited, createRedactor, scrubEnvironment } from './process/environment.ts';
 import { createLineage } from './process/lineage.ts';
 import type { Kin } from './process/matching.ts';
 import { loadNative } from './process/native.ts';
@@ -101,7 +101,8 @@ export async function supervise(
   const raw = options.log === 'raw';
   const sink = openSink(1, { inherited: raw });
   const colour = sink.isTTY && !env.NO_COLOR;
-  const log = createLog({ format: options.log, sink, colour, names });
+  const redactor = createRedactor();
+  const log = createLog({ format: options.log, sink, colour, names, redact: redactor.redact });
   const streams = createStreams(native, (name, chunk, stream) => {
     extras.heard(name, chunk, stream);
     return log.service(name).push(chunk, stream);
@@ -192,7 +193,13 @@ export async function supervise(
   /** What runs is stopped as it was meant to be when it was started. */
   const launchedAs = new Map<string, Runnable>();
   const programs = createPrograms({
-    launchOptions: { execa, native, prefix: tagging.prefix, env: serviceEnv },
+    launchOptions: {
+      execa,
+      native,
+      prefix: tagging.prefix,
+      env: serviceEnv,
+      onSecrets: redactor.learn,
+    },
     runnableOf,
     streams: raw ? null : streams,
     tags: tagging.tags,
