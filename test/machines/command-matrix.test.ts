@@ -3,7 +3,29 @@ import type { AnyStateNode } from 'xstate';
 import { getStateNodes } from 'xstate/graph';
 import { commandMachine, IGNORED } from '../../machines/command.ts';
 import type { CommandEvent } from '../../machines/events.ts';
-import { type Harness, idOf, killedBy, left, NOTHING, process, startCommand, status } from './harness.ts';
+import { NO_ROLE } from '../../machines/tree.ts';
+import {
+  EXACT,
+  type Harness,
+  idOf,
+  killedBy,
+  left,
+  NOTHING,
+  process,
+  startCommand,
+  status,
+} from './harness.ts';
+
+const READY = { timeout: 20_000, interval: 250 };
+const HEALTH = {
+  every: 30_000,
+  timeout: 5_000,
+  failures: 2,
+  successes: 1,
+  grace: 0,
+  onUnhealthy: 'restart',
+} as const;
+const CRON = { kind: 'cron', restart: 'on-failure', giveUpAfter: 1 } as const;
 
 /** A machine is at rest in these; in the other leaves it never stays. */
 function restingLeaves(): string[] {
@@ -16,7 +38,20 @@ function restingLeaves(): string[] {
 
 /** How a fresh actor gets into each leaf. The leader on the books is process 7, where there is one. */
 const REACH: Record<string, () => Harness> = {
-  running: () => startCommand({ found: process(7) }),
+  waiting: () => startCommand({ role: { waits: true } }),
+  'running.starting.probing': () => startCommand({ found: process(7), policy: { ready: READY } }),
+  'running.starting.pausing'() {
+    const h = REACH['running.starting.probing']!();
+    h.send({ type: 'probe.finished', reason: 'refused' });
+    return h;
+  },
+  'running.ready.unchecked': () => startCommand({ found: process(7) }),
+  'running.ready.pausing': () => startCommand({ found: process(7), policy: { health: HEALTH } }),
+  'running.ready.probing'() {
+    const h = REACH['running.ready.pausing']!();
+    h.advance(30_000);
+    return h;
+  },
   'missing.clearing.asking'() {
     const h = startCommand({ found: process(7) });
     h.advance(20_000);
@@ -40,13 +75,23 @@ const REACH: Record<string, () => Harness> = {
     return h;
   },
   'restarting.launching': () => startCommand(),
-  'restarting.settling'() {
+  'restarting.settling.probing'() {
+    const h = startCommand({ policy: { ready: READY } });
+    h.send({ type: 'launcher.started', ...idOf(7) });
+    return h;
+  },
+  'restarting.settling.pausing'() {
+    const h = REACH['restarting.settling.probing']!();
+    h.send({ type: 'probe.finished', reason: 'refused' });
+    return h;
+  },
+  'restarting.settling.patient'() {
     const h = startCommand();
     h.send({ type: 'launcher.started', ...idOf(7) });
     return h;
   },
   'restarting.lingering'() {
-    const h = REACH['restarting.settling']!();
+    const h = REACH['restarting.settling.patient']!();
     h.send({ type: 'leader.exited', id: idOf(7), exit: status(0), heir: null, remains: NOTHING });
     return h;
   },
@@ -70,7 +115,13 @@ const REACH: Record<string, () => Harness> = {
     h.send({ type: 'lineage.counted', remains: NOTHING });
     return h;
   },
-  failed() {
+  'completed.done'() {
+    const h = startCommand({ found: process(7), policy: { kind: 'oneshot', restart: 'on-failure' } });
+    h.send({ type: 'leader.exited', id: idOf(7), exit: status(0), heir: null, remains: NOTHING });
+    return h;
+  },
+  scheduled: () => startCommand({ policy: CRON }),
+  'failed.ended'() {
     const h = startCommand({ policy: { giveUpAfter: 1 } });
     h.send({ type: 'launch.failed', error: 'ENOENT', blame: 'command' });
     return h;
@@ -87,6 +138,13 @@ const EVENTS: { [T in CommandEvent['type']]: [Undated<T>, ...Undated<T>[]] } = {
     { type: 'command.stop', budget: 1, everything: true },
   ],
   'command.kill': [{ type: 'command.kill' }],
+  'command.reload': [{ type: 'command.reload' }],
+  'command.release': [{ type: 'command.release' }],
+  'command.rejoin': [{ type: 'command.rejoin' }],
+  'command.adjust': [
+    { type: 'command.adjust', policy: EXACT, role: NO_ROLE },
+    { type: 'command.adjust', policy: { ...EXACT, ready: READY, health: HEALTH }, role: NO_ROLE },
+  ],
   'launcher.started': [{ type: 'launcher.started', ...idOf(70) }],
   'launch.failed': [
     { type: 'launch.failed', error: 'ENOENT', blame: 'command' },
@@ -107,44 +165,144 @@ const EVENTS: { [T in CommandEvent['type']]: [Undated<T>, ...Undated<T>[]] } = {
     { type: 'stopper.finished', error: null },
     { type: 'stopper.finished', error: 'status 1' },
   ],
+  'probe.finished': [
+    { type: 'probe.finished', reason: null },
+    { type: 'probe.finished', reason: 'refused' },
+  ],
+  'schedule.planned': [{ type: 'schedule.planned', wait: 5_000 }],
+  'schedule.due': [{ type: 'schedule.due' }],
 };
 const TYPES = Object.keys(EVENTS) as CommandEvent['type'][];
 
+const STOP = ['stopping.terminating', 'command.stopping SIGTERM', 'SIGTERM tagged'] as const;
+/** What the machine as a whole answers. Where no row says otherwise the command goes on as it is. */
+const BY_ALL: readonly CommandEvent['type'][] = [
+  'command.adjust',
+  'command.rejoin',
+  'schedule.planned',
+  'schedule.due',
+];
+
 /** What the meant shape of each handled event does: where it leads, and what is asked of the world. */
 const HANDLED: Record<string, Partial<Record<CommandEvent['type'], readonly [string, ...string[]]>>> = {
-  running: {
-    'command.restart': ['stopping.terminating', 'command.stopping SIGTERM', 'SIGTERM tagged'],
-    'command.stop': ['stopping.terminating', 'command.stopping SIGTERM', 'SIGTERM tagged'],
+  waiting: {
+    'command.start': ['waiting'],
+    'command.restart': ['waiting'],
+    'command.stop': STOP,
+    'command.release': ['restarting.launching', 'launch'],
+    // It requires nothing any more.
+    'command.adjust': ['restarting.launching', 'launch'],
+    'leader.seen': ['running.ready.unchecked', 'command.running adopted 8 took 0'],
+    'lineage.counted': ['waiting'],
+  },
+  'running.starting.probing': {
+    'command.restart': [...STOP, 'probe ended'],
+    'command.stop': [...STOP, 'probe ended'],
+    'command.reload': ['running.starting.probing', 'reload', 'command.reloading'],
+    // It has no readiness of its own any more.
+    'command.adjust': ['running.ready.unchecked', 'probe ended'],
+    'leader.exited': [
+      'missing.clearing.asking',
+      'command.failedStart 7 it ended before it was ready failures 1 wait 0',
+      'command.clearing SIGTERM 0/1',
+      'SIGTERM tagged',
+      'probe ended',
+    ],
+    'probe.finished': ['running.ready.unchecked', 'command.ready took 0', 'probe ended'],
+  },
+  'running.starting.pausing': {
+    'command.restart': STOP,
+    'command.stop': STOP,
+    'command.reload': ['running.starting.pausing', 'reload', 'command.reloading'],
+    'command.adjust': ['running.ready.unchecked'],
+    'leader.exited': [
+      'missing.clearing.asking',
+      'command.failedStart 7 it ended before it was ready failures 1 wait 0',
+      'command.clearing SIGTERM 0/1',
+      'SIGTERM tagged',
+    ],
+  },
+  'running.ready.pausing': {
+    'command.restart': STOP,
+    'command.stop': STOP,
+    'command.reload': ['running.ready.pausing', 'reload', 'command.reloading'],
+    'command.adjust': ['running.ready.unchecked'],
+    'leader.exited': ['backoff', 'command.died 7 uptime 0 restart 1 wait 250'],
+  },
+  'running.ready.probing': {
+    'command.restart': [...STOP, 'probe ended'],
+    'command.stop': [...STOP, 'probe ended'],
+    'command.reload': ['running.ready.probing', 'reload', 'command.reloading'],
+    'command.adjust': ['running.ready.unchecked', 'probe ended'],
+    'leader.exited': [
+      'restarting.launching',
+      'command.died 7 uptime 30000 restart 1 wait 0',
+      'probe ended',
+      'launch',
+    ],
+    'probe.finished': ['running.ready.pausing', 'probe ended'],
+  },
+  'running.ready.unchecked': {
+    'command.reload': ['running.ready.unchecked', 'reload', 'command.reloading'],
+    'command.restart': STOP,
+    'command.stop': STOP,
     'leader.exited': ['backoff', 'command.died 7 uptime 0 restart 1 wait 250'],
   },
   'missing.clearing.asking': {
     'command.start': ['missing.clearing.asking'],
     'command.restart': ['missing.clearing.asking'],
-    'command.stop': ['stopping.terminating', 'command.stopping SIGTERM', 'SIGTERM tagged'],
+    'command.stop': STOP,
     'lineage.counted': ['missing.clearing.asking'],
   },
   'missing.clearing.killing': {
     'command.start': ['missing.clearing.killing'],
     'command.restart': ['missing.clearing.killing'],
-    'command.stop': ['stopping.terminating', 'command.stopping SIGTERM', 'SIGTERM tagged'],
+    'command.stop': STOP,
     'lineage.counted': ['missing.clearing.killing'],
   },
   backoff: {
     'command.start': ['restarting.launching', 'launch'],
     'command.restart': ['restarting.launching', 'launch'],
-    'command.stop': ['stopping.terminating', 'command.stopping SIGTERM', 'SIGTERM tagged'],
-    'leader.seen': ['running', 'command.running adopted 8 took 0'],
+    'command.stop': STOP,
+    'leader.seen': ['running.ready.unchecked', 'command.running adopted 8 took 0'],
     'lineage.counted': ['backoff'],
   },
   'restarting.launching': {
-    'command.restart': ['stopping.terminating', 'command.stopping SIGTERM', 'SIGTERM tagged'],
-    'command.stop': ['stopping.terminating', 'command.stopping SIGTERM', 'SIGTERM tagged'],
-    'launcher.started': ['restarting.settling', 'command.launched 70 #1'],
+    'command.restart': STOP,
+    'command.stop': STOP,
+    'launcher.started': ['restarting.settling.patient', 'command.launched 70 #1'],
     'launch.failed': ['backoff', 'command.failedStart null ENOENT failures 1 wait 250'],
   },
-  'restarting.settling': {
-    'command.restart': ['stopping.terminating', 'command.stopping SIGTERM', 'SIGTERM tagged'],
-    'command.stop': ['stopping.terminating', 'command.stopping SIGTERM', 'SIGTERM tagged'],
+  'restarting.settling.patient': {
+    'command.restart': STOP,
+    'command.stop': STOP,
+    'leader.exited': [
+      'missing.clearing.asking',
+      'command.failedStart 7 exited failures 1 wait 0',
+      'command.clearing SIGTERM 0/1',
+      'SIGTERM tagged',
+    ],
+  },
+  'restarting.settling.probing': {
+    'command.restart': [...STOP, 'probe ended'],
+    'command.stop': [...STOP, 'probe ended'],
+    'leader.exited': [
+      'missing.clearing.asking',
+      'command.failedStart 7 exited failures 1 wait 0',
+      'command.clearing SIGTERM 0/1',
+      'SIGTERM tagged',
+      'probe ended',
+    ],
+    'probe.finished': [
+      'running.ready.unchecked',
+      'command.running started 7 took null',
+      'command.ready took 0',
+      'probe ended',
+    ],
+  },
+  'restarting.settling.pausing': {
+    'command.restart': STOP,
+    'command.stop': STOP,
     'leader.exited': [
       'missing.clearing.asking',
       'command.failedStart 7 exited failures 1 wait 0',
@@ -153,9 +311,9 @@ const HANDLED: Record<string, Partial<Record<CommandEvent['type'], readonly [str
     ],
   },
   'restarting.lingering': {
-    'command.restart': ['stopping.terminating', 'command.stopping SIGTERM', 'SIGTERM tagged'],
-    'command.stop': ['stopping.terminating', 'command.stopping SIGTERM', 'SIGTERM tagged'],
-    'leader.seen': ['running', 'command.running started 8 took 0'],
+    'command.restart': STOP,
+    'command.stop': STOP,
+    'leader.seen': ['running.ready.unchecked', 'command.running started 8 took 0'],
     'lineage.counted': ['restarting.lingering'],
   },
   'stopping.asking': {
@@ -191,14 +349,30 @@ const HANDLED: Record<string, Partial<Record<CommandEvent['type'], readonly [str
   stopped: {
     'command.start': ['restarting.launching', 'launch'],
     'command.restart': ['restarting.launching', 'launch'],
-    'command.stop': ['stopping.terminating', 'command.stopping SIGTERM', 'SIGTERM tagged'],
+    'command.stop': STOP,
     'lineage.counted': ['stopped'],
   },
-  failed: {
+  'completed.done': {
     'command.start': ['restarting.launching', 'launch'],
     'command.restart': ['restarting.launching', 'launch'],
-    'command.stop': ['stopping.terminating', 'command.stopping SIGTERM', 'SIGTERM tagged'],
-    'lineage.counted': ['failed'],
+    'command.stop': STOP,
+    'lineage.counted': ['completed.done'],
+  },
+  scheduled: {
+    'command.start': ['restarting.launching', 'launch'],
+    'command.restart': ['restarting.launching', 'launch'],
+    'command.stop': STOP,
+    'lineage.counted': ['scheduled'],
+    // It has no schedule any more.
+    'command.adjust': ['scheduled', 'schedule ended'],
+    'schedule.planned': ['scheduled', 'command.scheduled wait 5000'],
+    'schedule.due': ['restarting.launching', 'launch'],
+  },
+  'failed.ended': {
+    'command.start': ['restarting.launching', 'launch'],
+    'command.restart': ['restarting.launching', 'launch'],
+    'command.stop': STOP,
+    'lineage.counted': ['failed.ended'],
   },
 };
 
@@ -227,10 +401,15 @@ describe.each(LEAVES)('%s', (leaf) => {
   };
 
   test.each(TYPES)('%s', (type) => {
-    const handled = HANDLED[leaf]![type];
+    const handled = HANDLED[leaf]![type] ?? (BY_ALL.includes(type) ? ([leaf] as const) : undefined);
     expect(IGNORED[leaf]!.includes(type), 'either handled or ignored').toBe(handled === undefined);
-    const accepts = getStateNodes(commandMachine)
-      .filter((node) => leaf === node.path.join('.') || leaf.startsWith(`${node.path.join('.')}.`))
+    const accepts = [commandMachine.root, ...getStateNodes(commandMachine)]
+      .filter(
+        (node) =>
+          node.path.length === 0 ||
+          leaf === node.path.join('.') ||
+          leaf.startsWith(`${node.path.join('.')}.`),
+      )
       .some((node) => node.ownEvents.includes(type));
     expect(accepts, 'the statechart has a transition for it').toBe(handled !== undefined);
 
@@ -260,20 +439,21 @@ describe('a fact about another process', () => {
     { pid: 99, startTicks: 70 },
     { pid: 7, startTicks: 71 },
   ];
-  test.each(['running', 'restarting.settling'].flatMap((leaf) => strangers.map((id) => ({ leaf, ...id }))))(
-    '$leaf: the exit of $pid/$startTicks changes nothing',
-    ({ leaf, ...id }) => {
-      for (const heir of [null, process(8)]) {
-        const h = REACH[leaf]!();
-        h.news();
-        const before = h.actor.getSnapshot();
-        h.send({ type: 'leader.exited', id, exit: status(1), heir, remains: left({ tagged: 3 }) });
-        expect(h.actor.getSnapshot().value).toEqual(before.value);
-        expect(h.context()).toBe(before.context);
-        expect(h.news()).toEqual([]);
-      }
-    },
-  );
+  test.each(
+    ['running.ready.unchecked', 'restarting.settling.patient'].flatMap((leaf) =>
+      strangers.map((id) => ({ leaf, ...id })),
+    ),
+  )('$leaf: the exit of $pid/$startTicks changes nothing', ({ leaf, ...id }) => {
+    for (const heir of [null, process(8)]) {
+      const h = REACH[leaf]!();
+      h.news();
+      const before = h.actor.getSnapshot();
+      h.send({ type: 'leader.exited', id, exit: status(1), heir, remains: left({ tagged: 3 }) });
+      expect(h.actor.getSnapshot().value).toEqual(before.value);
+      expect(h.context()).toBe(before.context);
+      expect(h.news()).toEqual([]);
+    }
+  });
 
   test.each(
     ['stopping.asking', 'stopping.terminating', 'stopping.killing'].flatMap((leaf) =>
