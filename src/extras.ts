@@ -70,6 +70,8 @@ export function createExtras(options: ExtrasOptions): Extras {
       const plain =
         logSpec === null || (logSpec.prefix === null && logSpec.format === null && logSpec.file === null);
       log.configure(name, plain ? null : logSpec);
+      // A service that an upkeep before this one started has the socket's path already.
+      if (isNotified(spec)) theNotify().pathOf(name);
       const paths = logSpec?.tail ?? [];
       const tail = tails.get(name);
       if (tail !== undefined) tail.follow(paths);
@@ -93,9 +95,9 @@ export function createExtras(options: ExtrasOptions): Extras {
       theProbes().launched(command);
     },
     environmentOf(command) {
-      const { policy } = specOf(command);
-      const wanted = [policy?.ready, policy?.health].some((probe) => probe?.kind === 'notify');
-      if (!wanted) return {};
+      const spec = specOf(command);
+      const { policy } = spec;
+      if (!isNotified(spec)) return {};
       const path = theNotify().pathOf(command);
       // Its probe will say why.
       if (typeof path !== 'string') return {};
@@ -134,6 +136,10 @@ export function createExtras(options: ExtrasOptions): Extras {
       notify?.close();
     },
   };
+}
+
+function isNotified(spec: CommandSpec): boolean {
+  return probesOf(spec).some(({ kind }) => kind === 'notify');
 }
 
 function probesOf({ policy }: CommandSpec): ProbeSpec[] {

@@ -219,6 +219,12 @@ export async function supervise(
     notice,
   });
   for (const spec of commands) if (spec.policy !== null) extras.configure(spec);
+  const unheard = commands.filter(({ policy: more }) => raw && more?.ready?.kind === 'log');
+  for (const { name } of unheard) {
+    notices.push(
+      `${name} cannot be found ready by its log: with --log raw upkeep does not see it; use --log plain or json, or another probe`,
+    );
+  }
 
   const command = commandMachine.provide({
     actors: {
