@@ -166,7 +166,11 @@ const base = setup({
         exit: context.lastExit,
       }),
     ),
-    wishDown: assign({ desired: 'down' }),
+    wishDown: assign(({ context }) => ({
+      desired: 'down' as const,
+      held: false,
+      stop: { ...context.stop, faulted: false },
+    })),
     /** An order during a stop: nothing counts any more, and it is started as by any order. */
     wishUp: assign(({ context }) => ({
       desired: 'up' as const,
@@ -231,6 +235,7 @@ const base = setup({
             stop: {
               ...context.stop,
               everything: context.stop.everything || event.everything,
+              faulted: false,
               forGood: true,
             },
           }

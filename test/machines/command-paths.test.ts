@@ -2,10 +2,13 @@
 import { describe, expect, test } from 'vitest';
 import type { ActorLogic, EventObject } from 'xstate';
 import { adjacencyMapToArray, getAdjacencyMap, getShortestPaths } from 'xstate/graph';
-import type { CommandEvent, Leader, Remains } from '../../machines/events.ts';
+import { IGNORED } from '../../machines/command.ts';
+import type { CommandEvent, CommandReached, Leader, Remains } from '../../machines/events.ts';
+import { isTooHot } from '../../machines/restart-policy.ts';
 import { EXACT, killedBy, left, NOTHING, pathOf, process, status } from './harness.ts';
 import {
   type AnyEvent,
+  type Effects,
   ENTRANTS,
   type Entrant,
   initial,
@@ -18,10 +21,11 @@ import {
   transition,
 } from './on-paper.ts';
 
+const seenByAny = new Set<string>();
 const MAX_WAIT = EXACT.backoff.max;
 
 function eventsOf(state: State): AnyEvent[] {
-  const { leader, starts } = state.context;
+  const { leader, starts, policy, role } = state.context;
   const at = nowOf(state.context) + 10;
   const later = at + 20_000;
   const [nothing, workers, tagged] = [NOTHING, left({ workers: 1, tagged: 1 }), left({ tagged: 1 })];
@@ -58,6 +62,14 @@ function eventsOf(state: State): AnyEvent[] {
     { type: 'lineage.counted', at, remains: left({ sessions: 1 }) },
     { type: 'stopper.finished', at, error: null },
     { type: 'stopper.finished', at, error: 'status 1' },
+    { type: 'probe.finished', at, reason: null },
+    { type: 'probe.finished', at, reason: 'refused' },
+    { type: 'schedule.planned', at, wait: 60_000 },
+    { type: 'schedule.due', at },
+    { type: 'command.release', at },
+    { type: 'command.rejoin', at },
+    { type: 'command.reload', at },
+    { type: 'command.adjust', at, policy, role },
     ...timersOf(state),
   ];
 }
@@ -94,12 +106,12 @@ function check(from: State, event: AnyEvent, waits: Map<number, Set<number>>): v
   };
 
   must(to.status === 'active', 'it goes on');
+  must(!isAlive(after) || context.desired === 'up', 'only what is wished up lives');
+  must(!after.startsWith('running') || context.leader !== null, 'a running command has a leader');
   must(
-    /^(running|restarting)/.test(after) === false || context.desired === 'up',
-    'only what is wished up lives',
+    !/^(missing|backoff|waiting|stopped|completed|scheduled|failed)/.test(after) || context.leader === null,
+    'nobody leads there',
   );
-  must((after === 'running') === false || context.leader !== null, 'a running command has a leader');
-  must(!/^(missing|backoff|stopped|failed)/.test(after) || context.leader === null, 'nobody leads there');
   must(after !== 'stopped' || context.desired === 'down', 'stopped is as wished');
   must(
     from.context.desired === 'up' ||
@@ -112,32 +124,65 @@ function check(from: State, event: AnyEvent, waits: Map<number, Set<number>>): v
       isOrder(event, 'command.start', 'command.restart'),
     'stopped stays',
   );
-  must(before !== 'failed' || event.type.startsWith('command.') || after === 'failed', 'failed stays');
+  must(!isFinal(before) || event.type.startsWith('command.') || after === before, 'what rests stays');
+  must(
+    before !== 'scheduled' ||
+      event.type.startsWith('command.') ||
+      event.type === 'schedule.due' ||
+      after === before,
+    'between two runs nothing starts it but its schedule',
+  );
 
   if (effects.launch) {
     must(after === 'restarting.launching' && context.leader === null, 'nobody leads when one is launched');
+    must(!context.bound && !context.held, 'what is bound or held is not started');
+    must(
+      !context.doomed && !isTooHot(context.policy.intensity, context.heat),
+      'what has given up is not started',
+    );
     const { leader } = from.context;
     const nobodyLeft = 'remains' in event && event.remains.tagged === 0 && before.startsWith('stopping.');
     const itsEnd =
-      event.type === 'leader.exited' && event.heir === null && event.id.startTicks === leader?.startTicks;
+      event.type === 'leader.exited' &&
+      (event.heir === null || context.policy.kind !== 'service') &&
+      event.id.startTicks === leader?.startTicks;
     const launcherLeft = before === 'restarting.lingering' && event.type.startsWith('xstate.after.linger');
     must(leader === null || nobodyLeft || itsEnd || launcherLeft, 'the leader before is gone');
     must(!before.startsWith('stopping.') || nobodyLeft, 'a stop is not cut short');
+    must(event.type !== 'schedule.due' || before === 'scheduled', 'a run begins where none goes on');
   }
   must(effects.signals.length === 0 || /^(missing\.clearing|stopping)/.test(after), 'signals end something');
-  for (const { scope } of effects.signals) {
+  for (const { scope, signal } of effects.signals) {
     must(scope !== 'everything' || context.stop.everything, 'sessions are kept');
     must(after.startsWith('stopping.') || scope === context.clear, 'only what is to be cleared is signalled');
+    const { stopSignals } = context.policy;
+    must(
+      after !== 'stopping.terminating' || signal === stopSignals[context.stop.step]?.signal,
+      'a stop sends what its step says',
+    );
+    must(after !== 'stopping.killing' || signal === 'SIGKILL', 'then SIGKILL follows');
+  }
+  if (before.startsWith('stopping.') && after.startsWith('stopping.')) {
+    const further = context.stop.step - from.context.stop.step;
+    must(
+      further === 0 || (further === 1 && event.type.startsWith('xstate.after.nextSignal')),
+      'one step after the other',
+    );
+    must(before !== 'stopping.killing' || after === before, 'nothing comes after SIGKILL');
   }
   must(
     effects.delays.every((delay) => Number.isFinite(delay) && delay >= 0 && delay < 2 ** 31),
     'finite waits',
   );
-  must(
-    effects.rested === (/^(stopped|failed)$/.test(after) && before !== after ? 1 : 0),
-    'rest is reported, once',
-  );
+  must(effects.rested === (isAtRest(after) && before !== after ? 1 : 0), 'rest is reported, once');
+  checkProbes(to, after, effects, must);
+  checkReached([before, after], context, effects, must);
   must(context.wait >= 0 && context.wait <= MAX_WAIT, 'the wait is within bounds');
+  const { intensity } = context.policy;
+  must(
+    context.heat.restarts <= (intensity === null ? 0 : intensity.restarts + 1.25),
+    'who is too hot is not made hotter',
+  );
   if (after === 'backoff') {
     must(context.wait >= 1, 'backoff waits');
     must(before === after || effects.delays.includes(context.wait), 'backoff waits as long as it says');
@@ -156,14 +201,57 @@ function check(from: State, event: AnyEvent, waits: Map<number, Set<number>>): v
     const expected = before.startsWith('stopping.')
       ? { ...from.context, remains: event.remains }
       : from.context;
-    if (!/^stopped$|^restarting/.test(after) || before === after) {
+    if (!/^stopped$|^scheduled$|^failed|^waiting|^backoff|^restarting/.test(after) || before === after) {
       expect(context, `a stranger's end in ${before}`).toEqual(expected);
     }
   }
 }
 
+const isAlive = (path: string): boolean => /^(running|restarting)/.test(path);
+const isFinal = (path: string): boolean => path === 'completed.done' || path === 'failed.ended';
+const isAtRest = (path: string): boolean => path === 'stopped' || isFinal(path);
+
+type Must = (held: boolean, what: string) => void;
+
+/** Whoever probes does so once at a time, and nobody else does. */
+function checkProbes(to: State, after: string, { probes }: Effects, must: Must): void {
+  const running = Object.values(to.children).filter((child) => (child as { src?: unknown })?.src === 'probe');
+  must(running.length === (after.endsWith('.probing') ? 1 : 0), 'it probes where it is said to');
+  must(probes.begun <= 1, 'one probe at a time');
+}
+
+/** Others hear when it is there, and when it is not any more. */
+function checkReached(
+  [before, after]: readonly [string, string],
+  { role, held }: State['context'],
+  { reached, rested }: Effects,
+  must: Must,
+): void {
+  const told = (...what: CommandReached['what'][]): number =>
+    reached.filter((each) => what.includes(each)).length;
+  must(told('waiting') === 0 || (after === 'waiting' && !held), 'who asks for a release waits for it');
+  must(
+    before === 'waiting' || after !== 'waiting' || told('waiting') === (held ? 0 : 1),
+    'who waits for others says so',
+  );
+  if (!role.watched) {
+    must(reached.length === told('waiting'), 'nobody is told of what nobody cares for');
+    return;
+  }
+  const [was, is] = [before.startsWith('running'), after.startsWith('running')];
+  must(told('started') === (!was && is ? 1 : 0), 'its start is told, once');
+  must(
+    told('ready') === (!before.startsWith('running.ready') && after.startsWith('running.ready') ? 1 : 0),
+    'that it is ready is told, once',
+  );
+  if (was && !is) must(told('died', 'fallen') + rested >= 1, 'its loss is told');
+  must(told('died') + told('fallen') <= 1, 'its loss is told once');
+  must(told('died') === 0 || was, 'only what was running dies');
+}
+
 describe.each(Object.keys(ENTRANTS))('a command %s', (name) => {
   const graph = explore(ENTRANTS[name]!);
+  const { policy } = ENTRANTS[name]!;
 
   test('holds its invariants on every edge', { timeout: 300_000 }, () => {
     const edges = graph.edges();
@@ -175,9 +263,21 @@ describe.each(Object.keys(ENTRANTS))('a command %s', (name) => {
     expect(byFailures.flat()).toEqual(byFailures.flat().sort((a, b) => a - b));
 
     const seen = new Set(edges.map(({ state }) => pathOf(state.value)));
-    expect(seen.has('running') && seen.has('stopped') && seen.has('backoff')).toBe(true);
-    expect(seen.has('failed')).toBe(ENTRANTS[name]!.policy.giveUpAfter !== undefined);
-    expect(seen.has('stopping.asking')).toBe(ENTRANTS[name]!.policy.ownStop ?? false);
+    for (const leaf of seen) seenByAny.add(leaf);
+    const has = (path: string): boolean => [...seen].some((leaf) => leaf.startsWith(path));
+    expect(has('running.ready') && has('stopped') && has('backoff')).toBe(true);
+    const { kind = 'service', restart = 'always' } = policy;
+    const limited =
+      policy.giveUpAfter !== undefined ||
+      policy.intensity !== undefined ||
+      policy.health?.onUnhealthy === 'fail' ||
+      restart === 'never';
+    expect(has('failed')).toBe(kind !== 'cron' && limited);
+    expect(has('completed')).toBe(kind === 'oneshot' || (kind === 'service' && restart !== 'always'));
+    expect(has('scheduled')).toBe(kind === 'cron');
+    expect(has('stopping.asking')).toBe(policy.ownStop ?? false);
+    expect(has('running.starting')).toBe(policy.ready !== undefined);
+    expect(has('running.ready.probing')).toBe(policy.health !== undefined);
     expect(edges.length).toBeGreaterThan(1_000);
   });
 
@@ -213,4 +313,8 @@ describe.each(Object.keys(ENTRANTS))('a command %s', (name) => {
     }
     expect(lived.size).toBeGreaterThan(150);
   });
+});
+
+test('such events lead into every state', () => {
+  expect([...seenByAny].filter((leaf) => leaf in IGNORED).sort()).toEqual(Object.keys(IGNORED).sort());
 });
