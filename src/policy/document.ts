@@ -37,6 +37,7 @@ export type Path = readonly (string | number)[];
 
 /** Nobody nests deeper by hand, and the stack has an end. */
 const DEEPEST = 64;
+const TOO_DEEP = 'it is nested too deeply; make it flat';
 /** What aliases may add to a file: more is a bomb. */
 const MOST_ALIASED = 200_000;
 const LONGEST_TEXT = 16 * 1024 * 1024;
@@ -82,11 +83,12 @@ export function readDocument(
       prettyErrors: false,
       // Told with both places, and in linear time, below.
       uniqueKeys: false,
-      logLevel: 'silent',
+      logLevel: 'error',
     });
     // What follows from a slip is told as further slips: the first one says most.
     const [slip] = [...document.errors, ...document.warnings].sort((a, b) => a.pos[0] - b.pos[0]);
     if (slip !== undefined) {
+      if (slip.message.includes('call stack')) return whole(TOO_DEEP);
       const braces = /[{[][^}\]]*\$\{/.test(lineOf(text, slip.pos[0]));
       const hint = braces ? '; inside of { } and [ ] put variables in quotes' : '';
       report(slip.pos[0], `it can not be read as YAML: ${slip.message}${hint}`);
@@ -94,7 +96,7 @@ export function readDocument(
     }
     contents = document.contents as Node | null;
   } catch (error) {
-    if (error instanceof RangeError) return whole('it is nested too deeply; make it flat');
+    if (error instanceof RangeError) return whole(TOO_DEEP);
     return whole(`it can not be read as YAML: ${(error as Error).message}`);
   }
 
@@ -218,7 +220,7 @@ function createWalker(
 
   function walk(node: Node): { value: unknown; source: string | null } {
     const offset = offsetOf(node, 0);
-    if (path.length > DEEPEST) return { value: fail(offset, 'it is nested too deeply'), source: null };
+    if (path.length > DEEPEST) return { value: fail(offset, TOO_DEEP), source: null };
     if (isAlias(node)) {
       const found = anchors.get(node.source);
       if (found === undefined) {

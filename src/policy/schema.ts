@@ -48,7 +48,7 @@ function read<T extends z.ZodType>(schema: T, reader: (value: z.output<T>) => un
   });
 }
 
-const text = (what: string) => z.string(expected(what)).min(1, expected(what));
+const text = (what: string) => z.string(expected(what)).min(1, { ...expected(what), abort: true });
 const flag = () => z.boolean(expected('true or false'));
 const whole = (least: number, most: number = Number.MAX_SAFE_INTEGER) => {
   const what =
@@ -108,7 +108,10 @@ const COMMAND = 'a command, or a list of its words';
 const commandLine = (reader: (value: string | readonly string[]) => unknown) =>
   read(
     z.union(
-      [text(COMMAND), z.array(z.string(expected('a word, in quotes'))).min(1, expected(COMMAND))],
+      [
+        text(COMMAND),
+        z.array(z.string(expected('a word, in quotes'))).min(1, { ...expected(COMMAND), abort: true }),
+      ],
       expected(COMMAND),
     ),
     reader,
@@ -410,7 +413,7 @@ const shared = {
 
 const command = mapping(
   {
-    run: commandLine(() => {}).describe(
+    run: commandLine(readProgram).describe(
       'What is run: a command line as in arguments of upkeep, or a list of words.',
     ),
     match: mapping({
