@@ -1,11 +1,11 @@
 /** How far commands have come, and who may be started because of it. Pure. */
-import type { CommandPlan, Exit, Milestone, SupervisorEvent } from './events.ts';
+import type { CommandPlan, CommandReached, CommandRested, Exit, Milestone } from './events.ts';
 import { ownOf } from './own.ts';
 
 /** `down`: not there, and nothing is known that keeps it so. */
 export interface Reached {
-  readonly state: 'down' | 'started' | 'ready' | 'completed' | 'failed' | 'stopped';
-  /** It was tried to start it at least once. */
+  readonly state: 'down' | 'started' | 'ready' | CommandRested['state'];
+  /** It was tried to start it, at least once since it rested. */
   readonly tried: boolean;
   /** Of its last rest. */
   readonly exit: Exit | null;
@@ -17,22 +17,42 @@ export type ReachedBook = Readonly<Record<string, Reached>>;
 const NOTHING_REACHED: Reached = { state: 'down', tried: false, exit: null };
 
 /** The book after what a command has told. */
-export function reachedNow(book: ReachedBook, event: SupervisorEvent): ReachedBook {
-  if (event.type === 'command.rested') {
-    return { ...book, [event.command]: { state: event.state, tried: true, exit: event.exit } };
-  }
-  if (event.type !== 'command.reached') return book;
-  const before = ownOf(book, event.command) ?? NOTHING_REACHED;
+export function reachedNow(
+  book: ReachedBook,
+  event: CommandRested | Pick<CommandReached, 'type' | 'command' | 'what'>,
+): ReachedBook {
+  const { command } = event;
+  const before = ownOf(book, command) ?? NOTHING_REACHED;
+  return { ...book, [command]: { ...before, ...progress(before, event) } };
+}
+
+function progress(
+  { tried }: Reached,
+  event: CommandRested | Pick<CommandReached, 'type' | 'what'>,
+): Partial<Reached> {
+  if (event.type === 'command.rested') return { state: event.state, tried: true, exit: event.exit };
   switch (event.what) {
-    case 'waiting':
-      return book;
     case 'started':
     case 'ready':
-      return { ...book, [event.command]: { ...before, state: event.what, tried: true } };
+      return { state: event.what, tried: true };
     case 'died':
     case 'fallen':
-      return { ...book, [event.command]: { ...before, state: 'down', tried: true } };
+      return { state: 'down', tried: true };
+    case 'waiting':
+      return { state: 'down', tried };
+    case 'begun':
+      return { state: 'down', tried: false };
   }
+}
+
+/** It has come to rest, and nobody has started it since. */
+export function isAtRest(reached: Reached | undefined): boolean {
+  return reached?.state === 'completed' || reached?.state === 'failed' || reached?.state === 'stopped';
+}
+
+/** It runs, as far as the book knows. */
+export function isUp(reached: Reached | undefined): boolean {
+  return reached?.state === 'started' || reached?.state === 'ready';
 }
 
 /** What somebody still waits for. `milestone` null: that it was tried to start it. */
@@ -55,8 +75,9 @@ export function unmet(
   }
   for (const command of plan.after) {
     const other = ownOf(plans, command);
-    if (other !== undefined && !hasPassed(other, ownOf(book, command)))
+    if (other !== undefined && !hasPassed(other, ownOf(book, command))) {
       found.push({ command, milestone: null });
+    }
   }
   return found;
 }
@@ -75,13 +96,12 @@ function hasReached(reached: Reached | undefined, milestone: Milestone): boolean
 }
 
 /** `after` asks for an order and no more: whoever cannot be started holds nobody up. */
-function hasPassed({ policy }: CommandPlan, reached: Reached | undefined): boolean {
-  if (reached === undefined) return policy.kind === 'cron';
-  const rests = reached.state === 'completed' || reached.state === 'failed' || reached.state === 'stopped';
-  return rests || (policy.kind === 'service' ? reached.tried : policy.kind === 'cron');
+function hasPassed({ policy: { kind } }: CommandPlan, reached: Reached | undefined): boolean {
+  if (kind === 'cron' || isAtRest(reached)) return true;
+  return kind === 'service' && reached?.tried === true;
 }
 
-/** For a human: `db: ready`, `migrate: completed (has failed)`. */
+/** For a human: `db: ready`, `migrate: completed (it is failed)`. */
 export function explain({ command, milestone }: Unmet, book: ReachedBook): string {
   const state = ownOf(book, command)?.state;
   const dim = state === 'failed' || state === 'stopped' ? ` (it is ${state})` : '';

@@ -7,8 +7,16 @@
  */
 import { type ActorRefFrom, type AnyActorRef, assign, enqueueActions, sendParent, setup } from 'xstate';
 import { commandMachine } from './command.ts';
-import type { CommandOrder, CommandPlan, GroupEvent, Leader, NamedFact, Telling } from './events.ts';
-import { followersOf, stoppable } from './order.ts';
+import type {
+  CommandOrder,
+  CommandPlan,
+  CommandRested,
+  GroupEvent,
+  Leader,
+  NamedFact,
+  Telling,
+} from './events.ts';
+import { startLevels, stoppable } from './order.ts';
 import { ownOf } from './own.ts';
 import { type Heat, heated, isTooHot, NO_HEAT } from './restart-policy.ts';
 import { beforeOf, commandsOf, type GroupPlan, isGroup, NO_ROLE, type Roles } from './tree.ts';
@@ -20,27 +28,28 @@ export interface GroupInput {
   /** Who was found alive, by command. */
   readonly found: Readonly<Record<string, Leader>>;
   /** Who is not to be started, and why. */
-  readonly rest: Readonly<Record<string, 'stopped' | 'completed' | 'failed'>>;
+  readonly rest: Readonly<Record<string, CommandRested['state']>>;
   readonly roles: Roles;
 }
 
 export interface GroupContext {
   readonly plan: GroupPlan;
-  /** Its own commands. The root sends a group what is for these and for those below its groups alone. */
+  /** Its own commands. What holds it sends it what is for these and for those below its groups alone. */
   readonly actors: Readonly<Record<string, ActorRefFrom<typeof commandMachine>>>;
-  /** Who of its groups a command below it is under; its own commands are not in it. */
+  /** Which of its groups a command is below; its own commands are not in it. */
   readonly under: Readonly<Record<string, AnyActorRef>>;
   readonly heat: Heat;
-  /** Whom an operator, or the end of all, has stopped: they are not started by a strategy. */
+  /** Whom no strategy starts: an order has stopped them, or the group itself for good. */
   readonly down: ReadonlySet<string>;
-  /** Who has come to rest, and was not started since. */
-  readonly resting: ReadonlySet<string>;
+  /** Who has come to rest and was not started since, and as what. */
+  readonly resting: ReadonlyMap<string, CommandRested['state']>;
   /** Whom the strategy stops, to start them again or because the group gives up. */
   readonly affected: ReadonlySet<string>;
   /** Those of them that have been told to stop. */
   readonly told: ReadonlySet<string>;
   /** Those who died, and wait to be started with the affected. */
   readonly dead: ReadonlySet<string>;
+  /** Why it restarts some, or gives up. */
   readonly reason: string;
 }
 
@@ -48,13 +57,20 @@ export interface GroupContext {
 const STOP_BUDGET = 9_000;
 
 const NOBODY: ReadonlySet<string> = new Set();
-const plus = (set: ReadonlySet<string>, ...names: readonly string[]): ReadonlySet<string> =>
-  new Set([...set, ...names]);
-const minus = (set: ReadonlySet<string>, name: string): ReadonlySet<string> => {
-  const rest = new Set(set);
-  rest.delete(name);
+
+function without<K, V>(map: ReadonlyMap<K, V>, keys: Iterable<K>): ReadonlyMap<K, V> {
+  const rest = new Map(map);
+  for (const key of keys) rest.delete(key);
   return rest;
-};
+}
+
+const minus = (set: ReadonlySet<string>, name: string): ReadonlySet<string> =>
+  new Set([...set].filter((each) => each !== name));
+
+const namesIn = (plan: GroupPlan): readonly string[] => commandsOf(plan).map(({ name }) => name);
+
+const membersNamed = ({ members }: GroupPlan, name: string): GroupPlan['members'] =>
+  members.filter((member) => member.name === name);
 
 /** Whom the member's death takes with it: names of members. */
 export function affectedMembers(plan: GroupPlan, member: string): readonly string[] {
@@ -63,20 +79,54 @@ export function affectedMembers(plan: GroupPlan, member: string): readonly strin
   return plan.strategy === 'rest_for_one' ? names.slice(names.indexOf(member) + 1) : [];
 }
 
-/** The commands of those members that run, or are about to. */
-function affectedBy(context: GroupContext, member: string): readonly string[] {
-  const members = new Set(affectedMembers(context.plan, member));
+/** The commands of those members, but for those that are to stay as they are. */
+function startableIn(context: GroupContext, members: readonly string[]): readonly string[] {
   return context.plan.members
-    .filter(({ name }) => members.has(name))
-    .flatMap((each) => commandsOf(each))
+    .filter(({ name }) => members.includes(name))
+    .flatMap(commandsOf)
     .map(({ name }) => name)
-    .filter((name) => !context.down.has(name) && !context.resting.has(name));
+    .filter((name) => !context.down.has(name) && !isSettled(context, name));
 }
 
-/** The member that the command is, or is below. */
-function memberOf(plan: GroupPlan, command: string): string {
-  return plan.members.find((each) => commandsOf(each).some(({ name }) => name === command))!.name;
+const isSettled = ({ resting }: GroupContext, name: string): boolean =>
+  resting.get(name) === 'completed' || resting.get(name) === 'failed';
+
+/** Takes in whom the strategy stops. Who rests only until its own group starts it again has to rest anew, by this order. */
+function taken(context: GroupContext, names: readonly string[]): Pick<GroupContext, 'affected' | 'resting'> {
+  const cycled = names.filter(
+    (name) => Object.hasOwn(context.under, name) && !context.down.has(name) && !isSettled(context, name),
+  );
+  return {
+    affected: new Set([...context.affected, ...names]),
+    resting: without(
+      context.resting,
+      cycled.filter((name) => !context.told.has(name)),
+    ),
+  };
 }
+
+/** When it was; orders for a command carry it within. */
+function timeOf(event: GroupEvent): number {
+  if ('at' in event) return event.at;
+  return 'order' in event ? event.order.at : 0;
+}
+
+/** A death while the command is wished to live. */
+function isDeath(context: GroupContext, event: GroupEvent): boolean {
+  return (
+    event.type === 'command.reached' &&
+    event.what === 'died' &&
+    Object.hasOwn(context.actors, event.command) &&
+    !context.down.has(event.command)
+  );
+}
+
+/** How hot it gets by one more death of a member. */
+function hotter({ plan, heat }: GroupContext, at: number): Heat {
+  return plan.intensity === null ? heat : heated(plan.intensity, heat, at);
+}
+
+const takesOthers = ({ plan }: GroupContext): boolean => plan.strategy !== 'one_for_one';
 
 const base = setup({
   types: {
@@ -90,26 +140,74 @@ const base = setup({
     tell: (_, _params: Telling) => {
       throw new Error('cannot tell: the port "tell" was not provided; see src/supervise.ts');
     },
+    order: enqueueActions(
+      ({ context, enqueue }, params: { readonly command: string; readonly order: CommandOrder }) => {
+        const { command, order } = params;
+        const actor = ownOf(context.actors, command);
+        const group = actor === undefined ? ownOf(context.under, command) : undefined;
+        if (actor !== undefined) enqueue.sendTo(actor, order);
+        else if (group !== undefined) enqueue.sendTo(group, { type: 'command.ordered', command, order });
+      },
+    ),
+    /** What holds it is told what the group does to a command. */
+    note: sendParent((_, params: { at: number; command: string; what: 'fallen' | 'begun' }) => ({
+      type: 'command.reached',
+      ...params,
+    })),
   },
 });
 
 const tellRestart = base.enqueueActions(({ context, enqueue }) => {
+  const { plan, reason, affected } = context;
+  if (affected.size === 0) return;
   enqueue({
     type: 'tell',
     params: {
       type: 'group.restarting',
-      group: context.plan.name,
-      strategy: context.plan.strategy,
-      because: context.reason,
-      members: [...context.affected],
+      group: plan.name,
+      strategy: plan.strategy,
+      because: reason,
+      members: [...affected],
     },
   });
+});
+
+/** Stops the affected, those first that nobody of them comes after. */
+const stopAffected = base.enqueueActions(({ context, event, enqueue }) => {
+  const at = timeOf(event);
+  const { plan, affected, resting, told } = context;
+  const unrested = new Set([...affected].filter((name) => !resting.has(name)));
+  const next = stoppable(beforeOf(commandsOf(plan)), unrested).filter((name) => !told.has(name));
+  if (next.length === 0) return;
+  for (const command of next) {
+    enqueue({ type: 'note', params: { at, command, what: 'fallen' } });
+    const order: CommandOrder = { type: 'command.stop', at, budget: STOP_BUDGET, everything: false };
+    enqueue({ type: 'order', params: { command, order } });
+  }
+  enqueue.assign({ told: new Set([...told, ...next]) });
+});
+
+/** All of the affected rest: they are started again, with those who died. Who comes before others is begun before them. */
+const startAgain = base.enqueueActions(({ context, event, enqueue }) => {
+  const at = timeOf(event);
+  const { plan, down, affected, dead, resting } = context;
+  const again = startLevels(beforeOf(commandsOf(plan)))
+    .flat()
+    .filter((name) => (affected.has(name) || dead.has(name)) && !down.has(name));
+  for (const command of again) enqueue({ type: 'note', params: { at, command, what: 'begun' } });
+  for (const command of again) {
+    const type = affected.has(command) ? 'command.start' : 'command.rejoin';
+    enqueue({ type: 'order', params: { command, order: { type, at } } });
+  }
+  enqueue.assign({ resting: without(resting, again), affected: NOBODY, told: NOBODY, dead: NOBODY });
 });
 
 export const groupMachine = base
   .extend({
     actions: {
       tellRestart,
+      stopAffected,
+      startAgain,
       route: enqueueActions(({ context, event, enqueue }) => {
         if (event.type !== 'scan.changed') return;
         const parts = new Map<AnyActorRef, NamedFact[]>();
@@ -124,108 +222,115 @@ export const groupMachine = base
       pass: enqueueActions(({ context, event, enqueue }) => {
         if (event.type !== 'command.ordered') return;
         const { command, order } = event;
-        const actor = ownOf(context.actors, command);
-        if (actor !== undefined) enqueue.sendTo(actor, order);
-        else if (Object.hasOwn(context.under, command)) enqueue.sendTo(context.under[command]!, event);
-        if (order.type === 'command.stop') enqueue.assign({ down: plus(context.down, command) });
+        enqueue({ type: 'order', params: { command, order } });
+        if (order.type === 'command.stop') enqueue.assign({ down: new Set([...context.down, command]) });
         else if (order.type === 'command.start' || order.type === 'command.restart') {
-          enqueue.assign({ down: minus(context.down, command), resting: minus(context.resting, command) });
+          // What the strategy is at goes on without it.
+          const { down, resting, affected, told, dead } = context;
+          if (dead.has(command)) {
+            enqueue({ type: 'order', params: { command, order: { type: 'command.rejoin', at: order.at } } });
+          }
+          enqueue.assign({
+            down: minus(down, command),
+            resting: without(resting, [command]),
+            affected: minus(affected, command),
+            told: minus(told, command),
+            dead: minus(dead, command),
+          });
         }
       }),
       passToAll: enqueueActions(({ context, event, enqueue }) => {
-        if (event.type !== 'all.ordered') return;
-        for (const actor of Object.values(context.actors)) enqueue.sendTo(actor, event.order);
-        for (const group of new Set(Object.values(context.under))) enqueue.sendTo(group, event);
-        if (event.order.type === 'command.stop') {
-          enqueue.assign({ down: new Set(commandsOf(context.plan).map(({ name }) => name)) });
+        if (event.type === 'all.ordered') {
+          for (const actor of Object.values(context.actors)) enqueue.sendTo(actor, event.order);
         }
+        for (const group of new Set(Object.values(context.under))) enqueue.sendTo(group, event);
       }),
+      handOn: sendParent(({ event }) => event),
       noteRest: assign(({ context, event }) =>
-        event.type === 'command.rested' ? { resting: plus(context.resting, event.command) } : {},
+        event.type === 'command.rested'
+          ? { resting: new Map(context.resting).set(event.command, event.state) }
+          : {},
       ),
-      noteDeath: assign(({ context, event }) => {
+      /** One of its groups starts a command again; or one that was dead has been found alive. */
+      noteReached: assign(({ context, event }) => {
         if (event.type !== 'command.reached') return {};
-        const { plan, heat } = context;
-        return {
-          heat: plan.intensity === null ? heat : heated(plan.intensity, heat, event.at),
-          reason: `${event.command} died`,
-        };
+        if (event.what === 'begun') return { resting: without(context.resting, [event.command]) };
+        return event.what === 'started' ? { dead: minus(context.dead, event.command) } : {};
       }),
+      /** One of its groups has given up: what of it was stopped is to stay so. */
+      noteGroup: assign(({ context, event }) => {
+        if (event.type !== 'group.rested') return {};
+        const resting = new Map(context.resting);
+        for (const name of namesIn({ ...context.plan, members: membersNamed(context.plan, event.group) })) {
+          if (resting.get(name) === 'stopped' && !context.down.has(name)) resting.set(name, 'failed');
+        }
+        return { resting };
+      }),
+      noteDeath: assign(({ context, event }) =>
+        event.type === 'command.reached'
+          ? { heat: hotter(context, event.at), reason: `${event.command} died` }
+          : {},
+      ),
       /** Takes in whom the death of one takes with it. */
       spread: assign(({ context, event }) => {
         if (event.type !== 'command.reached') return {};
-        const affected = affectedBy(context, memberOf(context.plan, event.command));
+        const dead = new Set([...context.dead, event.command]);
+        const names = startableIn(context, affectedMembers(context.plan, event.command));
         return {
-          affected: plus(context.affected, ...affected.filter((name) => !context.dead.has(name))),
-          dead: plus(context.dead, event.command),
+          ...taken(
+            context,
+            names.filter((name) => !dead.has(name)),
+          ),
+          dead,
         };
       }),
       /** The same for one of its groups that has given up: it is started anew, with those it takes with it. */
       spreadGroup: assign(({ context, event }) => {
         if (event.type !== 'group.rested') return {};
-        const own = context.plan.members.find(({ name }) => name === event.group)!;
-        const { plan, heat } = context;
-        return {
-          heat: plan.intensity === null ? heat : heated(plan.intensity, heat, event.at),
-          reason: `${event.group} gave up`,
-          affected: plus(
-            context.affected,
-            ...commandsOf(own).map(({ name }) => name),
-            ...affectedBy(context, event.group),
-          ),
-        };
-      }),
-      /** Stops the affected, those first that nobody of them comes after. */
-      stopAffected: enqueueActions(({ context, event, enqueue }) => {
-        const at = 'at' in event ? event.at : 0;
-        const unrested = new Set([...context.affected].filter((name) => !context.resting.has(name)));
-        const next = stoppable(followersOf(beforeOf(commandsOf(context.plan))), unrested).filter(
-          (name) => !context.told.has(name),
+        const { plan, down, resting, dead } = context;
+        const failed = membersNamed(plan, event.group)
+          .flatMap(commandsOf)
+          .map(({ name }) => name)
+          .filter((name) => !down.has(name) && resting.get(name) !== 'completed');
+        const others = startableIn(context, affectedMembers(plan, event.group));
+        const { affected, resting: rests } = taken(
+          context,
+          others.filter((name) => !dead.has(name)),
         );
-        if (next.length === 0) return;
-        const order: CommandOrder = { type: 'command.stop', at, budget: STOP_BUDGET, everything: false };
-        for (const command of next) {
-          const actor = ownOf(context.actors, command);
-          if (actor !== undefined) enqueue.sendTo(actor, order);
-          else enqueue.sendTo(context.under[command]!, { type: 'command.ordered', command, order });
-        }
-        enqueue.assign({ told: plus(context.told, ...next) });
-      }),
-      /** All of the affected rest: they are started again, with those who died. */
-      startAgain: enqueueActions(({ context, event, enqueue }) => {
-        const at = 'at' in event ? event.at : 0;
-        const again = [...context.affected].filter((name) => !context.down.has(name));
-        const order = (command: string, type: 'command.start' | 'command.rejoin'): void => {
-          const actor = ownOf(context.actors, command);
-          if (actor !== undefined) enqueue.sendTo(actor, { type, at });
-          else if (Object.hasOwn(context.under, command)) {
-            enqueue.sendTo(context.under[command]!, {
-              type: 'command.ordered',
-              command,
-              order: { type, at },
-            });
-          }
+        return {
+          heat: hotter(context, event.at),
+          reason: `${event.group} gave up`,
+          affected: new Set([...affected, ...failed]),
+          resting: rests,
         };
-        for (const name of again) order(name, 'command.start');
-        for (const name of context.dead) if (!context.down.has(name)) order(name, 'command.rejoin');
-        const resting = new Set([...context.resting].filter((name) => !again.includes(name)));
-        enqueue.assign({ resting, affected: NOBODY, told: NOBODY, dead: NOBODY });
       }),
-      takeInAll: assign(({ context }) => ({
-        affected: new Set(commandsOf(context.plan).map(({ name }) => name)),
+      /** It has no hope any more. */
+      despair: assign(({ context, event }) => {
+        const { plan } = context;
+        const names = namesIn(plan).filter((name) => !isSettled(context, name));
+        return {
+          ...taken({ ...context, affected: NOBODY }, names),
+          dead: NOBODY,
+          reason: whyGivesUp(plan, event),
+        };
+      }),
+      /** It is as if it had never been, but nobody is started. */
+      forget: assign(({ context }) => ({
+        heat: NO_HEAT,
+        affected: NOBODY,
         told: NOBODY,
-        dead: NOBODY,
+        down: new Set([...context.down, ...context.resting.keys()]),
       })),
-      handOn: sendParent(({ event }) => event),
-      forget: assign({ heat: NO_HEAT, affected: NOBODY, told: NOBODY, dead: NOBODY }),
       drop: enqueueActions(({ context, event, enqueue }) => {
         if (event.type !== 'member.dropped') return;
-        const actor = ownOf(context.actors, event.command);
-        if (actor === undefined) return;
-        enqueue.stopChild(actor);
-        const { [event.command]: _, ...actors } = context.actors;
-        const members = context.plan.members.filter(({ name }) => name !== event.command);
-        enqueue.assign({ actors, plan: { ...context.plan, members } });
+        const { command } = event;
+        const actor = ownOf(context.actors, command);
+        const group = ownOf(context.under, command);
+        if (actor !== undefined) enqueue.stopChild(actor);
+        else if (group !== undefined) enqueue.sendTo(group, event);
+        const { [command]: _, ...actors } = context.actors;
+        const { [command]: __, ...under } = context.under;
+        enqueue.assign({ actors, under });
       }),
       adjust: enqueueActions(({ context, event, enqueue }) => {
         if (event.type !== 'group.adjusted') return;
@@ -238,59 +343,49 @@ export const groupMachine = base
       }),
     },
     guards: {
-      /** A death while the group is wished to live. */
-      isDeath: ({ context, event }) =>
-        event.type === 'command.reached' &&
-        event.what === 'died' &&
-        Object.hasOwn(context.actors, event.command) &&
-        !context.down.has(event.command),
+      isDeath: ({ context, event }) => isDeath(context, event),
+      isSharedDeath: ({ context, event }) => takesOthers(context) && isDeath(context, event),
       isOneTooMany: ({ context, event }) =>
-        event.type === 'command.reached' &&
-        event.what === 'died' &&
-        Object.hasOwn(context.actors, event.command) &&
-        !context.down.has(event.command) &&
-        context.plan.intensity !== null &&
-        isTooHot(context.plan.intensity, heated(context.plan.intensity, context.heat, event.at)),
-      takesOthers: ({ context }) => context.plan.strategy !== 'one_for_one',
+        isDeath(context, event) &&
+        'at' in event &&
+        isTooHot(context.plan.intensity, hotter(context, event.at)),
       /** Without it the group is not whole. */
       isBeyondHelp: ({ context, event }) =>
         event.type === 'command.rested' &&
         event.state === 'failed' &&
         Object.hasOwn(context.actors, event.command) &&
-        context.plan.strategy !== 'one_for_one',
-      allAtRest: ({ context }) => [...context.affected].every((name) => context.resting.has(name)),
+        takesOthers(context),
       groupMayBeStarted: ({ context, event }) =>
         event.type === 'group.rested' &&
         context.plan.intensity !== null &&
-        !isTooHot(context.plan.intensity, heated(context.plan.intensity, context.heat, event.at)),
+        !isTooHot(context.plan.intensity, hotter(context, event.at)),
       groupIsBeyondHelp: ({ context, event }) =>
-        event.type === 'group.rested' &&
-        (context.plan.intensity !== null || context.plan.strategy !== 'one_for_one'),
-      startsOne: ({ event }) =>
-        event.type === 'command.ordered' &&
-        (event.order.type === 'command.start' || event.order.type === 'command.restart'),
+        event.type === 'group.rested' && (context.plan.intensity !== null || takesOthers(context)),
+      allAtRest: ({ context }) => [...context.affected].every((name) => context.resting.has(name)),
+      isAlive: ({ context }) => namesIn(context.plan).some((name) => !context.resting.has(name)),
+      endsAll: ({ event }) => event.type === 'all.ordered' && event.order.type === 'command.stop',
     },
   })
   .createMachine({
     id: 'group',
     options: { maxIterations: 100 },
     context: ({ input, spawn, self }) => {
-      const { plan, seed, found, rest, roles } = input;
+      const { plan, seed, rest } = input;
       const actors: [string, ActorRefFrom<typeof commandMachine>][] = [];
       const under: [string, AnyActorRef][] = [];
       let next = seed;
       for (const member of plan.members) {
         if (isGroup(member)) {
-          const within: GroupInput = { plan: member, seed: next, found, rest, roles };
           // Its own kind, provided as it is itself.
           const group = spawn((self as unknown as { logic: never }).logic, {
             id: `group:${member.name}`,
-            input: within,
+            input: { ...input, plan: member, seed: next },
           } as never) as unknown as AnyActorRef;
           for (const { name } of commandsOf(member)) under.push([name, group]);
           next += commandsOf(member).length;
         } else {
-          actors.push([member.name, spawn('command', commandOf(member, next, found, rest, roles))]);
+          const id = `command:${member.name}`;
+          actors.push([member.name, spawn('command', { id, input: inputOf(member, next, input) })]);
           next++;
         }
       }
@@ -300,7 +395,7 @@ export const groupMachine = base
         under: Object.fromEntries(under),
         heat: NO_HEAT,
         down: new Set(Object.keys(rest).filter((name) => rest[name] === 'stopped')),
-        resting: NOBODY,
+        resting: new Map(),
         affected: NOBODY,
         told: NOBODY,
         dead: NOBODY,
@@ -309,12 +404,17 @@ export const groupMachine = base
     },
     on: {
       'scan.changed': { actions: 'route' },
-      'all.ordered': { actions: 'passToAll' },
-      'command.reached': { actions: 'handOn' },
-      'group.rested': { actions: 'handOn' },
+      'command.ordered': { actions: 'pass' },
+      'all.ordered': [
+        { guard: 'endsAll', target: '.closed', actions: 'passToAll' },
+        { actions: 'passToAll' },
+      ],
+      'group.closed': { target: '.closed', actions: 'passToAll' },
+      'command.reached': { actions: ['noteReached', 'handOn'] },
+      'command.rested': { actions: ['noteRest', 'handOn'] },
+      'group.rested': { actions: ['noteGroup', 'handOn'] },
       'member.dropped': { actions: 'drop' },
       'group.adjusted': { actions: 'adjust' },
-      'command.ordered': { actions: 'pass' },
     },
     initial: 'tending',
     states: {
@@ -322,39 +422,27 @@ export const groupMachine = base
         description: 'Each member looks after itself.',
         on: {
           'command.reached': [
-            { guard: 'isOneTooMany', target: 'failing', actions: ['handOn', 'noteDeath'] },
+            { guard: 'isOneTooMany', target: 'failing', actions: 'handOn' },
             {
-              guard: ({ context, event }) =>
-                context.plan.strategy !== 'one_for_one' &&
-                event.what === 'died' &&
-                Object.hasOwn(context.actors, event.command) &&
-                !context.down.has(event.command),
+              guard: 'isSharedDeath',
               target: 'restarting',
               actions: ['handOn', 'noteDeath', 'spread', 'tellRestart'],
             },
             { guard: 'isDeath', actions: ['handOn', 'noteDeath'] },
-            { actions: 'handOn' },
+            { actions: ['noteReached', 'handOn'] },
           ],
           'command.rested': [
-            {
-              guard: 'isBeyondHelp',
-              target: 'failing',
-              actions: [
-                'noteRest',
-                'handOn',
-                assign(({ event }) => ({ reason: `${event.command} has failed for good` })),
-              ],
-            },
+            { guard: 'isBeyondHelp', target: 'failing', actions: ['noteRest', 'handOn'] },
             { actions: ['noteRest', 'handOn'] },
           ],
           'group.rested': [
-            { guard: 'groupMayBeStarted', target: 'restarting', actions: ['spreadGroup', 'tellRestart'] },
             {
-              guard: 'groupIsBeyondHelp',
-              target: 'failing',
-              actions: assign(({ event }) => ({ reason: `${event.group} gave up` })),
+              guard: 'groupMayBeStarted',
+              target: 'restarting',
+              actions: ['noteGroup', 'spreadGroup', 'tellRestart'],
             },
-            { actions: 'handOn' },
+            { guard: 'groupIsBeyondHelp', target: 'failing', actions: 'noteGroup' },
+            { actions: ['noteGroup', 'handOn'] },
           ],
         },
       },
@@ -363,30 +451,40 @@ export const groupMachine = base
         entry: 'stopAffected',
         always: { guard: 'allAtRest', target: 'tending', actions: 'startAgain' },
         on: {
-          'command.rested': [
+          'command.reached': [
+            { guard: 'isOneTooMany', target: 'failing', actions: 'handOn' },
             {
-              guard: 'isBeyondHelp',
-              target: 'failing',
-              actions: [
-                'noteRest',
-                'handOn',
-                assign(({ event }) => ({ reason: `${event.command} has failed for good` })),
-              ],
+              guard: 'isSharedDeath',
+              actions: ['handOn', 'noteDeath', 'spread', 'tellRestart', 'stopAffected'],
             },
+            { guard: 'isDeath', actions: ['handOn', 'noteDeath'] },
+            { actions: ['noteReached', 'handOn'] },
+          ],
+          'command.rested': [
+            { guard: 'isBeyondHelp', target: 'failing', actions: ['noteRest', 'handOn'] },
             { actions: ['noteRest', 'handOn', 'stopAffected'] },
           ],
-          'command.reached': [
-            { guard: 'isOneTooMany', target: 'failing', actions: ['handOn', 'noteDeath'] },
-            { guard: 'isDeath', actions: ['handOn', 'noteDeath', 'spread', 'stopAffected'] },
-            { actions: 'handOn' },
+          'command.ordered': { actions: ['pass', 'stopAffected'] },
+          'group.rested': [
+            {
+              guard: 'groupMayBeStarted',
+              actions: ['noteGroup', 'spreadGroup', 'tellRestart', 'stopAffected'],
+            },
+            { guard: 'groupIsBeyondHelp', target: 'failing', actions: 'noteGroup' },
+            { actions: ['noteGroup', 'handOn'] },
           ],
         },
       },
       failing: {
         description: 'Gives up: all of it is stopped.',
-        entry: ['takeInAll', 'stopAffected'],
+        entry: ['despair', 'stopAffected'],
         always: { guard: 'allAtRest', target: 'failed' },
-        on: { 'command.rested': { actions: ['noteRest', 'handOn', 'stopAffected'] } },
+        on: {
+          'command.rested': { actions: ['noteRest', 'handOn', 'stopAffected'] },
+          'command.ordered': { actions: ['pass', 'stopAffected'] },
+          // It gives up itself.
+          'group.rested': { actions: 'noteGroup' },
+        },
       },
       failed: {
         description: 'All of it rests. Nothing starts it but an order, or the group that holds it.',
@@ -401,38 +499,40 @@ export const groupMachine = base
           },
           sendParent(({ context, event }) => ({
             type: 'group.rested',
-            at: 'at' in event ? event.at : 0,
+            at: timeOf(event),
             group: context.plan.name,
           })),
           'forget',
         ],
+        always: { guard: 'isAlive', target: 'tending' },
+      },
+      closed: {
+        description: 'Starts nobody any more: the container ends, or the policy does not know it.',
         on: {
-          'command.ordered': [
-            { guard: 'startsOne', target: 'tending', actions: 'pass' },
-            { actions: 'pass' },
-          ],
-          'command.rested': { actions: ['noteRest', 'handOn'] },
+          'command.reached': { actions: 'handOn' },
+          'command.rested': { actions: 'handOn' },
+          'group.rested': {},
         },
       },
     },
   });
 
-/** What a command is spawned with. */
-function commandOf(
-  plan: CommandPlan,
-  seed: number,
-  found: Readonly<Record<string, Leader>>,
-  rest: GroupInput['rest'],
-  roles: Roles,
-) {
-  const { name, policy } = plan;
-  const input = {
+function whyGivesUp({ intensity }: GroupPlan, event: GroupEvent): string {
+  if (event.type === 'command.rested') return `${event.command} has failed for good`;
+  const hot = intensity === null ? '' : `: more than ${intensity.restarts} in ${intensity.within} ms`;
+  if (event.type === 'group.rested') return `${event.group} gave up${hot}`;
+  return event.type === 'command.reached' ? `${event.command} died${hot}` : '';
+}
+
+/** What a command is spawned with. A group that is made anew is not to fail by what has failed in another. */
+function inputOf({ name, policy }: CommandPlan, seed: number, { plan, found, rest, roles }: GroupInput) {
+  const rests = ownOf(rest, name) ?? null;
+  return {
     name,
     policy,
     seed,
     found: ownOf(found, name) ?? null,
     role: ownOf(roles, name) ?? NO_ROLE,
-    rest: ownOf(rest, name) ?? null,
+    rest: rests === 'failed' && plan.strategy !== 'one_for_one' ? null : rests,
   };
-  return { id: `command:${name}`, input };
 }

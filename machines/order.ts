@@ -105,17 +105,23 @@ export function longestStop(
   return { ms: first === null ? 0 : best.get(first)!.ms, chain };
 }
 
-/** Those of the set that can be stopped now: nobody of the set comes after them. */
-export function stoppable(
-  followers: ReadonlyMap<string, readonly string[]>,
-  unrested: ReadonlySet<string>,
-): readonly string[] {
-  return [...unrested].filter((name) => !followers.get(name)?.some((follower) => unrested.has(follower)));
+/** Those of the set that can be stopped now: nobody of the set comes after them, not even by way of others. */
+export function stoppable(before: Before, unrested: ReadonlySet<string>): readonly string[] {
+  const needed = new Set<string>();
+  const open = [...unrested];
+  for (let name = open.pop(); name !== undefined; name = open.pop()) {
+    for (const earlier of before.get(name) ?? []) {
+      if (needed.has(earlier)) continue;
+      needed.add(earlier);
+      open.push(earlier);
+    }
+  }
+  return [...unrested].filter((name) => !needed.has(name));
 }
 
 /** How the time of a shutdown is shared among commands that are stopped one after the other. */
 export interface StopPlan {
-  readonly followers: ReadonlyMap<string, readonly string[]>;
+  readonly before: Before;
   /** ms for each command, and for it with the longest chain of those that are stopped after it. */
   readonly own: ReadonlyMap<string, number>;
   readonly chain: ReadonlyMap<string, number>;
@@ -141,7 +147,7 @@ export function stopPlan(
     own.set(name, ms);
     chain.set(name, ms + rest);
   }
-  return { followers: followersOf(before), own, chain, fixed };
+  return { before, own, chain, fixed };
 }
 
 /** ms that the stop of this command may take, when so much is left for it and those that are stopped after it. */

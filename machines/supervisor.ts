@@ -4,12 +4,15 @@
  * commands when what they require is there, and stops them in reverse.
  */
 import { type ActorRefFrom, assign, enqueueActions, setup } from 'xstate';
-import { explain, type Reached, type ReachedBook, reachedNow, unmet } from './dependencies.ts';
+import { explain, isAtRest, isUp, type ReachedBook, reachedNow, unmet } from './dependencies.ts';
 import type {
   CommandOrder,
   CommandPlan,
+  CommandReached,
+  CommandRested,
   CommandRole,
   Exit,
+  Leader,
   NamedFact,
   SupervisorEvent,
   Telling,
@@ -23,7 +26,11 @@ import {
   beforeOf,
   commandsOf,
   type GroupPlan,
+  groupNamed,
+  isVital,
   NO_ROLE,
+  type Regrouping,
+  type Roles,
   regrouping,
   rolesOf,
   type SupervisorPlan,
@@ -39,11 +46,12 @@ type GroupRef = ActorRefFrom<typeof groupMachine>;
 
 export interface SupervisorContext {
   readonly plan: SupervisorPlan;
+  /** The next command's. */
   readonly seed: number;
-  /** How often the policy was read. */
-  readonly generation: number;
-  readonly groups: Readonly<Record<string, GroupRef>>;
-  /** The group that each command is in. */
+  /** How many groups have been made. */
+  readonly made: number;
+  readonly groups: readonly GroupRef[];
+  /** The group that each command is in, or is below. */
   readonly groupOf: Readonly<Record<string, GroupRef>>;
   readonly plans: Readonly<Record<string, CommandPlan>>;
   /** How far those have come whom others wait for. */
@@ -81,53 +89,90 @@ const EXIT_FAILED = 10;
 const EXIT_LEFT = 1;
 export const EXIT_INTERNAL = 70;
 
+const NOBODY: ReadonlySet<string> = new Set();
+
 const without = (set: ReadonlySet<string>, name: string): ReadonlySet<string> => {
   const rest = new Set(set);
   rest.delete(name);
   return rest;
 };
 
-/** Why the container ends with what has just been heard, and with whose exit status; null: it goes on. */
-function endOf(
-  context: SupervisorContext,
-  event: SupervisorEvent,
-): { readonly reason: string; readonly code: number } | null {
-  const { exitWhen } = context.plan;
-  if (event.type === 'group.rested') {
-    const vital = context.plan.groups.some(({ name, vital: isVital }) => isVital && name === event.group);
-    return vital || exitWhen === 'any-failed'
-      ? { reason: `${event.group} has failed for good`, code: EXIT_FAILED }
-      : null;
-  }
-  if (event.type !== 'command.rested' || event.state === 'stopped') return null;
-  const failed = event.state === 'failed';
-  const plan = ownOf(context.plans, event.command);
-  if (failed && (exitWhen === 'any-failed' || plan?.vital)) {
-    return { reason: `${event.command} has failed for good`, code: EXIT_FAILED };
-  }
-  if (typeof exitWhen === 'object' && exitWhen.done === event.command) {
-    return failed
-      ? { reason: `${event.command} has failed for good`, code: EXIT_FAILED }
-      : { reason: `${event.command} is done`, code: 0 };
-  }
-  if (exitWhen !== 'all-done') return null;
-  const reached = reachedNow(context.reached, event);
-  const open = Object.values(context.plans).filter(
-    ({ name, policy }) => policy.kind !== 'cron' && !isOver(ownOf(reached, name)),
-  );
-  if (open.length > 0) return null;
-  const anyFailed = Object.values(reached).some(({ state }) => state === 'failed');
-  return { reason: 'all commands are done', code: anyFailed ? EXIT_FAILED : 0 };
+interface End {
+  readonly reason: string;
+  readonly code: number;
 }
 
-const isOver = (reached: Reached | undefined): boolean =>
-  reached?.state === 'completed' || reached?.state === 'failed';
+const failure = (name: string): End => ({ reason: `${name} has failed for good`, code: EXIT_FAILED });
+
+/** Why the container ends with what has just been noted; null: it goes on. */
+function endOf(context: SupervisorContext, event: SupervisorEvent): End | null {
+  const { exitWhen, groups } = context.plan;
+  if (event.type === 'group.rested') {
+    const group = groupNamed(groups, event.group);
+    const vital = group !== null && isVital(group, (name) => context.down.has(name));
+    if (vital || exitWhen === 'any-failed') return failure(event.group);
+  } else if (event.type === 'command.rested') {
+    const { command, state } = event;
+    if (state === 'stopped') return null;
+    const failed = state === 'failed';
+    if (failed && (exitWhen === 'any-failed' || ownOf(context.plans, command)?.vital))
+      return failure(command);
+    if (typeof exitWhen === 'object' && exitWhen.done === command) {
+      return failed ? failure(command) : { reason: `${command} is done`, code: 0 };
+    }
+  } else if (event.type !== 'policy.changed') return null;
+  return exitWhen === 'all-done' ? endOfAll(context) : null;
+}
+
+/** All have done what they were for, or have failed. Schedules never have. */
+function endOfAll({ plans, leaving, reached }: SupervisorContext): End | null {
+  const counting = Object.values(plans).filter(
+    ({ name, policy }) => policy.kind !== 'cron' && !leaving.has(name),
+  );
+  const states = counting.map(({ name }) => ownOf(reached, name)?.state);
+  if (states.length === 0 || states.some((state) => state !== 'completed' && state !== 'failed')) return null;
+  return { reason: 'all commands are done', code: states.includes('failed') ? EXIT_FAILED : 0 };
+}
 
 /** Whose exit status the container's is. */
-function exitOf({ plan, reached }: SupervisorContext, event: SupervisorEvent): Exit | null {
-  const { exitCodeFrom, exitWhen } = plan;
+function exitOf({ plan: { exitCodeFrom, exitWhen }, reached }: SupervisorContext): Exit | null {
   const name = exitCodeFrom ?? (typeof exitWhen === 'object' ? exitWhen.done : null);
-  return name === null ? null : (ownOf(reachedNow(reached, event), name)?.exit ?? null);
+  return name === null ? null : (ownOf(reached, name)?.exit ?? null);
+}
+
+/** The book after what the root itself, or an order, does to a command. */
+function noted(
+  { reached }: Pick<SupervisorContext, 'reached'>,
+  command: string,
+  what: CommandReached['what'],
+): ReachedBook {
+  return reachedNow(reached, { type: 'command.reached', command, what });
+}
+
+/** The book, and who is wished down, after an order for a command. */
+function ordered(
+  context: Pick<SupervisorContext, 'reached' | 'down'>,
+  command: string,
+  order: CommandOrder,
+): Partial<Pick<SupervisorContext, 'reached' | 'down'>> {
+  const { reached, down } = context;
+  const before = ownOf(reached, command);
+  switch (order.type) {
+    case 'command.stop':
+      return {
+        down: new Set([...down, command]),
+        ...(isUp(before) ? { reached: noted(context, command, 'fallen') } : {}),
+      };
+    case 'command.restart':
+      return { down: without(down, command), reached: noted(context, command, 'begun') };
+    case 'command.start':
+      return {
+        down: without(down, command),
+        ...(isAtRest(before) ? { reached: noted(context, command, 'begun') } : {}),
+      };
+    default:
+      return {};
+  }
 }
 
 const base = setup({
@@ -144,167 +189,203 @@ const base = setup({
     tell: (_, _params: Telling) => {
       throw new Error('cannot tell: the port "tell" was not provided; see src/supervise.ts');
     },
-    orderAll: enqueueActions(({ context, enqueue }, order: CommandOrder) => {
-      for (const group of Object.values(context.groups))
-        enqueue.sendTo(group, { type: 'all.ordered', order });
-    }),
-    restartChanged: enqueueActions(
-      ({ context, enqueue }, { at, commands }: { at: number; commands: readonly string[] }) => {
-        for (const command of commands) {
-          if (context.down.has(command)) continue;
-          const order: CommandOrder = { type: 'command.restart', at };
-          enqueue.sendTo(context.groupOf[command]!, { type: 'command.ordered', command, order });
-        }
+    order: enqueueActions(
+      ({ context, enqueue }, params: { readonly command: string; readonly order: CommandOrder }) => {
+        const group = ownOf(context.groupOf, params.command);
+        if (group !== undefined) enqueue.sendTo(group, { type: 'command.ordered', ...params });
       },
     ),
-    regroup: assign(({ context, spawn }, params: Regrouped) => {
-      const { plan, found, roles, spawned, ended, stay, stopped } = params;
-      const groups = new Map(Object.entries(context.groups).filter(([name]) => !ended.has(name)));
-      const groupOf = new Map(
-        Object.entries(context.groupOf).filter(([name]) => stay.has(name) || stopped.has(name)),
-      );
-      const plans: Record<string, CommandPlan> = Object.fromEntries(
-        plan.groups.flatMap(commandsOf).map((each) => [each.name, each]),
-      );
-      // Whose group is gone, though it is itself to be stopped first.
-      const orphans = Object.values(context.plans).filter(
-        ({ name }) => !Object.hasOwn(plans, name) && !stopped.has(name),
-      );
-      const rest: Record<string, 'stopped' | 'completed' | 'failed'> = {};
-      for (const [name, { state }] of Object.entries(context.reached)) {
-        if (state === 'completed' || state === 'failed') rest[name] = state;
+    orderAll: enqueueActions(({ context, enqueue }, order: CommandOrder) => {
+      for (const group of context.groups) enqueue.sendTo(group, { type: 'all.ordered', order });
+    }),
+    makeGroups: assign(({ context, spawn }, { plans, ...input }: Making) => {
+      let { seed, made } = context;
+      const groups = [...context.groups];
+      const groupOf = Object.entries(context.groupOf);
+      for (const plan of plans) {
+        const commands = commandsOf(plan);
+        if (commands.length === 0) continue;
+        const group = spawn('group', { id: `group:${made}:${plan.name}`, input: { ...input, plan, seed } });
+        groups.push(group);
+        for (const { name } of commands) groupOf.push([name, group]);
+        seed += commands.length;
+        made++;
       }
-      for (const name of [...context.down, ...orphans.map(({ name }) => name)]) rest[name] = 'stopped';
-      const leavers = unwritten(orphans.map(detached), context.generation * 1_000);
-      let { seed } = context;
-      for (const group of [...spawned, ...leavers]) {
-        const id = `group:${group.name}:${seed}`;
-        const actor = spawn('group', { id, input: { plan: group, seed, found, rest, roles } });
-        groups.set(group.name, actor);
-        for (const { name } of commandsOf(group)) groupOf.set(name, actor);
-        seed += commandsOf(group).length;
-      }
-      for (const name of stopped) plans[name] = detached(context.plans[name]!);
-      for (const each of orphans) plans[each.name] = detached(each);
-      const leaving = new Set([...context.leaving].filter((name) => !Object.hasOwn(plans, name)));
-      for (const name of [...stopped, ...orphans.map(({ name }) => name)]) leaving.add(name);
-      return {
-        plan,
-        seed,
-        generation: context.generation + 1,
-        plans,
-        leaving,
-        reached: Object.fromEntries(Object.entries(context.reached).filter(([name]) => groupOf.has(name))),
-        groups: Object.fromEntries(groups),
-        groupOf: Object.fromEntries(groupOf),
-      };
+      return { groups, groupOf: Object.fromEntries(groupOf), seed, made };
     }),
   },
 });
 
 /** Releases whoever waits for nothing any more. */
 const release = base.enqueueActions(({ context, event, enqueue }) => {
-  if (context.waiting.size === 0 || !('at' in event)) return;
+  const { plans, reached } = context;
+  if (context.waiting.size === 0 || !('at' in event) || endOf(context, event) !== null) return;
   const waiting = new Set(context.waiting);
   for (const command of context.waiting) {
-    const plan = ownOf(context.plans, command);
-    const group = ownOf(context.groupOf, command);
-    if (plan === undefined || group === undefined) continue;
-    const missing = unmet(plan, context.plans, context.reached);
+    const plan = ownOf(plans, command);
+    if (plan === undefined || !concerns(plan, event)) continue;
+    const missing = unmet(plan, plans, reached);
     if (missing.length === 0) {
       waiting.delete(command);
-      const order: CommandOrder = { type: 'command.release', at: event.at };
-      enqueue.sendTo(group, { type: 'command.ordered', command, order });
-    } else if (isNewsFor(command, missing, event)) {
-      const reasons = missing.map((each) => explain(each, context.reached));
+      enqueue({ type: 'order', params: { command, order: { type: 'command.release', at: event.at } } });
+    } else if (isNewsFor(command, missing, event, context)) {
+      const reasons = missing.map((each) => explain(each, reached));
       enqueue({ type: 'tell', params: { type: 'command.waiting', command, for: reasons } });
     }
   }
   enqueue.assign({ waiting });
 });
 
-/** The next commands that can be stopped: nobody comes after them that still runs. */
+/** The next commands that can be stopped: nobody comes after them that still runs, or they do not run themselves. */
 const stopNext = base.enqueueActions(({ context, event, enqueue }) => {
-  const at = 'at' in event ? event.at : context.stoppedAt;
-  const order = (budget: number): CommandOrder => ({
-    type: 'command.stop',
-    at,
-    budget,
-    everything: true,
+  const { stopOrder, awaited, told, plan, plans, reached, stoppedAt } = context;
+  if (stopOrder === null) return;
+  const at = Math.max(stoppedAt, 'at' in event ? event.at : stoppedAt);
+  const remaining = Math.max(0, stoppedAt + plan.grace - at);
+  const free = new Set(stoppable(stopOrder.before, awaited));
+  const next = [...awaited].filter((name) => {
+    if (told.has(name)) return false;
+    return free.has(name) || plans[name]!.policy.kind === 'cron' || !isUp(ownOf(reached, name));
   });
-  if (context.stopOrder === null) {
-    if (context.told.size > 0) return;
-    enqueue({ type: 'orderAll', params: order(context.plan.grace) });
-    enqueue.assign({ told: context.awaited });
-    return;
-  }
-  const remaining = Math.max(0, context.stoppedAt + context.plan.grace - at);
-  const next = stoppable(context.stopOrder.followers, context.awaited).filter(
-    (name) => !context.told.has(name),
-  );
   for (const command of next) {
-    const budget = stopShare(context.stopOrder, command, remaining);
-    enqueue.sendTo(context.groupOf[command]!, {
-      type: 'command.ordered',
-      command,
-      order: order(budget),
-    });
+    const budget = stopShare(stopOrder, command, remaining);
+    const order: CommandOrder = { type: 'command.stop', at, budget, everything: true };
+    enqueue({ type: 'order', params: { command, order } });
   }
-  if (next.length > 0) enqueue.assign({ told: new Set([...context.told, ...next]) });
+  if (next.length > 0) enqueue.assign({ told: new Set([...told, ...next]) });
 });
 
 /** No more waiting for anybody. */
 const killAll = base.enqueueActions(({ context, event, enqueue }) => {
-  const at = 'at' in event ? event.at : context.stoppedAt;
+  const at = 'at' in event ? event.at : context.stoppedAt + context.plan.grace;
   const stop: CommandOrder = { type: 'command.stop', at, budget: 0, everything: true };
   for (const command of context.awaited) {
-    if (context.told.has(command)) continue;
-    enqueue.sendTo(context.groupOf[command]!, { type: 'command.ordered', command, order: stop });
+    if (!context.told.has(command)) enqueue({ type: 'order', params: { command, order: stop } });
   }
   enqueue.assign({ told: context.awaited });
   enqueue({ type: 'orderAll', params: { type: 'command.kill', at } });
+});
+
+/** Tells those to stop that are to be stopped first. */
+const beginStop = base.enqueueActions(({ context, enqueue }) => {
+  const { stoppedAt: at, plan } = context;
+  if (context.stopOrder === null) {
+    enqueue({
+      type: 'orderAll',
+      params: { type: 'command.stop', at, budget: plan.grace, everything: true },
+    });
+    enqueue.assign({ told: context.awaited });
+    return;
+  }
+  for (const group of context.groups) enqueue.sendTo(group, { type: 'group.closed' });
+});
+
+/** Who is not told to stop yet is not to be started again either, should it die before. */
+const restrain = base.enqueueActions(({ context, enqueue }) => {
+  const { awaited, told, plans, stoppedAt: at } = context;
+  const role: CommandRole = { waits: true, watched: true, grouped: true };
+  for (const command of awaited) {
+    if (told.has(command)) continue;
+    const { policy } = plans[command]!;
+    enqueue({ type: 'order', params: { command, order: { type: 'command.adjust', at, policy, role } } });
+  }
 });
 
 /** The policy was read again: only what differs is touched. */
 const change = base.enqueueActions(({ context, event, enqueue }) => {
   if (event.type !== 'policy.changed') return;
   const { at, plan, found, diff } = event;
-  const { spawned, ended, adjusted, dropped, stopped, stay } = regrouping(
-    context.plan.groups.filter(({ name }) => Object.hasOwn(context.groups, name)),
-    plan.groups,
-  );
+  const { groups, groupOf, leaving, down, reached } = context;
+  const leavers = Object.values(context.plans).filter(({ name }) => leaving.has(name));
+  const changes = regrouping([...context.plan.groups, ...unwritten(leavers)], plan.groups, context.made);
+  const { made, closed, adjusted, stay, moved, removed } = changes;
   const roles = rolesOf(plan.groups);
-  const before = rolesOf(context.plan.groups);
-  const send = (command: string, order: CommandOrder): void =>
-    enqueue.sendTo(context.groupOf[command]!, { type: 'command.ordered', command, order });
+  const order = (command: string, what: CommandOrder): void =>
+    enqueue({ type: 'order', params: { command, order: what } });
 
-  for (const command of stopped) {
-    send(command, { type: 'command.stop', at, budget: context.plan.grace, everything: false });
+  for (const group of closed) {
+    const [first] = commandsOf(group);
+    if (first !== undefined) enqueue.sendTo(groupOf[first.name]!, { type: 'group.closed' });
   }
-  for (const group of adjusted) {
-    enqueue.sendTo(context.groups[group.name]!, { type: 'group.adjusted', plan: group });
-  }
-  const plans = Object.fromEntries(plan.groups.flatMap(commandsOf).map((each) => [each.name, each]));
-  for (const command of stay) {
-    const role = ownOf(roles, command) ?? NO_ROLE;
-    const changed = [...diff.adjusted, ...diff.restarted].includes(command);
-    if (changed || !isSameRole(role, ownOf(before, command) ?? NO_ROLE)) {
-      send(command, { type: 'command.adjust', at, policy: plans[command]!.policy, role });
+  for (const command of removed) {
+    if (!leaving.has(command)) {
+      order(command, { type: 'command.stop', at, budget: context.plan.grace, everything: false });
     }
   }
-  for (const command of dropped)
-    enqueue.sendTo(context.groupOf[command]!, { type: 'member.dropped', command });
-  for (const name of ended) enqueue.stopChild(context.groups[name]!);
-  enqueue({ type: 'regroup', params: { plan, found, roles, spawned, ended, stay, stopped } });
+  for (const command of moved) enqueue.sendTo(groupOf[command]!, { type: 'member.dropped', command });
+  for (const group of adjusted) {
+    const [first] = commandsOf(group);
+    if (first !== undefined) enqueue.sendTo(groupOf[first.name]!, { type: 'group.adjusted', plan: group });
+  }
+  const changed = new Set([...diff.adjusted, ...diff.restarted]);
+  const before = rolesOf(context.plan.groups);
+  for (const { name, policy } of plan.groups.flatMap(commandsOf)) {
+    if (!stay.has(name)) continue;
+    const role = ownOf(roles, name) ?? NO_ROLE;
+    if (changed.has(name) || leaving.has(name) || !isSameRole(role, ownOf(before, name) ?? NO_ROLE)) {
+      order(name, { type: 'command.adjust', at, policy, role });
+    }
+    // It was on its way out.
+    if (leaving.has(name) && !down.has(name)) order(name, { type: 'command.start', at });
+  }
+  // Their processes are replaced, unless an operator wants none.
+  const restarted = diff.restarted.filter(
+    (name) => !down.has(name) && (stay.has(name) || (moved.has(name) && Object.hasOwn(found, name))),
+  );
+  const rest = new Map<string, CommandRested['state']>();
+  for (const name of moved) {
+    const state = ownOf(reached, name)?.state;
+    if (down.has(name)) rest.set(name, 'stopped');
+    else if ((state === 'completed' || state === 'failed') && !diff.restarted.includes(name)) {
+      rest.set(name, state);
+    }
+  }
+  enqueue.assign(afterChange(context, plan, changes, restarted, rest));
+  const busy = new Set(Object.entries(groupOf).flatMap(([name, group]) => (moved.has(name) ? [] : [group])));
+  for (const group of groups) if (!busy.has(group)) enqueue.stopChild(group);
   enqueue({
-    type: 'restartChanged',
-    params: {
-      at,
-      commands: diff.restarted.filter((name) => stay.has(name) || Object.hasOwn(found, name)),
-    },
+    type: 'makeGroups',
+    params: { plans: made, found, rest: Object.fromEntries(rest), roles },
   });
+  for (const command of restarted) order(command, { type: 'command.restart', at });
   enqueue({ type: 'tell', params: { type: 'policy.reloaded', ...diff } });
 });
+
+/** What is known when the groups that stay have been told of a new plan, and before the others are made. */
+function afterChange(
+  context: SupervisorContext,
+  plan: SupervisorPlan,
+  { stay, moved, removed }: Regrouping,
+  restarted: readonly string[],
+  rest: ReadonlyMap<string, CommandRested['state']>,
+): Partial<SupervisorContext> {
+  const { groups, down, waiting } = context;
+  const plans = plan.groups.flatMap(commandsOf);
+  const leavers = Object.values(context.plans).filter(({ name }) => removed.has(name));
+  const known = new Set([...plans, ...leavers].map(({ name }) => name));
+  const groupOf = Object.entries(context.groupOf).filter(([name]) => stay.has(name) || removed.has(name));
+  const busy = new Set(groupOf.map(([, group]) => group));
+  // Who was on its way out is started again as well.
+  const returned = [...context.leaving].filter((name) => stay.has(name) && !down.has(name));
+  let { reached } = context;
+  for (const name of [...restarted, ...returned]) reached = noted({ reached }, name, 'begun');
+  return {
+    plan,
+    plans: byName([...plans, ...leavers.map(detached)]),
+    groups: groups.filter((group) => busy.has(group)),
+    groupOf: Object.fromEntries(groupOf),
+    leaving: removed,
+    down: new Set([...down].filter((name) => known.has(name))),
+    // Those who move tell anew how far they come.
+    waiting: new Set([...waiting].filter((name) => stay.has(name))),
+    reached: Object.fromEntries(
+      Object.entries(reached).filter(([name]) => known.has(name) && (!moved.has(name) || rest.has(name))),
+    ),
+  };
+}
+
+const byName = (plans: readonly CommandPlan[]): SupervisorContext['plans'] =>
+  Object.fromEntries(plans.map((plan) => [plan.name, plan]));
 
 export const supervisorMachine = base
   .extend({
@@ -312,22 +393,9 @@ export const supervisorMachine = base
       release,
       stopNext,
       killAll,
+      beginStop,
       change,
-      spawnGroups: assign(({ context, event, spawn }) => {
-        if (event.type !== 'scan.began') return {};
-        const roles = rolesOf(context.plan.groups);
-        const groups: [string, GroupRef][] = [];
-        const groupOf: [string, GroupRef][] = [];
-        let seed = context.seed;
-        for (const plan of context.plan.groups) {
-          const input = { plan, seed, found: event.found, rest: {}, roles };
-          const group = spawn('group', { id: `group:${plan.name}`, input });
-          groups.push([plan.name, group]);
-          for (const { name } of commandsOf(plan)) groupOf.push([name, group]);
-          seed += commandsOf(plan).length;
-        }
-        return { groups: Object.fromEntries(groups), groupOf: Object.fromEntries(groupOf), seed };
-      }),
+      restrain,
       route: enqueueActions(({ context, event, enqueue }) => {
         if (event.type !== 'scan.changed') return;
         const parts = new Map<GroupRef, NamedFact[]>();
@@ -342,25 +410,35 @@ export const supervisorMachine = base
       }),
       pass: enqueueActions(({ context, event, enqueue }) => {
         if (event.type !== 'command.ordered') return;
-        const { command, order } = event;
-        const group = ownOf(context.groupOf, command);
-        if (group === undefined) return;
+        const group = ownOf(context.groupOf, event.command);
+        // Who leaves is not kept from it.
+        if (group === undefined || context.leaving.has(event.command)) return;
         enqueue.sendTo(group, event);
-        if (order.type === 'command.stop') enqueue.assign({ down: new Set([...context.down, command]) });
-        if (order.type === 'command.start' || order.type === 'command.restart') {
-          enqueue.assign({ down: without(context.down, command) });
-        }
+        enqueue.assign(ordered(context, event.command, event.order));
       }),
       /** How far somebody has come, or has fallen back. */
-      note: assign(({ context, event }) => ({
-        reached: reachedNow(context.reached, event),
-        waiting:
-          event.type === 'command.reached' && event.what === 'waiting'
-            ? new Set([...context.waiting, event.command])
-            : 'command' in event && event.type === 'command.rested'
-              ? without(context.waiting, event.command)
-              : context.waiting,
-      })),
+      note: assign(({ context, event }) => {
+        const { reached, waiting, plan, down } = context;
+        if (event.type === 'group.rested') {
+          let book = reached;
+          const group = groupNamed(plan.groups, event.group);
+          for (const { name } of group === null ? [] : commandsOf(group)) {
+            const was = ownOf(book, name);
+            // Nobody but an order starts it again.
+            if (was?.state === 'stopped' && !down.has(name))
+              book = { ...book, [name]: { ...was, state: 'failed' } };
+          }
+          return { reached: book };
+        }
+        if (event.type !== 'command.rested' && event.type !== 'command.reached') return {};
+        const asks = event.type === 'command.reached' && event.what === 'waiting';
+        const waits = waiting.has(event.command);
+        return {
+          reached: reachedNow(reached, event),
+          ...(asks && !waits ? { waiting: new Set([...waiting, event.command]) } : {}),
+          ...(!asks && waits ? { waiting: without(waiting, event.command) } : {}),
+        };
+      }),
       settle: assign(({ context, event }) => {
         if (event.type !== 'command.rested' || !context.awaited.has(event.command)) return {};
         // Before it was told to stop it may have come to rest by itself: that is not the end of all that it started.
@@ -368,26 +446,30 @@ export const supervisorMachine = base
         return { awaited: without(context.awaited, event.command), left: context.left + event.left };
       }),
       planShutdown: assign(({ context, event }) => {
-        const commands = Object.values(context.plans);
-        const before = beforeOf(commands);
-        const ordered = commands.some(({ name }) => before.get(name)!.length > 0);
-        const timeoutOf = (name: string): number | null => context.plans[name]!.policy.stopTimeout;
+        const { plans, plan, groupOf } = context;
+        const commands = Object.values(plans);
+        const isOrdered = commands.some(
+          ({ requires, after }) => after.length > 0 || Object.keys(requires).length > 0,
+        );
+        const timeoutOf = (name: string): number | null => plans[name]!.policy.stopTimeout;
         return {
-          awaited: new Set(Object.keys(context.groupOf)),
-          told: new Set<string>(),
-          stopOrder: ordered ? stopPlan(before, timeoutOf, context.plan.grace) : null,
+          awaited: new Set(Object.keys(groupOf)),
+          told: NOBODY,
+          stopOrder: isOrdered ? stopPlan(beforeOf(commands), timeoutOf, plan.grace) : null,
           ...(event.type === 'shutdown.ordered' ? { reason: event.reason, stoppedAt: event.at } : {}),
         };
       }),
       endByItself: assign(({ context, event }) => {
         const end = endOf(context, event);
         if (end === null || !('at' in event)) return {};
-        return { code: end.code, reason: end.reason, exit: exitOf(context, event), stoppedAt: event.at };
+        return { ...end, exit: exitOf(context), stoppedAt: event.at };
       }),
       /** A command that the policy names no more has stopped. */
       bidFarewell: enqueueActions(({ context, event, enqueue }) => {
         if (event.type !== 'command.rested' || !context.leaving.has(event.command)) return;
-        const { command } = event;
+        const { command, state } = event;
+        // Of its own end it may tell before it hears that it is to stop.
+        if (state !== 'stopped') return;
         enqueue.sendTo(context.groupOf[command]!, { type: 'member.dropped', command });
         const { [command]: _, ...groupOf } = context.groupOf;
         const { [command]: __, ...plans } = context.plans;
@@ -400,18 +482,23 @@ export const supervisorMachine = base
           down: without(context.down, command),
         });
       }),
+      /** Nobody has been started yet. */
+      replan: assign(({ event }) =>
+        event.type === 'policy.changed'
+          ? { plan: event.plan, plans: byName(event.plan.groups.flatMap(commandsOf)) }
+          : {},
+      ),
     },
     guards: {
       endsIt: ({ context, event }) => endOf(context, event) !== null,
       allRested: ({ context }) => context.awaited.size === 0,
+      isOrdered: ({ context }) => context.stopOrder !== null,
     },
     delays: {
+      grace: ({ context }) => clampDelay(context.plan.grace),
       // Commands keep the budget themselves; this ends what is beyond them.
       overdue: ({ context }) =>
-        clampDelay(
-          giveUpStopAfter(context.plan.grace) +
-            1_000 * (context.stopOrder === null ? 1 : context.awaited.size),
-        ),
+        clampDelay(giveUpStopAfter(context.plan.grace) + (context.stopOrder === null ? 1_000 : 2_000)),
     },
   })
   .createMachine({
@@ -420,16 +507,16 @@ export const supervisorMachine = base
     context: ({ input: { seed, ...plan } }) => ({
       plan,
       seed,
-      generation: 1,
-      groups: {},
+      made: 0,
+      groups: [],
       groupOf: {},
-      plans: Object.fromEntries(plan.groups.flatMap(commandsOf).map((each) => [each.name, each])),
+      plans: byName(plan.groups.flatMap(commandsOf)),
       reached: {},
-      waiting: new Set<string>(),
-      down: new Set<string>(),
-      leaving: new Set<string>(),
-      awaited: new Set<string>(),
-      told: new Set<string>(),
+      waiting: NOBODY,
+      down: NOBODY,
+      leaving: NOBODY,
+      awaited: NOBODY,
+      told: NOBODY,
       stopOrder: null,
       code: 0,
       exit: null,
@@ -453,7 +540,24 @@ export const supervisorMachine = base
       observing: {
         description: 'Nothing is started before the process table has been read.',
         on: {
-          'scan.began': { target: 'supervising', actions: 'spawnGroups' },
+          'scan.began': {
+            target: 'supervising',
+            actions: {
+              type: 'makeGroups',
+              params: ({ context, event }) => ({
+                plans: context.plan.groups,
+                found: event.found,
+                rest: {},
+                roles: rolesOf(context.plan.groups),
+              }),
+            },
+          },
+          'policy.changed': {
+            actions: [
+              'replan',
+              { type: 'tell', params: ({ event }) => ({ type: 'policy.reloaded', ...event.diff }) },
+            ],
+          },
           'shutdown.ordered': { target: 'stopping', actions: 'planShutdown' },
         },
       },
@@ -462,18 +566,12 @@ export const supervisorMachine = base
           'scan.changed': { actions: 'route' },
           'command.ordered': { actions: 'pass' },
           'command.reached': { actions: ['note', 'release'] },
-          'command.rested': [
-            { guard: 'endsIt', target: 'stopping', actions: ['endByItself', 'note', 'planShutdown'] },
-            { actions: ['note', 'bidFarewell', 'release'] },
-          ],
-          'group.rested': {
-            guard: 'endsIt',
-            target: 'stopping',
-            actions: ['endByItself', 'planShutdown'],
-          },
+          'command.rested': { actions: ['note', 'bidFarewell', 'release'] },
+          'group.rested': { actions: ['note', 'release'] },
           'policy.changed': { actions: ['change', 'release'] },
           'shutdown.ordered': { target: 'stopping', actions: 'planShutdown' },
         },
+        always: { guard: 'endsIt', target: 'stopping', actions: ['endByItself', 'planShutdown'] },
       },
       stopping: {
         description:
@@ -487,13 +585,19 @@ export const supervisorMachine = base
               budget: context.plan.grace,
             }),
           },
+          'beginStop',
           'stopNext',
+          'restrain',
         ],
         always: { guard: 'allRested', target: 'done' },
-        after: { overdue: 'done' },
+        after: { grace: { guard: 'isOrdered', actions: 'killAll' }, overdue: 'done' },
         on: {
           'scan.changed': { actions: 'route' },
-          'command.rested': { actions: ['settle', 'stopNext'] },
+          'command.rested': [
+            { guard: 'isOrdered', actions: ['note', 'settle', 'stopNext'] },
+            { actions: 'settle' },
+          ],
+          'command.reached': { guard: 'isOrdered', actions: ['note', 'stopNext'] },
           'shutdown.ordered': { actions: 'killAll' },
         },
       },
@@ -501,14 +605,11 @@ export const supervisorMachine = base
     },
   });
 
-interface Regrouped {
-  readonly plan: SupervisorPlan;
-  readonly found: Extract<SupervisorEvent, { type: 'policy.changed' }>['found'];
-  readonly roles: ReturnType<typeof rolesOf>;
-  readonly spawned: readonly GroupPlan[];
-  readonly ended: ReadonlySet<string>;
-  readonly stay: ReadonlySet<string>;
-  readonly stopped: ReadonlySet<string>;
+interface Making {
+  readonly plans: readonly GroupPlan[];
+  readonly found: Readonly<Record<string, Leader>>;
+  readonly rest: Readonly<Record<string, CommandRested['state']>>;
+  readonly roles: Roles;
 }
 
 /** What is left of a plan that is on its way out: nobody waits for it, and it waits for nobody. */
@@ -520,12 +621,26 @@ function isSameRole(a: CommandRole, b: CommandRole): boolean {
   return a.waits === b.waits && a.watched === b.watched && a.grouped === b.grouped;
 }
 
+/** Whether it can make a difference to the command that waits. */
+function concerns({ name, requires, after }: CommandPlan, event: SupervisorEvent): boolean {
+  if (event.type !== 'command.reached' && event.type !== 'command.rested') return true;
+  return event.command === name || Object.hasOwn(requires, event.command) || after.includes(event.command);
+}
+
 /** It has just asked, or what it waits for will not come by itself. */
 function isNewsFor(
   command: string,
   missing: readonly { command: string }[],
   event: SupervisorEvent,
+  { plan, reached, down }: SupervisorContext,
 ): boolean {
   if (event.type === 'command.reached') return event.what === 'waiting' && event.command === command;
-  return event.type === 'command.rested' && missing.some((each) => each.command === event.command);
+  if (event.type === 'group.rested') {
+    const group = groupNamed(plan.groups, event.group);
+    const names = group === null ? [] : commandsOf(group).map(({ name }) => name);
+    return missing.some((each) => names.includes(each.command) && reached[each.command]?.state === 'failed');
+  }
+  if (event.type !== 'command.rested' || !missing.some((each) => each.command === event.command))
+    return false;
+  return event.state === 'failed' || (event.state === 'stopped' && down.has(event.command));
 }

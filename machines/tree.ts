@@ -41,6 +41,25 @@ export function commandsOf(member: CommandPlan | GroupPlan): readonly CommandPla
   return isGroup(member) ? member.members.flatMap(commandsOf) : [member];
 }
 
+/** The group of that name, wherever in these it is. */
+export function groupNamed(groups: readonly GroupPlan[], name: string): GroupPlan | null {
+  for (const group of groups) {
+    const found = group.name === name ? group : groupNamed(group.members.filter(isGroup), name);
+    if (found !== null) return found;
+  }
+  return null;
+}
+
+/** The container is nothing without it, or without something in it that is wished up. */
+export function isVital(group: GroupPlan, isDown: (command: string) => boolean): boolean {
+  return (
+    group.vital ||
+    group.members.some((member) =>
+      isGroup(member) ? isVital(member, isDown) : member.vital && !isDown(member.name),
+    )
+  );
+}
+
 /** Who comes before whom. */
 export function beforeOf(commands: readonly CommandPlan[]): Before {
   return new Map(commands.map(({ name, requires, after }) => [name, [...Object.keys(requires), ...after]]));
@@ -80,7 +99,7 @@ export function rolesOf(groups: readonly GroupPlan[]): Roles {
       }
       const grouped = strategy !== 'one_for_one';
       const waits = Object.keys(member.requires).length > 0 || member.after.length > 0;
-      const watched = grouped || intensity !== null || awaited.has(member.name);
+      const watched = grouped || waits || intensity !== null || awaited.has(member.name);
       if (waits || watched) roles.push([member.name, { waits, watched, grouped }]);
     }
   };
@@ -98,51 +117,56 @@ function structureOf(member: CommandPlan | GroupPlan): unknown {
 /** What has to be done to the groups that are there for them to be those of a new plan. */
 export interface Regrouping {
   /** To be made. */
-  readonly spawned: readonly GroupPlan[];
-  /** Names of groups to be ended, without their processes. */
-  readonly ended: ReadonlySet<string>;
+  readonly made: readonly GroupPlan[];
+  /** Groups that somebody wrote, and that are not to be any more what they are. */
+  readonly closed: readonly GroupPlan[];
   /** Groups that stay, and follow these rules. */
   readonly adjusted: readonly GroupPlan[];
-  /** Commands that leave a group which stays, for another. */
-  readonly dropped: ReadonlySet<string>;
-  /** Commands that the new plan does not have, in groups that stay. */
-  readonly stopped: ReadonlySet<string>;
   /** Commands that stay where they are. */
   readonly stay: ReadonlySet<string>;
+  /** Commands that leave their group for one that is made. */
+  readonly moved: ReadonlySet<string>;
+  /** Commands that the new plan does not have. */
+  readonly removed: ReadonlySet<string>;
 }
 
 /**
  * Groups that somebody wrote stay when the same commands are in them in the same nesting; what was in no group and still is in none
  * stays where it is.
+ *
+ * @param from the number of the first group to be made that nobody wrote
  */
-export function regrouping(before: readonly GroupPlan[], after: readonly GroupPlan[]): Regrouping {
-  const old = new Map(before.filter(isWritten).map((group) => [group.name, group]));
-  const written = after.filter(isWritten);
-  const adjusted = written.filter((group) => {
-    const other = old.get(group.name);
-    return other !== undefined && JSON.stringify(structureOf(other)) === JSON.stringify(structureOf(group));
-  });
-  const kept = new Set(adjusted.map(({ name }) => name));
-  const ended = new Set([...old.keys()].filter((name) => !kept.has(name)));
+export function regrouping(
+  before: readonly GroupPlan[],
+  after: readonly GroupPlan[],
+  from: number,
+): Regrouping {
+  const structures = (groups: readonly GroupPlan[]): ReadonlyMap<string, string> =>
+    new Map(groups.filter(isWritten).map((group) => [group.name, JSON.stringify(structureOf(group))]));
+  const old = structures(before);
+  const now = structures(after);
+  const stays = ({ name }: GroupPlan): boolean => old.has(name) && old.get(name) === now.get(name);
+
+  const namesIn = (groups: readonly GroupPlan[]): ReadonlySet<string> =>
+    new Set(groups.flatMap(commandsOf).map(({ name }) => name));
   const loose = (groups: readonly GroupPlan[]): readonly CommandPlan[] =>
     groups.filter((group) => !isWritten(group)).flatMap(commandsOf);
+  const were = namesIn(before);
+  const are = namesIn(after);
   const wereLoose = new Set(loose(before).map(({ name }) => name));
-  const areLoose = new Set(loose(after).map(({ name }) => name));
-  const all = new Set(after.flatMap(commandsOf).map(({ name }) => name));
+  const written = after.filter(isWritten);
+  const adjusted = written.filter(stays);
+  const stay = new Set([
+    ...namesIn(adjusted),
+    ...loose(after).flatMap(({ name }) => (wereLoose.has(name) ? [name] : [])),
+  ]);
   const newLoose = loose(after).filter(({ name }) => !wereLoose.has(name));
-  const last = Math.max(
-    -1,
-    ...before.filter((group) => !isWritten(group)).map(({ name }) => Number(name.slice(1))),
-  );
   return {
-    spawned: [...written.filter(({ name }) => !kept.has(name)), ...unwritten(newLoose, last + 1)],
-    ended,
+    made: [...written.filter((group) => !stays(group)), ...unwritten(newLoose, from)],
+    closed: before.filter((group) => isWritten(group) && !stays(group)),
     adjusted,
-    dropped: new Set([...wereLoose].filter((name) => all.has(name) && !areLoose.has(name))),
-    stopped: new Set([...wereLoose].filter((name) => !all.has(name))),
-    stay: new Set([
-      ...adjusted.flatMap(commandsOf).map(({ name }) => name),
-      ...[...wereLoose].filter((name) => areLoose.has(name)),
-    ]),
+    stay,
+    moved: new Set([...were].filter((name) => are.has(name) && !stay.has(name))),
+    removed: new Set([...were].filter((name) => !are.has(name))),
   };
 }

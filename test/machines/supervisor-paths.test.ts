@@ -10,12 +10,19 @@ import type { commandMachine } from '../../machines/command.ts';
 import type { ScanReport, SupervisorEvent } from '../../machines/events.ts';
 import { groupMachine } from '../../machines/group.ts';
 import { supervisorMachine } from '../../machines/supervisor.ts';
+import { unwritten } from '../../machines/tree.ts';
 import { createSteppingClock } from './clock.ts';
 import { EXACT, NOTHING } from './harness.ts';
 
 const GRACE = 9_000;
 /** `a` is vital: its failure for good ends everything. */
-const COMMANDS = ['a', 'b'].map((name) => ({ name, policy: EXACT, vital: name === 'a' }));
+const COMMANDS = ['a', 'b'].map((name) => ({
+  name,
+  policy: EXACT,
+  vital: name === 'a',
+  requires: {},
+  after: [],
+}));
 
 type Event = SupervisorEvent | { readonly type: 'overdue' };
 const rested = (command: string, state: 'stopped' | 'failed', left: number): Event => ({
@@ -24,6 +31,7 @@ const rested = (command: string, state: 'stopped' | 'failed', left: number): Eve
   command,
   state,
   left,
+  exit: null,
 });
 const EVENTS: readonly Event[] = [
   { type: 'scan.began', at: 5, found: {} },
@@ -64,7 +72,10 @@ function begin() {
       tell: (_, told) => void asked.push(`tell ${told.type}`),
     },
   });
-  const root = createActor(machine, { clock, input: { commands: COMMANDS, grace: GRACE, seed: 1 } });
+  const root = createActor(machine, {
+    clock,
+    input: { groups: unwritten(COMMANDS), grace: GRACE, exitWhen: 'never', exitCodeFrom: null, seed: 1 },
+  });
   root.start();
   return {
     root,
@@ -135,7 +146,7 @@ function live(events: readonly Event[]): ReturnType<typeof begin> {
     expect({ asked, status, output }, JSON.stringify(events.slice(0, index + 1))).toEqual({
       asked: expected,
       status: over ? 'done' : 'active',
-      output: over ? { code, left } : undefined,
+      output: over ? { code, exit: null, left } : undefined,
     });
   }
   return life;

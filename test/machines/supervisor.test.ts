@@ -6,6 +6,7 @@ import type { CommandFact, Leader, ScanReport, Telling } from '../../machines/ev
 import { groupMachine } from '../../machines/group.ts';
 import type { CommandPolicy } from '../../machines/restart-policy.ts';
 import { supervisorMachine } from '../../machines/supervisor.ts';
+import { unwritten } from '../../machines/tree.ts';
 import { createSteppingClock } from './clock.ts';
 import { EXACT, idOf, killedBy, left, NOTHING, pathOf, process, status } from './harness.ts';
 
@@ -59,12 +60,18 @@ function supervise({ names = ['a', 'b'], vital = [], policy = {}, grace = 9_000 
   const root = createActor(machine, {
     clock,
     input: {
-      commands: names.map((name) => ({
-        name,
-        policy: { ...EXACT, ...policy },
-        vital: vital.includes(name),
-      })),
+      groups: unwritten(
+        names.map((name) => ({
+          name,
+          policy: { ...EXACT, ...policy },
+          vital: vital.includes(name),
+          requires: {},
+          after: [],
+        })),
+      ),
       grace,
+      exitWhen: 'never',
+      exitCodeFrom: null,
       seed: 1,
     },
   });
@@ -92,7 +99,9 @@ function supervise({ names = ['a', 'b'], vital = [], policy = {}, grace = 9_000 
     shutdown: (reason = 'SIGTERM') => root.send({ type: 'shutdown.ordered', at: clock.now(), reason }),
     state: () => root.getSnapshot().value,
     output: () => (root.getSnapshot().status === 'done' ? root.getSnapshot().output : null),
-    commandState: (name: string) => pathOf(actorOf(name).getSnapshot().value),
+    /** Of what is within `running`, `failed` and `settling` other tests tell. */
+    commandState: (name: string) =>
+      pathOf(actorOf(name).getSnapshot().value).replace(/(running|failed|settling)\..*/, '$1'),
     contextOf: (name: string) => actorOf(name).getSnapshot().context,
     actorOf,
     /** What was asked of the world since the last call. */
@@ -212,7 +221,7 @@ describe('shutdown', () => {
     s.facts(['c', gone(9, left({ tagged: 1 }))]);
     expect(s.output()).toBeNull();
     s.facts(['c', counted()]);
-    expect(s.output()).toEqual({ code: 0, left: 0 });
+    expect(s.output()).toEqual({ code: 0, exit: null, left: 0 });
     expect(s.told.filter(({ type }) => type === 'command.stopped')).toHaveLength(3);
     expect(s.scanning(), 'nobody looks any more').toBe(0);
     expect(s.clock.pending()).toBe(0);
@@ -237,7 +246,7 @@ describe('shutdown', () => {
       expect(s.output()).toBeNull();
       s.facts([name, counted()]);
     }
-    expect(s.output()).toEqual({ code: 0, left: 0 });
+    expect(s.output()).toEqual({ code: 0, exit: null, left: 0 });
   });
 
   test('what could not be ended makes it 1', () => {
@@ -250,7 +259,7 @@ describe('shutdown', () => {
     s.clock.advance(499);
     expect(s.output()).toBeNull();
     s.clock.advance(1);
-    expect(s.output()).toEqual({ code: 1, left: 3 });
+    expect(s.output()).toEqual({ code: 1, exit: null, left: 3 });
   });
 
   test('a second order kills', () => {
@@ -263,14 +272,14 @@ describe('shutdown', () => {
     s.shutdown('SIGINT');
     expect(s.news()).toEqual(['SIGKILL b everything']);
     s.facts(['b', gone(8)]);
-    expect(s.output()).toEqual({ code: 0, left: 0 });
+    expect(s.output()).toEqual({ code: 0, exit: null, left: 0 });
     expect(s.told.filter(({ type }) => type === 'supervisor.stopping')).toHaveLength(1);
   });
 
   test('while the table is being read for the first time: nothing has been started, so it leaves at once', () => {
     const s = supervise();
     s.shutdown();
-    expect(s.output()).toEqual({ code: 0, left: 0 });
+    expect(s.output()).toEqual({ code: 0, exit: null, left: 0 });
     s.began({ a: process(7) });
     expect(s.news()).toEqual(['scan a b']);
     expect(s.scanning()).toBe(0);
@@ -282,7 +291,7 @@ describe('shutdown', () => {
     s.shutdown();
     s.root.send({ type: 'command.ordered', command: 'a', order: { type: 'command.start', at: 0 } });
     s.facts(['a', gone(7)]);
-    expect(s.output()).toEqual({ code: 0, left: 0 });
+    expect(s.output()).toEqual({ code: 0, exit: null, left: 0 });
     expect(s.news()).not.toContain('launch a');
   });
 
@@ -306,7 +315,7 @@ describe('shutdown', () => {
     s.clock.advance(1e6);
     expect(s.state()).toBe('supervising');
     s.shutdown();
-    expect(s.output()).toEqual({ code: 0, left: 0 });
+    expect(s.output()).toEqual({ code: 0, exit: null, left: 0 });
   });
 });
 
@@ -329,7 +338,7 @@ describe('a command that fails for good', () => {
     });
     s.clock.advance(30);
     s.facts(['a', counted()], ['b', gone(8)]);
-    expect(s.output()).toEqual({ code: 10, left: 0 });
+    expect(s.output()).toEqual({ code: 10, exit: null, left: 0 });
     expect(s.told.at(-1)).toMatchObject({ type: 'command.stopped', command: 'b', took: 30 });
   });
 
@@ -339,7 +348,7 @@ describe('a command that fails for good', () => {
     s.facts(['a', failure]);
     s.facts(['a', counted()], ['b', counted(left({ tagged: 4 }))]);
     s.clock.advance(9_000);
-    expect(s.output()).toEqual({ code: 10, left: 4 });
+    expect(s.output()).toEqual({ code: 10, exit: null, left: 4 });
   });
 
   test('changes nothing when it is not vital', () => {
@@ -396,7 +405,7 @@ test('300 commands: one scan, one actor each in groups of at most 32, all starte
       { ...gone(1_000 + index), exit: status(0) } as never,
     ]),
   );
-  expect(s.output()).toEqual({ code: 0, left: 0 });
+  expect(s.output()).toEqual({ code: 0, exit: null, left: 0 });
 });
 
 test('endless microsteps would be an error', () => {
