@@ -16,19 +16,29 @@ export type StreamName = 'stdout' | 'stderr';
 export interface LineFormatter {
   /** The lines that `chunk` completes, formatted; empty if none. The chunk may be used again afterwards. */
   push(chunk: Buffer, stream: StreamName): Buffer;
-  /** The unfinished last line of either stream, formatted, with a newline. */
+  /** The same for what came out of a file, each of which has an unfinished line of its own. */
+  pushFile(chunk: Buffer, path: string): Buffer;
+  /** The unfinished last line of each stream and file, formatted, with a newline. */
   end(): Buffer;
   /** The service's last lines, the unfinished one included, blank ones not: at most 10, and 2 KiB together. */
   tail(): string[];
   /** A new run begins: `tail` is of it alone. */
   forgetTail(): void;
+  /** Formats otherwise from now on, the unfinished lines included. */
+  reformat(kind: LineKind, opts: LineOptions): void;
 }
+
+export type LineKind = 'plain' | 'json';
 
 export interface LineOptions {
   /** Columns of the name, see `nameWidth`. */
   readonly width?: number;
   readonly colour?: boolean;
   readonly wallClock?: () => Date;
+  /** Stands in plain lines for the name; an empty text: nothing is in front of them. */
+  readonly prefix?: string | null;
+  /** Given the lines as plain ones without prefix, before they are returned as they were asked for. */
+  readonly bare?: ((lines: Buffer) => void) | null;
 }
 
 /** How wide the column of names is: as wide as the longest, within reason. */
@@ -40,43 +50,72 @@ export function nameWidth(names: readonly string[]): number {
  * A formatter for one service. `plain`: `name | text`, the bytes as they came; `json`: one object a line, with
  * U+FFFD for what is no UTF-8. A `\r` before the newline is dropped in both.
  */
-export function createLineFormatter(
-  kind: 'plain' | 'json',
-  name: string,
-  opts: LineOptions = {},
-): LineFormatter {
-  const format =
-    kind === 'plain'
-      ? plainFormat(prefixOf(name, opts))
-      : jsonFormat(name, opts.wallClock ?? (() => new Date()));
-  const splitters = { stdout: createSplitter(), stderr: createSplitter() };
+export function createLineFormatter(kind: LineKind, name: string, opts: LineOptions = {}): LineFormatter {
+  let format = formatOf(kind, name, opts);
+  let bare = opts.bare ?? null;
+  const stdout = createSource('"stream":"stdout"');
+  const stderr = createSource('"stream":"stderr"');
+  const files = new Map<string, Source>();
   const tail = createTail();
 
-  function emit(stream: StreamName, splitter: Splitter, raw: Buffer): Buffer {
+  function emit({ splitter, label }: Source, raw: Buffer): Buffer {
     const parts = splitter.take();
     if (parts.length === 0) return NOTHING;
     tail.add(raw, splitter.consumed);
-    return parts.length === 1
-      ? format(parts[0]!, stream)
-      : Buffer.concat(parts.map((part) => format(part, stream)));
+    if (bare !== null) bare(formatAll(parts, bareFormat, label));
+    return formatAll(parts, format, label);
   }
+
+  const sources = (): Source[] => [stdout, stderr, ...files.values()];
 
   return {
     push(chunk, stream) {
-      const splitter = splitters[stream];
-      return emit(stream, splitter, splitter.push(chunk));
+      const source = stream === 'stdout' ? stdout : stderr;
+      return emit(source, source.splitter.push(chunk));
+    },
+    pushFile(chunk, path) {
+      let source = files.get(path);
+      if (source === undefined) {
+        source = createSource(`"stream":"file","path":${JSON.stringify(path)}`);
+        files.set(path, source);
+      }
+      return emit(source, source.splitter.push(chunk));
     },
     end() {
-      const out: Buffer[] = [];
-      for (const stream of ['stdout', 'stderr'] as const) {
-        const splitter = splitters[stream];
-        out.push(emit(stream, splitter, splitter.end()));
-      }
+      const out = sources().map((source) => emit(source, source.splitter.end()));
+      files.clear();
       return Buffer.concat(out);
     },
-    tail: () => tail.lines([splitters.stdout.unfinished(), splitters.stderr.unfinished()]),
+    tail: () => tail.lines(sources().map(({ splitter }) => splitter.unfinished())),
     forgetTail: () => tail.clear(),
+    reformat(newKind, newOpts) {
+      format = formatOf(newKind, name, newOpts);
+      bare = newOpts.bare ?? null;
+    },
   };
+}
+
+/** What lines come from. */
+interface Source {
+  readonly splitter: Splitter;
+  /** What its JSON objects say of it. */
+  readonly label: string;
+}
+
+function createSource(label: string): Source {
+  return { splitter: createSplitter(), label };
+}
+
+function formatAll(parts: readonly Part[], format: Format, label: string): Buffer {
+  return parts.length === 1
+    ? format(parts[0]!, label)
+    : Buffer.concat(parts.map((part) => format(part, label)));
+}
+
+function formatOf(kind: LineKind, name: string, opts: LineOptions): Format {
+  if (kind === 'json') return jsonFormat(name, opts.wallClock ?? (() => new Date()));
+  const text = opts.prefix ?? name;
+  return text === '' ? bareFormat : plainFormat(prefixOf(text, opts));
 }
 
 /** Lines, or a piece of one, without the last newline. */
@@ -204,7 +243,7 @@ function characterStart(bytes: Buffer, at: number): number {
   return at;
 }
 
-type Format = (part: Part, stream: StreamName) => Buffer;
+type Format = (part: Part, label: string) => Buffer;
 
 function prefixOf(name: string, { width = 0, colour = false }: LineOptions): Buffer {
   const text = `${name.padEnd(width)} |`;
@@ -224,6 +263,8 @@ function withoutReturns(lines: string): string {
   return text.endsWith('\r') ? text.slice(0, -1) : text;
 }
 
+const bareFormat = plainFormat(NOTHING);
+
 function plainFormat(prefix: Buffer): Format {
   const head = prefix.toString('latin1');
   const between = `\n${head}`;
@@ -237,8 +278,8 @@ function plainFormat(prefix: Buffer): Format {
 
 function jsonFormat(name: string, wallClock: () => Date): Format {
   const quotedName = JSON.stringify(name);
-  return ({ bytes, what }, stream) => {
-    const head = `{"time":"${wallClock().toISOString()}","name":${quotedName},"stream":"${stream}",`;
+  return ({ bytes, what }, label) => {
+    const head = `{"time":"${wallClock().toISOString()}","name":${quotedName},${label},`;
     const line = `${head}"line":`;
     const text = bytes.toString('utf8');
     if (what === 'more' || what === 'last') {

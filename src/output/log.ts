@@ -1,5 +1,7 @@
+import { resolve } from 'node:path';
 import type { Told } from '../../machines/events.ts';
-import { createLineFormatter, nameWidth, type StreamName } from './lines.ts';
+import { createLineFormatter, type LineKind, nameWidth, type StreamName } from './lines.ts';
+import { createLogFile, type LogFile } from './log-file.ts';
 import type { Sink } from './sink.ts';
 import { type TellContext, tellJson, tellPlain } from './tell.ts';
 
@@ -14,12 +16,33 @@ export interface LogOptions {
   /** The commands' names, for the width of their column. */
   readonly names: readonly string[];
   readonly wallClock?: () => Date;
+  /** Takes out of upkeep's own words what nobody should be shown. */
+  readonly redact?: (text: string) => string;
+  /** What is to be told of the commands' files; in the log itself, where it is not given. */
+  readonly notice?: (command: string | null, message: string, level: 'info' | 'warn') => void;
+}
+
+/** What one command's lines are to look like, and where they go beside the sink: what a policy's LogSpec says. */
+export interface ServiceLogSpec {
+  /** In front of each plain line; null: the command's name. An empty text: no prefix. */
+  readonly prefix: string | null;
+  /** null: as upkeep's own. */
+  readonly format: LineKind | null;
+  /** `size`, `count`: see FileLimits. `tee` false: to the file alone. */
+  readonly file: {
+    readonly path: string;
+    readonly size: number;
+    readonly count: number;
+    readonly tee: boolean;
+  } | null;
 }
 
 /** Where one service's lines go. */
 export interface ServiceLog {
   /** false: what was given is in the log, but the service's streams must be paused until `onResume`. */
   push(chunk: Buffer, stream: StreamName): boolean;
+  /** The same for what came out of one of the command's own log files. */
+  pushFile(chunk: Buffer, path: string): boolean;
   /** Writes out a last line without a newline: when nobody is left who could end it. */
   flushPartial(): void;
   /** Its last lines: at most 10, and 2 KiB together. */
@@ -33,54 +56,172 @@ export interface Log {
   tell(told: Told): void;
   /** The same object for the same name, whatever starts and ends meanwhile. */
   service(name: string): ServiceLog;
+  /** Looks otherwise, or goes elsewhere, from the command's next line on. null: as without a policy. A file that no command
+   * has any more is written to its end and closed; commands with the same path share one, with the limits given last. */
+  configure(name: string, spec: ServiceLogSpec | null): void;
+  /** The commands' names have changed, and with them the width of their column. */
+  rename(names: readonly string[]): void;
+  /** Looks at once whether the commands' files are still where they were (they were rotated), and else begins new ones. */
+  reopen(): void;
+  /** Closes the commands' files, for good. Resolves when all that they were given is written, or cannot be, and after
+   * `timeoutMs` in any case. What was lost is told: the sink is to be flushed after this. */
+  closeFiles(timeoutMs: number): Promise<void>;
   /** Calls `callback` each time paused services may go on. */
   onResume(callback: () => void): void;
 }
 
-export function createLog({ format, sink, colour, names, wallClock = () => new Date() }: LogOptions): Log {
+const PLAIN: ServiceLogSpec = { prefix: null, format: null, file: null };
+
+interface Service {
+  readonly log: ServiceLog;
+  readonly configure: (spec: ServiceLogSpec) => void;
+  /** Formats anew what `configure` said. */
+  readonly refresh: () => void;
+  /** Of its file. */
+  readonly path: () => string | null;
+}
+
+export function createLog(options: LogOptions): Log {
+  const { format, sink, colour, wallClock = () => new Date() } = options;
   const kind = format === 'json' ? 'json' : 'plain';
-  const lineOptions = { width: nameWidth(names), colour, wallClock };
-  const services = new Map<string, ServiceLog>();
-  const ctx: TellContext = { wallClock, tail: (command) => services.get(command)?.tail() ?? [] };
+  let width = nameWidth(options.names);
+  const services = new Map<string, Service>();
+  const files = new Map<string, LogFile>();
+  const closing = new Set<Promise<void>>();
+  const onResume: (() => void)[] = [];
+  const ctx: TellContext = { wallClock, tail: (command) => services.get(command)?.log.tail() ?? [] };
 
   let told = 0;
 
   function tell(event: Told): void {
     const text = kind === 'json' ? tellJson(event, ctx, ++told) : tellPlain(event, ctx);
-    if (text !== null) sink.write(Buffer.from(text), true);
+    if (text !== null) sink.write(Buffer.from(options.redact?.(text) ?? text), true);
   }
 
+  function tellNotice(command: string | null, message: string, level: 'info' | 'warn'): void {
+    tell({ type: 'upkeep.notice', at: performance.now(), command, level, message });
+  }
+  const notice = options.notice ?? tellNotice;
+
   sink.onLost((lines) => {
-    tell({
-      type: 'upkeep.notice',
-      at: performance.now(),
-      command: null,
-      level: 'warn',
-      message: `${lines === 1 ? '1 line was' : `${lines} lines were`} lost: the log could not be written fast enough, or not at all`,
-    });
+    tellNotice(
+      null,
+      `${lines === 1 ? '1 line was' : `${lines} lines were`} lost: the log could not be written fast enough, or not at all`,
+      'warn',
+    );
   });
 
-  function createService(name: string): ServiceLog {
-    const formatter = createLineFormatter(kind, name, lineOptions);
-    return {
-      push: (chunk, stream) => sink.write(formatter.push(chunk, stream)),
-      flushPartial() {
-        sink.write(formatter.end());
+  function usersOf(path: string): string[] {
+    return [...services].filter(([, service]) => service.path() === path).map(([name]) => name);
+  }
+
+  function fileOf(path: string, limits: { size: number; count: number }): LogFile {
+    const known = files.get(path);
+    known?.limit(limits);
+    if (known !== undefined) return known;
+    const file = createLogFile(path, {
+      ...limits,
+      onDrain() {
+        for (const callback of onResume) callback();
       },
-      tail: () => formatter.tail(),
-      forgetTail: () => formatter.forgetTail(),
+      notice(level, message) {
+        const users = usersOf(path);
+        notice(users.length === 1 ? users[0]! : null, message, level);
+      },
+    });
+    files.set(path, file);
+    return file;
+  }
+
+  function closeUnused(): void {
+    for (const [path, file] of files) {
+      if (usersOf(path).length > 0) continue;
+      files.delete(path);
+      const closed = file.close();
+      closing.add(closed);
+      void closed.then(() => closing.delete(closed));
+    }
+  }
+
+  function createService(name: string): Service {
+    let spec = PLAIN;
+    let path: string | null = null;
+    let file: LogFile | null = null;
+    /** The formatter itself gives the file its lines: those on the sink have a prefix. */
+    let twofold = false;
+    const formatter = createLineFormatter(kind, name, { width, colour, wallClock });
+
+    function write(lines: Buffer): boolean {
+      if (file === null) return sink.write(lines);
+      const kept = twofold ? file.ready : file.write(lines);
+      return spec.file?.tee === false ? kept : sink.write(lines) && kept;
+    }
+
+    function refresh(): void {
+      const lineKind = spec.format ?? kind;
+      const alone = spec.file?.tee === false;
+      const prefix = alone ? '' : spec.prefix;
+      const to = file;
+      twofold = to !== null && lineKind === 'plain' && prefix !== '';
+      const bare = twofold ? (lines: Buffer) => void to?.write(lines) : null;
+      formatter.reformat(lineKind, { width, colour, wallClock, prefix, bare });
+    }
+
+    return {
+      log: {
+        push: (chunk, stream) => write(formatter.push(chunk, stream)),
+        pushFile: (chunk, from) => write(formatter.pushFile(chunk, from)),
+        flushPartial() {
+          write(formatter.end());
+        },
+        tail: () => formatter.tail(),
+        forgetTail: () => formatter.forgetTail(),
+      },
+      configure(newSpec) {
+        spec = newSpec;
+        path = spec.file === null ? null : resolve(spec.file.path);
+        file = path === null ? null : fileOf(path, spec.file!);
+        refresh();
+      },
+      refresh,
+      path: () => path,
     };
+  }
+
+  function serviceOf(name: string): Service {
+    const known = services.get(name);
+    if (known !== undefined) return known;
+    const service = createService(name);
+    services.set(name, service);
+    return service;
   }
 
   return {
     tell,
-    service(name) {
-      const known = services.get(name);
-      if (known !== undefined) return known;
-      const service = createService(name);
-      services.set(name, service);
-      return service;
+    service: (name) => serviceOf(name).log,
+    configure(name, spec) {
+      serviceOf(name).configure(spec ?? PLAIN);
+      closeUnused();
     },
-    onResume: (callback) => sink.onDrain(callback),
+    rename(names) {
+      width = nameWidth(names);
+      for (const service of services.values()) service.refresh();
+    },
+    reopen() {
+      for (const file of files.values()) file.reopen();
+    },
+    async closeFiles(timeoutMs) {
+      let timer: NodeJS.Timeout | undefined;
+      const timeout = new Promise<void>((late) => {
+        timer = setTimeout(late, timeoutMs);
+      });
+      const closed = [...files.values()].map((file) => file.close());
+      await Promise.race([Promise.all([...closed, ...closing]), timeout]);
+      clearTimeout(timer);
+    },
+    onResume(callback) {
+      onResume.push(callback);
+      sink.onDrain(callback);
+    },
   };
 }
