@@ -6,6 +6,7 @@ import { extrasOf } from './extras.ts';
 import { RUN_DEFAULTS } from './options.ts';
 import { beforeOf } from './relations.ts';
 import type { CommandSpec, GroupSpec, Policy, ProbeSpec } from './spec.ts';
+import { shown } from './usage-error.ts';
 
 const COLUMNS = 80;
 
@@ -147,7 +148,7 @@ function describeProbe(probe: ProbeSpec): string {
       return `http ${host}${pathname}`;
     }
     case 'file':
-      return `file ${probe.path}`;
+      return `file ${/[\s\p{Cc}]/u.test(probe.path) ? shown(probe.path) : probe.path}`;
     case 'listening':
       return `listening on ${probe.port}`;
     case 'delay':
@@ -207,8 +208,8 @@ function counted(count: number, what: string): string {
 
 /** `a, b and c`; of many the first ones. */
 function listOf(names: readonly string[]): string {
-  const shown = names.length > 6 ? [...names.slice(0, 5), `${names.length - 5} more`] : names;
-  return shown.length < 2 ? shown.join('') : `${shown.slice(0, -1).join(', ')} and ${shown.at(-1)}`;
+  const told = names.length > 6 ? [...names.slice(0, 5), `${names.length - 5} more`] : names;
+  return told.length < 2 ? told.join('') : `${told.slice(0, -1).join(', ')} and ${told.at(-1)}`;
 }
 
 /** Lines that begin with the head, or with as much space, and hold the parts, broken at spaces. */

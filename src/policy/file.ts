@@ -249,7 +249,9 @@ class Loader {
 
 /** Is the value no such thing at all? Then another branch of the union may tell more. */
 function isOfAnotherType(issue: z.core.$ZodIssue): boolean {
-  return issue.path.length === 0 && (issue.code === 'invalid_type' || issue.code === 'invalid_value');
+  if (issue.path.length > 0) return false;
+  if (issue.code === 'invalid_union') return issue.errors.every((branch) => branch.some(isOfAnotherType));
+  return issue.code === 'invalid_type' || issue.code === 'invalid_value';
 }
 
 /** By file in the order of reading, then by place. */

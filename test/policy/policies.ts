@@ -1,6 +1,8 @@
 /** Policies for tests: files that are not there, and all that can stand in one. */
 import fc from 'fast-check';
+import { stringify } from 'yaml';
 import { loadPolicy } from '../../src/policy/file.ts';
+import { escapeDollars } from '../../src/policy/interpolate.ts';
 import { PolicyError, type Problem } from '../../src/policy/problems.ts';
 import type { Policy } from '../../src/policy/spec.ts';
 import { LIMITS } from '../../src/policy/values.ts';
@@ -316,3 +318,14 @@ export const rawPolicies = fc
       }),
     };
   });
+
+/** Plain values as a file, in which dollars mean themselves. */
+export function fileOf(raw: unknown): string {
+  const escaped = (value: unknown): unknown => {
+    if (typeof value === 'string') return escapeDollars(value);
+    if (Array.isArray(value)) return value.map(escaped);
+    if (typeof value !== 'object' || value === null) return value;
+    return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, escaped(one)]));
+  };
+  return stringify(escaped(raw), { lineWidth: 0, aliasDuplicateObjects: false });
+}

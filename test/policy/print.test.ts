@@ -1,22 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { stringify } from 'yaml';
 import { parseCommands } from '../../src/policy/command.ts';
 import { escapeDollars } from '../../src/policy/interpolate.ts';
 import { mergeSources } from '../../src/policy/merge.ts';
 import { printPolicy } from '../../src/policy/print.ts';
-import { load, rawPolicies } from './policies.ts';
-
-/** Of what is generated, dollars mean themselves. */
-function fileOf(raw: unknown): string {
-  const escaped = (value: unknown): unknown => {
-    if (typeof value === 'string') return escapeDollars(value);
-    if (Array.isArray(value)) return value.map(escaped);
-    if (typeof value !== 'object' || value === null) return value;
-    return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, escaped(one)]));
-  };
-  return stringify(escaped(raw), { lineWidth: 0, aliasDuplicateObjects: false });
-}
+import { fileOf, load, rawPolicies } from './policies.ts';
 
 describe('what is printed is read as the same', () => {
   test('of any policy', () => {
