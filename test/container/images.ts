@@ -5,9 +5,10 @@ import { join } from 'node:path';
 export const IMAGES = {
   /** The project's own. */
   upkeep: 'upkeep-test/upkeep',
-  /** The two of examples/. */
+  /** Those of examples/. */
   apacheSshd: 'upkeep-test/apache-sshd',
   anyImage: 'upkeep-test/any-image',
+  stack: 'upkeep-test/stack',
   /** Thirty daemons of Debian. */
   daemons: 'upkeep-test/daemons',
 } as const;
@@ -21,6 +22,7 @@ export default function setup(): void {
   build(IMAGES.upkeep, root);
   build(IMAGES.apacheSshd, join(root, 'examples', 'apache-sshd'));
   build(IMAGES.anyImage, join(root, 'examples', 'any-image'));
+  build(IMAGES.stack, join(root, 'examples', 'stack'));
   build(IMAGES.daemons, join(here, 'daemons'));
 }
 
