@@ -129,7 +129,8 @@ export function createTail(paths: readonly string[], listener: TailListener, opt
       flooded: false,
     };
     attempt(file, () => {
-      file.first = statOrNull(path);
+      const there = statOrNull(path);
+      if (there?.isFile()) file.first = there;
     });
     return file;
   }
