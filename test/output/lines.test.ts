@@ -145,6 +145,28 @@ describe('plain', () => {
     expect(formatter.push(Buffer.from('hi\n'), 'stdout').toString()).toBe('web     | hi\n');
   });
 
+  test('another prefix stands for the name, in its column; an empty one for nothing', () => {
+    const line = (prefix: string | null) =>
+      createLineFormatter('plain', 'web', { width: 5, prefix })
+        .push(Buffer.from('hi\n'), 'stdout')
+        .toString();
+    expect([line('www'), line(null), line('')]).toEqual(['www   | hi\n', 'web   | hi\n', 'hi\n']);
+    const bare = createLineFormatter('plain', 'web', { prefix: '', colour: true });
+    expect(bare.push(Buffer.from('a\r\nb\n'), 'stdout').toString()).toBe('a\nb\n');
+  });
+
+  test('the lines are given without prefix as well', () => {
+    fc.assert(
+      fc.property(bytesWithLines, cuts, (bytes, at) => {
+        const bare: Buffer[] = [];
+        const both = createLineFormatter('plain', 'web', { bare: (lines) => void bare.push(lines) });
+        run(both, chunksOf(bytes, at));
+        const wanted = run(createLineFormatter('plain', 'web', { prefix: '' }), [bytes]);
+        expect(Buffer.concat(bare).equals(wanted)).toBe(true);
+      }),
+    );
+  });
+
   test('colour is for the prefix alone, and the same for the same name', () => {
     const line = (name: string) =>
       createLineFormatter('plain', name, { colour: true }).push(Buffer.from('hi\n'), 'stdout').toString();
@@ -234,6 +256,37 @@ describe('json', () => {
       { ...HEAD, stream: 'stderr', line: 'oh' },
     ]);
   });
+});
+
+describe('what comes out of files', () => {
+  test('has unfinished lines of its own, each file', () => {
+    const formatter = plain();
+    const push = (text: string, path: string) => formatter.pushFile(Buffer.from(text), path).toString();
+    expect(formatter.push(Buffer.from('out'), 'stdout').toString()).toBe('');
+    expect([push('a', '/a'), push('b', '/b'), push('1\n2', '/a')]).toEqual(['', '', 'web | a1\n']);
+    expect(formatter.tail()).toEqual(['a1', 'out', '2', 'b']);
+    expect(formatter.end().toString()).toBe('web | out\nweb | 2\nweb | b\n');
+    expect(formatter.end().toString()).toBe('');
+  });
+
+  test('is told in json', () => {
+    expect(objectsOf(json().pushFile(Buffer.from('one\n{"a":1}\n'), '/var/log/"x"'))).toEqual([
+      { ...HEAD, stream: 'file', path: '/var/log/"x"', line: 'one' },
+      { ...HEAD, stream: 'file', path: '/var/log/"x"', data: { a: 1 } },
+    ]);
+  });
+});
+
+test('the format may change, within a line too', () => {
+  const formatter = plain();
+  formatter.push(Buffer.from('half'), 'stdout');
+  formatter.reformat('json', { wallClock: () => NOON });
+  expect(objectsOf(formatter.push(Buffer.from(' a line\nmo'), 'stdout'))).toEqual([
+    { ...HEAD, line: 'half a line' },
+  ]);
+  formatter.reformat('plain', { prefix: 'www' });
+  expect(formatter.push(Buffer.from('re\n'), 'stdout').toString()).toBe('www | more\n');
+  expect(formatter.tail()).toEqual(['half a line', 'more']);
 });
 
 describe('the tail', () => {

@@ -1,7 +1,12 @@
-import { describe, expect, test } from 'vitest';
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Told } from '../../machines/events.ts';
-import { createLog, type LogFormat } from '../../src/output/log.ts';
-import type { Sink } from '../../src/output/sink.ts';
+import { createLog, type LogFormat, type LogOptions, type ServiceLogSpec } from '../../src/output/log.ts';
+import { HIGH_WATER, type Sink } from '../../src/output/sink.ts';
+import type { LogSpec } from '../../src/policy/spec.ts';
 
 /** A sink that a test looks into: what was written, and what the log listens for. */
 function fakeSink() {
@@ -34,10 +39,11 @@ function fakeSink() {
   return { ...fake, sink, pauseAll };
 }
 
-function logOn(format: LogFormat) {
+function logOn(format: LogFormat, more: Partial<LogOptions> = {}) {
   const fake = fakeSink();
   const wallClock = () => new Date('2026-03-04T12:00:00.000Z');
-  const log = createLog({ format, sink: fake.sink, colour: false, names: ['web', 'apache2'], wallClock });
+  const names = ['web', 'apache2'];
+  const log = createLog({ format, sink: fake.sink, colour: false, names, wallClock, ...more });
   return { ...fake, log };
 }
 
@@ -141,4 +147,188 @@ test('what was lost is told', () => {
       'upkeep | warning: 1 line was lost: the log could not be written fast enough, or not at all\n' +
       'upkeep | warning: 12 lines were lost: the log could not be written fast enough, or not at all\n',
   );
+});
+
+describe('a command with a policy', () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'upkeep-log-'));
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  const NONE: LogSpec = { prefix: null, format: null, file: null, tail: [] };
+  const spec = (more: Partial<ServiceLogSpec>): LogSpec => ({ ...NONE, ...more });
+  const fileSpec = (name = 'log', tee = true) => ({ path: join(folder, name), size: 0, count: 1, tee });
+  const contentOf = (name = 'log') => readFileSync(join(folder, name), 'utf8');
+  const until = async (condition: () => boolean): Promise<void> => {
+    while (!condition()) await sleep(2);
+  };
+  const WEB = { time: '2026-03-04T12:00:00.000Z', name: 'web' };
+
+  test('has a prefix of its own, or none, from its next line on, and until that is taken back', () => {
+    const { log, text } = logOn('plain');
+    const web = log.service('web');
+    const push = (line: string) => web.push(Buffer.from(line), 'stdout');
+    push('one\ntw');
+    log.configure('web', spec({ prefix: 'www' }));
+    push('o\n');
+    log.configure('web', spec({ prefix: '' }));
+    push('three\n');
+    log.configure('web', null);
+    push('four\n');
+    expect(text()).toBe('web     | one\nwww     | two\nthree\nweb     | four\n');
+    expect(log.service('web')).toBe(web);
+  });
+
+  test('has a format of its own, whatever upkeep’s is', () => {
+    const plain = logOn('plain');
+    plain.log.configure('web', spec({ format: 'json' }));
+    plain.log.service('web').push(Buffer.from('one\n'), 'stdout');
+    plain.log.tell(notice);
+    const [line, told] = plain.text().split('\n');
+    expect(JSON.parse(line!)).toEqual({ ...WEB, stream: 'stdout', line: 'one' });
+    expect(told).toBe('upkeep | hello');
+
+    const json = logOn('json');
+    json.log.configure('web', spec({ format: 'plain' }));
+    json.log.service('web').push(Buffer.from('one\n'), 'stdout');
+    json.log.tell(notice);
+    const [first, second] = json.text().split('\n');
+    expect(first).toBe('web     | one');
+    expect(JSON.parse(second!)).toMatchObject({ name: 'upkeep', message: 'hello' });
+  });
+
+  test('the column is as wide as the names now are, for those with a policy and those without', () => {
+    const { log, text } = logOn('plain');
+    log.configure('web', spec({ prefix: 'www' }));
+    log.service('db').push(Buffer.from('one\n'), 'stdout');
+    log.rename(['web', 'db']);
+    log.service('db').push(Buffer.from('two\n'), 'stdout');
+    log.service('web').push(Buffer.from('three\n'), 'stdout');
+    log.service('new').push(Buffer.from('four\n'), 'stdout');
+    expect(text()).toBe('db      | one\ndb  | two\nwww | three\nnew | four\n');
+  });
+
+  test('its file gets its lines without prefix, upkeep’s words go to the log', async () => {
+    const { log, text } = logOn('plain');
+    log.configure('web', spec({ file: fileSpec() }));
+    log.service('web').push(Buffer.from('one\nhalf'), 'stdout');
+    log.service('web').pushFile(Buffer.from('of its own\n'), '/var/log/web');
+    log.service('web').flushPartial();
+    log.tell(failedStart);
+    await log.closeFiles(600_000);
+    expect(contentOf()).toBe('one\nof its own\nhalf\n');
+    expect(text()).toBe(
+      'web     | one\nweb     | of its own\nweb     | half\n' +
+        'upkeep | web: cannot start: exited with status 1; failure 1, tried again in 250 ms; its last lines:\n' +
+        'upkeep | web:   > one\nupkeep | web:   > of its own\nupkeep | web:   > half\n',
+    );
+  });
+
+  test.each([
+    ['json', null, null],
+    ['plain', 'json', null],
+    ['plain', null, ''],
+  ] as const)('in %s, as %s, with prefix %j its file gets what the log gets', async (format, own, prefix) => {
+    const { log, text } = logOn(format);
+    log.configure('web', spec({ format: own, prefix, file: fileSpec() }));
+    log.service('web').push(Buffer.from('one\ntwo\n'), 'stdout');
+    await log.closeFiles(600_000);
+    expect(contentOf()).toBe(text());
+    expect(text().split('\n').length).toBe(3);
+  });
+
+  test('without tee its lines are in the file alone, but upkeep’s words still quote them', async () => {
+    const { log, text } = logOn('plain');
+    log.configure('web', spec({ prefix: 'www', file: fileSpec('log', false) }));
+    log.service('web').push(Buffer.from('one\n'), 'stderr');
+    expect(text()).toBe('');
+    log.tell(failedStart);
+    expect(text()).toContain('upkeep | web:   > one\n');
+    await log.closeFiles(600_000);
+    expect(contentOf()).toBe('one\n');
+  });
+
+  test.each([true, false])('is told to pause while its file is full, and to go on (tee: %j)', async (tee) => {
+    const { log } = logOn('plain');
+    let resumed = 0;
+    log.onResume(() => resumed++);
+    log.configure('web', spec({ file: fileSpec('log', tee) }));
+    const chunk = Buffer.from(`${'x'.repeat(9_999)}\n`);
+    let pushes = 1;
+    while (log.service('web').push(chunk, 'stdout')) pushes++;
+    expect(pushes * chunk.length).toBeGreaterThan(HIGH_WATER);
+    expect(log.service('apache2').push(chunk, 'stdout')).toBe(true);
+    await until(() => resumed > 0);
+    expect(log.service('web').push(Buffer.from('half'), 'stdout')).toBe(true);
+    await log.closeFiles(600_000);
+    expect(contentOf().length).toBe(pushes * chunk.length);
+  });
+
+  test('the log that is full makes it pause as well', async () => {
+    const { log, pauseAll } = logOn('plain');
+    log.configure('web', spec({ file: fileSpec() }));
+    pauseAll();
+    expect(log.service('web').push(Buffer.from('one\n'), 'stdout')).toBe(false);
+    await log.closeFiles(600_000);
+    expect(contentOf()).toBe('one\n');
+  });
+
+  test('another file: the old one is written to its end', async () => {
+    const { log } = logOn('plain');
+    const web = log.service('web');
+    log.configure('web', spec({ file: fileSpec('a') }));
+    web.push(Buffer.from('one\ntw'), 'stdout');
+    log.configure('web', spec({ file: fileSpec('b') }));
+    web.push(Buffer.from('o\n'), 'stdout');
+    log.configure('web', null);
+    web.push(Buffer.from('three\n'), 'stdout');
+    await log.closeFiles(600_000);
+    expect([contentOf('a'), contentOf('b')]).toEqual(['one\n', 'two\n']);
+  });
+
+  test('two may share a file, which is then open once, with the limits given last', async () => {
+    const { log } = logOn('plain');
+    log.configure('web', spec({ file: fileSpec() }));
+    log.configure(
+      'apache2',
+      spec({ file: { ...fileSpec(), path: join(folder, 'x', '..', 'log'), size: 4 } }),
+    );
+    log.service('web').push(Buffer.from('one\n'), 'stdout');
+    log.service('apache2').push(Buffer.from('two\n'), 'stdout');
+    log.configure('web', null);
+    log.service('apache2').push(Buffer.from('tri\n'), 'stdout');
+    await log.closeFiles(600_000);
+    expect([contentOf(), contentOf('log.1')]).toEqual(['tri\n', 'two\n']);
+  });
+
+  test('a file that was moved is begun anew when that is asked for', async () => {
+    const { log } = logOn('plain');
+    log.configure('web', spec({ file: fileSpec() }));
+    await until(() => existsSync(join(folder, 'log')));
+    renameSync(join(folder, 'log'), join(folder, 'old'));
+    log.reopen();
+    await until(() => existsSync(join(folder, 'log')));
+    await log.closeFiles(600_000);
+  });
+
+  test('what becomes of its file is told of the command, or of nobody where it is shared', async () => {
+    const { log, text } = logOn('plain');
+    writeFileSync(join(folder, 'no'), '');
+    log.configure('web', spec({ file: fileSpec('no/log') }));
+    await until(() => text() !== '');
+    expect(text()).toMatch(/^upkeep \| web: warning: cannot write the log .*\/no\/log: ENOTDIR: .*\n$/);
+    await log.closeFiles(600_000);
+
+    const told: unknown[][] = [];
+    const other = logOn('plain', { notice: (...args) => told.push(args) });
+    other.log.configure('web', spec({ file: fileSpec('no/log') }));
+    other.log.configure('apache2', spec({ file: fileSpec('no/log') }));
+    await until(() => told.length > 0);
+    expect(told).toEqual([[null, expect.stringContaining('cannot write the log'), 'warn']]);
+    expect(other.text()).toBe('');
+    other.log.service('web').push(Buffer.from('one\n'), 'stdout');
+    await other.log.closeFiles(600_000);
+    expect(told.at(-1)).toEqual([null, expect.stringMatching(/^1 line was lost: /), 'warn']);
+  });
 });
