@@ -169,11 +169,11 @@ export const stopStep = ({ policy, stop }: CommandContext): CommandPolicy['stopS
 export const settleTime = ({ policy }: CommandContext): number =>
   policy.returns ? policy.startTimeout : policy.settle;
 
-/** What is left of the time in which a run has to be ready, when it is awaited from now on. */
+/** What is left of the time in which a run has to be ready, when it is awaited from now on: a try, where it took long to settle. */
 export function readyWithin(context: CommandContext, event: CommandEvent): number {
   const { policy, since } = context;
   if (policy.ready === null) return Number.POSITIVE_INFINITY;
-  return policy.ready.timeout - ageNow(context, event, since);
+  return Math.max(policy.ready.interval, policy.ready.timeout - ageNow(context, event, since));
 }
 
 function ageNow(context: CommandContext, event: CommandEvent, since: number): number {
@@ -400,7 +400,7 @@ function endOf(exit: Exit | null): string {
 }
 
 /** `60 s`, `5 min`: in the largest unit that there are at least two of, or one alone. */
-function inWords(ms: number): string {
+export function inWords(ms: number): string {
   const units = [
     [3_600_000, 'h'],
     [60_000, 'min'],

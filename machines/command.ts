@@ -526,6 +526,8 @@ export const commandMachine = base.extend({ actions: { plan } }).createMachine({
             pausing: { after: { readyInterval: 'probing' } },
           },
           on: {
+            // Somebody may wait for what it has reached long ago.
+            'command.adjust': { actions: ['adjust', 'plan', { type: 'reach', params: { what: 'started' } }] },
             'leader.exited': [
               {
                 guard: 'handsOver',
@@ -571,6 +573,9 @@ export const commandMachine = base.extend({ actions: { plan } }).createMachine({
             }),
             { type: 'reach', params: { what: 'ready' } },
           ],
+          on: {
+            'command.adjust': { actions: ['adjust', 'plan', { type: 'reach', params: { what: 'ready' } }] },
+          },
           states: {
             deciding: { always: [{ guard: 'isChecked', target: 'pausing' }, { target: 'unchecked' }] },
             // The policy may be read again.

@@ -217,7 +217,7 @@ type Must = (held: boolean, what: string) => void;
 function checkProbes(to: State, after: string, { probes }: Effects, must: Must): void {
   const running = Object.values(to.children).filter((child) => (child as { src?: unknown })?.src === 'probe');
   must(running.length === (after.endsWith('.probing') ? 1 : 0), 'it probes where it is said to');
-  must(probes.begun <= 1, 'one probe at a time');
+  must(probes <= 1, 'one probe at a time');
 }
 
 /** Others hear when it is there, and when it is not any more. */

@@ -23,10 +23,7 @@ export interface Effects {
   readonly delays: readonly number[];
   readonly rested: number;
   readonly reached: readonly CommandReached['what'][];
-  /** What was told, by type. */
-  readonly told: readonly string[];
-  /** Probes that were begun, and those that were ended. */
-  readonly probes: { readonly begun: number; readonly ended: number };
+  readonly probes: number;
 }
 
 export interface Entrant {
@@ -132,8 +129,6 @@ export function step(from: State, event: AnyEvent): { to: State; effects: Effect
     ({ event: sent }) => sent as { type: string; what: CommandReached['what'] },
   );
   const begun = paramsOf('xstate.spawnChild').map(({ src }) => src as string);
-  const probe = (state: State) =>
-    Object.values(state.children).find((child) => (child as { src?: unknown } | undefined)?.src === 'probe');
   return {
     to,
     effects: {
@@ -142,11 +137,7 @@ export function step(from: State, event: AnyEvent): { to: State; effects: Effect
       delays: paramsOf('xstate.raise').map(({ delay }) => delay),
       rested: toParent.filter(({ type }) => type === 'command.rested').length,
       reached: toParent.filter(({ type }) => type === 'command.reached').map(({ what }) => what),
-      told: paramsOf('tell').map(({ type }) => type),
-      probes: {
-        begun: begun.filter((src) => src === 'probe').length,
-        ended: probe(from) !== undefined && probe(to) !== probe(from) ? 1 : 0,
-      },
+      probes: begun.filter((src) => src === 'probe').length,
     },
   };
 }

@@ -46,6 +46,8 @@ export interface WorldOptions {
   readonly latencies: readonly number[];
   /** How long the own stop command takes; null: it never ends. */
   readonly stopper: number | null;
+  /** What probes say of a leader that lives, in turn; beyond them all is well. */
+  readonly probes?: readonly boolean[];
   readonly send: (fact: CommandFact) => void;
 }
 
@@ -58,6 +60,8 @@ export function createWorld({ clock, launches, latencies, send, ...options }: Wo
   let booked: Process | null = null;
   let counting = false;
   let stopRun = 0;
+  let probeRun = 0;
+  let probeCount = 0;
   let toldUntil = 0;
   /** SIGKILL goes on, for whatever is forked behind its back. */
   let pursued: string | null = null;
@@ -226,6 +230,15 @@ export function createWorld({ clock, launches, latencies, send, ...options }: Wo
       });
     },
     stopperLeft: (): void => void stopRun++,
+    probe(): void {
+      const run = ++probeRun;
+      later(30, () => {
+        if (run !== probeRun) return;
+        const ok = (options.probes?.[probeCount++] ?? true) && booked !== null;
+        send({ type: 'probe.finished', at: clock.now(), reason: ok ? null : 'no answer' });
+      });
+    },
+    probeLeft: (): void => void probeRun++,
     /** The leader meets its end; its workers live on. */
     crash(): void {
       const leader = leading();
