@@ -7,6 +7,7 @@
  */
 import { type ActorRefFrom, type AnyActorRef, assign, enqueueActions, sendParent, setup } from 'xstate';
 import { commandMachine } from './command.ts';
+import { inWords } from './command-books.ts';
 import type {
   CommandOrder,
   CommandPlan,
@@ -149,9 +150,10 @@ const base = setup({
         else if (group !== undefined) enqueue.sendTo(group, { type: 'command.ordered', command, order });
       },
     ),
-    /** What holds it is told what the group does to a command. */
-    note: sendParent((_, params: { at: number; command: string; what: 'fallen' | 'begun' }) => ({
+    /** For what holds it: the command is not what it was when it came to rest. */
+    begin: sendParent((_, params: { readonly at: number; readonly command: string }) => ({
       type: 'command.reached',
+      what: 'begun',
       ...params,
     })),
   },
@@ -180,7 +182,6 @@ const stopAffected = base.enqueueActions(({ context, event, enqueue }) => {
   const next = stoppable(beforeOf(commandsOf(plan)), unrested).filter((name) => !told.has(name));
   if (next.length === 0) return;
   for (const command of next) {
-    enqueue({ type: 'note', params: { at, command, what: 'fallen' } });
     const order: CommandOrder = { type: 'command.stop', at, budget: STOP_BUDGET, everything: false };
     enqueue({ type: 'order', params: { command, order } });
   }
@@ -194,7 +195,7 @@ const startAgain = base.enqueueActions(({ context, event, enqueue }) => {
   const again = startLevels(beforeOf(commandsOf(plan)))
     .flat()
     .filter((name) => (affected.has(name) || dead.has(name)) && !down.has(name));
-  for (const command of again) enqueue({ type: 'note', params: { at, command, what: 'begun' } });
+  for (const command of again) enqueue({ type: 'begin', params: { at, command } });
   for (const command of again) {
     const type = affected.has(command) ? 'command.start' : 'command.rejoin';
     enqueue({ type: 'order', params: { command, order: { type, at } } });
@@ -227,9 +228,6 @@ export const groupMachine = base
         else if (order.type === 'command.start' || order.type === 'command.restart') {
           // What the strategy is at goes on without it.
           const { down, resting, affected, told, dead } = context;
-          if (dead.has(command)) {
-            enqueue({ type: 'order', params: { command, order: { type: 'command.rejoin', at: order.at } } });
-          }
           enqueue.assign({
             down: minus(down, command),
             resting: without(resting, [command]),
@@ -519,7 +517,10 @@ export const groupMachine = base
 
 function whyGivesUp({ intensity }: GroupPlan, event: GroupEvent): string {
   if (event.type === 'command.rested') return `${event.command} has failed for good`;
-  const hot = intensity === null ? '' : `: more than ${intensity.restarts} in ${intensity.within} ms`;
+  const hot =
+    intensity === null
+      ? ''
+      : `: more than ${intensity.restarts} ${intensity.restarts === 1 ? 'restart' : 'restarts'} in ${inWords(intensity.within)}`;
   if (event.type === 'group.rested') return `${event.group} gave up${hot}`;
   return event.type === 'command.reached' ? `${event.command} died${hot}` : '';
 }

@@ -159,10 +159,7 @@ function ordered(
   const before = ownOf(reached, command);
   switch (order.type) {
     case 'command.stop':
-      return {
-        down: new Set([...down, command]),
-        ...(isUp(before) ? { reached: noted(context, command, 'fallen') } : {}),
-      };
+      return { down: new Set([...down, command]) };
     case 'command.restart':
       return { down: without(down, command), reached: noted(context, command, 'begun') };
     case 'command.start':
