@@ -31,8 +31,6 @@ interface Place {
 type Places = Map<string, Place>;
 const places = new WeakMap<object, Places>();
 
-/** A mapping or a list. */
-export type Container = Record<string, unknown> | readonly unknown[];
 export type Path = readonly (string | number)[];
 
 /** Nobody nests deeper by hand, and the stack has an end. */

@@ -2,7 +2,7 @@
 import { DEFAULT_POLICY } from '../../machines/restart-policy.ts';
 import type { CommandExtras, CommandSpec, ContainerSpec, ExecutionSpec, LogSpec } from './spec.ts';
 
-export const DEFAULT_EXECUTION: ExecutionSpec = {
+const DEFAULT_EXECUTION: ExecutionSpec = {
   user: null,
   group: null,
   groups: null,
@@ -17,7 +17,7 @@ export const DEFAULT_EXECUTION: ExecutionSpec = {
   capabilities: null,
 };
 
-export const DEFAULT_LOG: LogSpec = { prefix: null, format: null, file: null, tail: [] };
+const DEFAULT_LOG: LogSpec = { prefix: null, format: null, file: null, tail: [] };
 
 export const DEFAULT_CONTAINER: ContainerSpec = { grace: null, exitWhen: 'never', exitCodeFrom: null };
 

@@ -28,7 +28,7 @@ export class PolicyError extends Error {
 }
 
 /** One line: `upkeep.yaml:3:5: commands.web.ready: unknown key …`. */
-export function formatProblem({ file, line, column, path, message }: Problem): string {
+function formatProblem({ file, line, column, path, message }: Problem): string {
   const place = line === 0 ? file : `${file}:${line}:${column}`;
   return [place, path, message].filter((part) => part !== '').join(': ');
 }

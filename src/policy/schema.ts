@@ -551,7 +551,6 @@ export const policySchema = mapping(
   'a mapping with commands',
 );
 
-export type RawPolicy = z.infer<typeof policySchema>;
 export type RawCommand = z.infer<typeof command>;
 export type RawDefaults = z.infer<typeof defaults>;
 export type RawGroup = z.infer<typeof group>;

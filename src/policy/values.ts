@@ -5,7 +5,7 @@
 import { Cron } from 'croner';
 import { parseNamed, parseWords } from './command.ts';
 import { parseDuration } from './options.ts';
-import type { CommandSpec, ExecutionSpec, ProbeSpec, ProgramSpec } from './spec.ts';
+import type { CommandSpec, ExecutionSpec, ProgramSpec } from './spec.ts';
 import { didYouMean, shown, UsageError } from './usage-error.ts';
 
 /** What is to be executed: a command line, or its words. */
@@ -79,7 +79,7 @@ export function readSignal(value: string): string {
 }
 
 /** Could it be meant as the name of a signal? */
-export function isLikeSignal(value: string): boolean {
+function isLikeSignal(value: string): boolean {
   return SIGNALS.includes(value.trim().toUpperCase().replace(/^SIG/, ''));
 }
 
@@ -297,6 +297,3 @@ export function readExitWhen(value: string): 'never' | 'all-done' | 'any-failed'
     didYouMean(value, ['never', 'all-done', 'any-failed']),
   );
 }
-
-/** The kinds of probes; the `ProbeSpec` that one key of a probe stands for. */
-export type ProbeKind = ProbeSpec['kind'];

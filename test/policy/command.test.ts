@@ -19,6 +19,7 @@ describe('what is executed', () => {
       fits: ['nginx'],
       returns: false,
       stop: null,
+      policy: null,
     });
   });
 
@@ -33,6 +34,7 @@ describe('what is executed', () => {
       fits: ['server.js'],
       returns: false,
       stop: null,
+      policy: null,
     });
   });
 
