@@ -74,9 +74,10 @@ ${EXIT_CODES}
 
 const CHECK = `Usage: upkeep check [--json] FILE
 
-Reads a policy file, YAML or JSON, as upkeep run --policy FILE would. Tells every
-mistake in it, each with its line and column and what was expected there. When
-there is none: what would run, in which order, and how long a stop may take.
+Reads a policy file, YAML or JSON, as upkeep run --policy FILE would. Tells
+every mistake in it, each with its line and column and what was expected there.
+When there is none: what would run, in which order, and how long a stop may
+take.
 
 Options:
   --json        the same for a program to read
@@ -93,10 +94,10 @@ Example:
 
 const RELOAD = `Usage: upkeep reload [--socket PATH] [NAME…]
 
-Has a running upkeep read its policy file again. What is wrong in it is told, and
-then nothing changes; else only what differs is stopped, started or restarted.
-With NAMEs: tells these commands to read their own configuration again, by the
-signal or command that the policy names (reload:).
+Has a running upkeep read its policy file again. What is wrong in it is told,
+and then nothing changes; else only what differs is stopped, started or
+restarted. With NAMEs: tells these commands to read their own configuration
+again, by the signal or command that the policy names (reload:).
 
 Options:
   --socket PATH   the control socket of that upkeep (default: as for upkeep run)

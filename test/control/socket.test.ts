@@ -4,8 +4,9 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, w
 import { createConnection, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { afterEach, describe, expect, test } from 'vitest';
+import { ask } from '../../src/control/client.ts';
+import { createControl } from '../../src/control/server.ts';
 import { claimSocket, defaultSocketPath } from '../../src/control/socket.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'upkeep-socket-'));
@@ -15,8 +16,11 @@ afterEach(() => {
   rmSync(dir, { recursive: true, force: true });
 });
 
+/** What upkeep answers with. */
+const control = createControl({ version: '1.2.3', reload: async () => ({ status: 200, body: {} }) });
+
 async function claim(path: string) {
-  const result = await claimSocket(path);
+  const result = await claimSocket(path, control);
   if ('server' in result) servers.push(result.server);
   return result;
 }
@@ -45,12 +49,16 @@ describe('a claim', () => {
     const path = join(dir, 'sock');
     await claim(path);
     expect(await claim(path)).toEqual({ holder: `upkeep ${process.pid}` });
-    expect(await text(createConnection(path))).toBe(`upkeep ${process.pid}\n`);
+    expect((await ask(path, 'GET', '/v1/about', null, 10_000)).body).toEqual({
+      version: 1,
+      upkeep: '1.2.3',
+      pid: process.pid,
+    });
   });
 
   test('replaces a socket that nobody answers on', async () => {
     const path = join(dir, 'sock');
-    await claimSocket(join(dir, 'x'));
+    await claim(join(dir, 'x'));
     await leaveDeadSocket(path);
     expect(existsSync(path)).toBe(true);
     expect(await claim(path)).toHaveProperty('server');
@@ -102,7 +110,7 @@ describe('a claim', () => {
       createConnection(path)
         .on('error', () => {})
         .destroy();
-    expect(await text(createConnection(path))).toContain('upkeep');
+    expect(await claim(path)).toEqual({ holder: `upkeep ${process.pid}` });
   });
 });
 

@@ -4,7 +4,9 @@ import { expect, test } from 'vitest';
 import { type AnyStateMachine, createActor, fromEventObservable } from 'xstate';
 import { commandMachine } from '../../machines/command.ts';
 import type { ScanReport } from '../../machines/events.ts';
+import { groupMachine } from '../../machines/group.ts';
 import { supervisorMachine } from '../../machines/supervisor.ts';
+import { NO_ROLE } from '../../machines/tree.ts';
 import { EXACT, process } from './harness.ts';
 
 /** How it ends without the port. */
@@ -16,11 +18,20 @@ function errorOf(machine: AnyStateMachine, input: object, then: object[] = []): 
   for (const event of then) actor.send(event as { type: string });
   return error;
 }
-const command = { name: 'svc', policy: EXACT, seed: 1, found: process(7) };
+const command = { name: 'svc', policy: EXACT, seed: 1, found: process(7), role: NO_ROLE, rest: null };
 const quiet = { actions: { tell: () => {} } };
 const stop = { type: 'command.stop', at: 1, budget: 9_000, everything: false };
 
-const root = { commands: [], grace: 1, seed: 1 };
+const root = { groups: [], grace: 1, exitWhen: 'never', exitCodeFrom: null, seed: 1 };
+const ready = { timeout: 1_000, interval: 100 };
+const scheduled = { ...command, policy: { ...EXACT, kind: 'cron' }, found: null };
+const group = {
+  plan: { name: 'g', members: [], strategy: 'one_for_one', intensity: null, vital: false },
+  seed: 1,
+  found: {},
+  rest: {},
+  roles: {},
+};
 const silent = {
   actors: { scan: fromEventObservable<ScanReport, { commands: readonly string[] }>(() => NEVER) },
 };
@@ -34,8 +45,17 @@ test.each<[string, unknown]>([
     'stopper',
     errorOf(commandMachine.provide(quiet), { ...command, policy: { ...EXACT, ownStop: true } }, [stop]),
   ],
+  ['probe', errorOf(commandMachine.provide(quiet), { ...command, policy: { ...EXACT, ready } })],
+  ['schedule', errorOf(commandMachine.provide(quiet), scheduled)],
+  ['reload', errorOf(commandMachine.provide(quiet), command, [{ type: 'command.reload', at: 1 }])],
   ['scan', errorOf(supervisorMachine, root)],
   ['tell', errorOf(supervisorMachine.provide(silent), root, [shutdown])],
+  [
+    'tell',
+    errorOf(groupMachine, { ...group, plan: { ...group.plan, strategy: 'one_for_all' } }, [
+      { type: 'group.rested', at: 1, group: 'below' },
+    ]),
+  ],
 ])('%s', (port, error) => {
   expect(error).toBeInstanceOf(Error);
   expect((error as Error).message).toMatch(`the port "${port}" was not provided; see src/supervise.ts`);

@@ -2,7 +2,13 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { formatDuration } from '../../src/output/duration.ts';
 import { helpText } from '../../src/policy/help.ts';
-import { parseDuration, parseRunArguments, RUN_DEFAULTS, type RunOptions } from '../../src/policy/options.ts';
+import {
+  checkNames,
+  parseDuration,
+  parseRunArguments,
+  RUN_DEFAULTS,
+  type RunOptions,
+} from '../../src/policy/options.ts';
 import { UsageError } from '../../src/policy/usage-error.ts';
 
 function run(...argv: string[]) {
@@ -198,7 +204,7 @@ test('whatever is given: a UsageError or a request', () => {
   fc.assert(
     fc.property(fc.array(word, { maxLength: 8 }), fc.boolean(), (words, verb) => {
       try {
-        expect(['run', 'help', 'version']).toContain(
+        expect(['run', 'help', 'version', 'check', 'reload']).toContain(
           parseRunArguments(verb ? ['run', ...words] : words).kind,
         );
       } catch (error) {
@@ -208,6 +214,64 @@ test('whatever is given: a UsageError or a request', () => {
     }),
     { numRuns: 500 },
   );
+});
+
+describe('where commands come from', () => {
+  test('a policy file, a Procfile and arguments add up', () => {
+    const request = parseRunArguments(['run', '--policy', 'p.yaml', '--procfile=Procfile', 'a']);
+    expect(request).toMatchObject({ kind: 'run', policy: 'p.yaml', procfile: 'Procfile' });
+    expect(parseRunArguments(['run', '--policy', 'p.yaml'])).toMatchObject({ commands: [] });
+    expect(parseRunArguments(['run', 'a'])).toMatchObject({ policy: null, procfile: null });
+  });
+
+  test('names that only the file knows are looked at later', () => {
+    const request = parseRunArguments(['run', '--exit-on-failed=db', '--policy', 'p.yaml', 'a']);
+    if (request.kind !== 'run') throw new Error('it is a run');
+    expect(() => checkNames(request.options, [{ name: 'db' }])).not.toThrow();
+    expect(() => checkNames(request.options, [{ name: 'dbs' }])).toThrow(/"db".*dbs/);
+  });
+
+  test.each([
+    [['run', '--policy', 'a', '--policy', 'b'], /twice/],
+    [['run', '--policy'], /needs a value; write --policy upkeep\.yaml/],
+    [['run', '--procfile='], /needs a value/],
+  ])('%j is refused', (words, why) => {
+    expect(() => parseRunArguments(words)).toThrow(why);
+  });
+});
+
+describe('the other verbs', () => {
+  test('check takes a file', () => {
+    expect(parseRunArguments(['check', 'f'])).toEqual({ kind: 'check', file: 'f', json: false });
+    expect(parseRunArguments(['check', '--json', 'f'])).toEqual({ kind: 'check', file: 'f', json: true });
+  });
+
+  test('reload takes names and a socket', () => {
+    expect(parseRunArguments(['reload'])).toEqual({ kind: 'reload', names: [], socket: null });
+    expect(parseRunArguments(['reload', 'a', '--socket', '/s', 'b'])).toEqual({
+      kind: 'reload',
+      names: ['a', 'b'],
+      socket: '/s',
+    });
+    expect(parseRunArguments(['reload', '--socket=/s'])).toMatchObject({ socket: '/s' });
+  });
+
+  test.each(['check', 'reload'] as const)('%s has its own help', (verb) => {
+    expect(parseRunArguments([verb, '--help'])).toEqual({ kind: 'help', topic: verb });
+    expect(parseRunArguments(['help', verb])).toEqual({ kind: 'help', topic: verb });
+    for (const line of helpText(verb).split('\n')) expect([...line].length, line).toBeLessThanOrEqual(80);
+    expect(helpText(verb)).toMatch(/^Example:$/m);
+  });
+
+  test.each([
+    [['check'], /no file is given; write upkeep check/],
+    [['check', 'a', 'b'], /2 files are given/],
+    [['check', '--jsn', 'a'], /did you mean --json/],
+    [['reload', '--socket'], /needs a value/],
+    [['reload', '--sock', 'a'], /did you mean --socket/],
+  ])('%j is refused', (words, why) => {
+    expect(() => parseRunArguments(words)).toThrow(why);
+  });
 });
 
 describe('help', () => {
@@ -225,7 +289,9 @@ describe('help', () => {
       '--interval': '1s',
       '--grace': '1s',
       '--log': 'raw',
+      '--policy': 'upkeep.yaml',
       '--process-table': 'procfs',
+      '--procfile': 'Procfile',
       '--socket': '/x',
     };
     expect([...shown].sort()).toEqual(

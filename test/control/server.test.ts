@@ -1,0 +1,105 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createConnection, createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ask, NobodyError } from '../../src/control/client.ts';
+import { createControl } from '../../src/control/server.ts';
+
+const dir = mkdtempSync(join(tmpdir(), 'upkeep-control-'));
+const path = join(dir, 'sock');
+const asked: (readonly string[])[] = [];
+let server: Server;
+
+beforeAll(async () => {
+  const control = createControl({
+    version: '1.2.3',
+    async reload(names) {
+      asked.push(names);
+      if (names[0] === 'broken') throw new Error('a mistake');
+      return { status: 200, body: { message: 'done' } };
+    },
+  });
+  server = createServer((client) => {
+    client.on('error', () => {});
+    control(client);
+  });
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+});
+afterAll(() => {
+  server.close();
+  rmSync(dir, { recursive: true });
+});
+
+const post = (body: unknown) => ask(path, 'POST', '/v1/reload', body, 10_000);
+
+describe('a request', () => {
+  test('is answered', async () => {
+    expect(await post({ names: ['a', 'b'] })).toEqual({ status: 200, body: { message: 'done' } });
+    expect(asked.at(-1)).toEqual(['a', 'b']);
+    await post(null);
+    expect(asked.at(-1)).toEqual([]);
+  });
+
+  test('with a mistake of ours behind it is answered with that', async () => {
+    expect(await post({ names: ['broken'] })).toEqual({ status: 500, body: { error: 'a mistake' } });
+  });
+
+  test.each([
+    ['GET', '/nothing', null, 404],
+    ['GET', '/v1/reload', null, 405],
+    ['POST', '/v1/about', null, 405],
+    ['POST', '/v1/reload', { names: [1] }, 400],
+    ['POST', '/v1/reload', { names: 'a' }, 400],
+    ['POST', '/v1/reload', null, 200],
+  ] as const)('%s %s %j gets %i', async (method, route, body, status) => {
+    expect((await ask(path, method, route, body, 10_000)).status).toBe(status);
+  });
+
+  test('of more than it may be is refused', async () => {
+    const { status, body } = await post({ names: ['x'.repeat(100_000)] });
+    expect([status, body.error]).toEqual([500, expect.stringMatching(/larger than/)]);
+  });
+});
+
+test('whatever is sent, it goes on answering', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), fc.boolean(), async (bytes, whole) => {
+      const client = createConnection(path);
+      client.on('error', () => {});
+      client.write(bytes);
+      if (whole) client.end();
+      else client.destroy();
+      if (whole) await text(client).catch(() => '');
+      expect((await ask(path, 'GET', '/v1/about', null, 10_000)).status).toBe(200);
+    }),
+    { numRuns: 30 },
+  );
+}, 60_000);
+
+test('more clients at once than it bears are hung up on, and others answered afterwards', async () => {
+  const clients = Array.from({ length: 100 }, () => createConnection(path).on('error', () => {}));
+  const hungUp = await Promise.race(
+    clients.map((client) => new Promise<boolean>((resolve) => client.on('close', () => resolve(true)))),
+  );
+  expect(hungUp).toBe(true);
+  for (const client of clients) client.destroy();
+  await expect
+    .poll(() =>
+      ask(path, 'GET', '/v1/about', null, 10_000).then(
+        ({ status }) => status,
+        () => 0,
+      ),
+    )
+    .toBe(200);
+});
+
+test('where nobody is, that is said, with what to do', async () => {
+  const refused = ask(join(dir, 'none'), 'GET', '/v1/about', null, 1_000);
+  await expect(refused).rejects.toThrow(NobodyError);
+  await expect(refused).rejects.toThrow(
+    /^cannot ask upkeep at .*: there is no such socket; .*--socket PATH$/,
+  );
+});
