@@ -149,7 +149,8 @@ export function createLogFile(path: string, options: LogFileOptions): LogFile {
   /** Sees to it that the open file is the one that is found under the path. */
   async function check(): Promise<void> {
     // A line is ended where it began, unless that is what does not work.
-    if (handle !== null && !checkWanted && (performance.now() < checkAt || (midLine && !failing))) return;
+    if (handle !== null && midLine && !failing) return;
+    if (handle !== null && !checkWanted && performance.now() < checkAt) return;
     checkWanted = false;
     checkAt = performance.now() + retry;
     if (!(await isThere())) await openAnew();
