@@ -167,9 +167,12 @@ export function heated(intensity: Intensity, heat: Heat, at: number): Heat {
   return { restarts: heat.restarts * 0.5 ** (since / Math.max(1, intensity.within)) + 1, at };
 }
 
+/** What is left of one restart after two windows: so old an accident is none. */
+const FAINT = 0.25;
+
 /** True when there were more restarts than the intensity bears. */
 export function isTooHot(intensity: Intensity | null, heat: Heat): boolean {
-  return intensity !== null && heat.restarts > intensity.restarts;
+  return intensity !== null && heat.restarts > intensity.restarts + FAINT;
 }
 
 /** What health probes have said: successes or failures in a row, and what was concluded. */
