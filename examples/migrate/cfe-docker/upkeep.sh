@@ -1,0 +1,1 @@
+docker run -d --name services my-image "/usr/bin/python3 /srv/api.py" "/etc/init.d/web start"

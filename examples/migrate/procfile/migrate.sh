@@ -1,0 +1,4 @@
+# Makes what the web server serves.
+mkdir -p public
+echo hello >public/index.html
+echo migrated
