@@ -79,7 +79,6 @@ interface Process {
   readonly pid: number;
   readonly command: string;
   readonly since: number;
-  dying: boolean;
 }
 
 export type World = ReturnType<typeof startWorld>;
@@ -132,6 +131,8 @@ export function startWorld(options: WorldOptions, found: readonly string[] = [])
   /** ms from SIGTERM to the end; null: it does not care. */
   const dies = new Map<string, number | null>();
   const immortal = new Set<string>();
+  /** Who was signalled while its launch was under way: that is made up for. */
+  const pursued = new Map<string, string>();
   const broken = new Set<string>();
   /** ms that a run takes, and how it ends. */
   const runs = new Map<string, { ms: number; code: number }>();
@@ -155,11 +156,18 @@ export function startWorld(options: WorldOptions, found: readonly string[] = [])
 
   const create = (name: string): Process => {
     if (of(name).length > 0) wrong.push(`${clock.now()} a second ${name}`);
-    const process = { pid: ++lastPid, command: name, since: clock.now(), dying: false };
+    const process = { pid: ++lastPid, command: name, since: clock.now() };
     processes.set(process.pid, process);
     const run = runs.get(name);
     if (run !== undefined) clock.setTimeout(() => end(process.pid, status(run.code)), run.ms);
     return process;
+  };
+  const strike = (name: string, signal: string): void => {
+    for (const { pid } of of(name)) {
+      const ms = signal === 'SIGKILL' ? 0 : dies.has(name) ? dies.get(name)! : 5;
+      if (immortal.has(name) || ms === null) continue;
+      clock.setTimeout(() => end(pid, killedBy(signal)), ms + 1);
+    }
   };
   const end = (pid: number, exit: Exit): void => {
     const process = processes.get(pid);
@@ -196,15 +204,15 @@ export function startWorld(options: WorldOptions, found: readonly string[] = [])
         const at = clock.now();
         if (broken.has(name)) answer({ type: 'launch.failed', at, error: 'ENOENT', blame: 'command' });
         else answer({ type: 'launcher.started', at, ...idOf(create(name).pid) });
+        const signal = pursued.get(name);
+        pursued.delete(name);
+        if (signal !== undefined) strike(name, signal);
       }, 1);
     },
     signal(name, signal) {
       note(`${signal} ${name}`);
-      for (const process of of(name)) {
-        const ms = signal === 'SIGKILL' ? 0 : dies.has(name) ? dies.get(name)! : 5;
-        if (immortal.has(name) || ms === null) continue;
-        clock.setTimeout(() => end(process.pid, killedBy(signal)), ms + 1);
-      }
+      if (launching.has(name)) pursued.set(name, signal);
+      strike(name, signal);
       clock.setTimeout(() => report(name, { type: 'lineage.counted', remains: remains(name) }), 1);
     },
   });
