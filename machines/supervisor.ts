@@ -314,6 +314,12 @@ const change = base.enqueueActions(({ context, event, enqueue }) => {
     const [first] = commandsOf(group);
     if (first !== undefined) enqueue.sendTo(groupOf[first.name]!, { type: 'group.adjusted', plan: group });
   }
+  // Their processes are replaced, unless an operator wants none.
+  const restarted = new Set(
+    diff.restarted.filter(
+      (name) => !down.has(name) && (stay.has(name) || (moved.has(name) && Object.hasOwn(found, name))),
+    ),
+  );
   const changed = new Set([...diff.adjusted, ...diff.restarted]);
   const before = rolesOf(context.plan.groups);
   for (const { name, policy } of plan.groups.flatMap(commandsOf)) {
@@ -322,13 +328,10 @@ const change = base.enqueueActions(({ context, event, enqueue }) => {
     if (changed.has(name) || leaving.has(name) || !isSameRole(role, ownOf(before, name) ?? NO_ROLE)) {
       order(name, { type: 'command.adjust', at, policy, role });
     }
+    if (restarted.has(name)) order(name, { type: 'command.restart', at });
     // It was on its way out.
-    if (leaving.has(name) && !down.has(name)) order(name, { type: 'command.start', at });
+    else if (leaving.has(name) && !down.has(name)) order(name, { type: 'command.start', at });
   }
-  // Their processes are replaced, unless an operator wants none.
-  const restarted = diff.restarted.filter(
-    (name) => !down.has(name) && (stay.has(name) || (moved.has(name) && Object.hasOwn(found, name))),
-  );
   const rest = new Map<string, CommandRested['state']>();
   for (const name of moved) {
     const state = ownOf(reached, name)?.state;
@@ -344,7 +347,7 @@ const change = base.enqueueActions(({ context, event, enqueue }) => {
     type: 'makeGroups',
     params: { plans: made, found, rest: Object.fromEntries(rest), roles },
   });
-  for (const command of restarted) order(command, { type: 'command.restart', at });
+  for (const name of moved) if (restarted.has(name)) order(name, { type: 'command.restart', at });
   enqueue({ type: 'tell', params: { type: 'policy.reloaded', ...diff } });
 });
 
@@ -353,7 +356,7 @@ function afterChange(
   context: SupervisorContext,
   plan: SupervisorPlan,
   { stay, moved, removed }: Regrouping,
-  restarted: readonly string[],
+  restarted: ReadonlySet<string>,
   rest: ReadonlyMap<string, CommandRested['state']>,
 ): Partial<SupervisorContext> {
   const { groups, down, waiting } = context;

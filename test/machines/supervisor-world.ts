@@ -63,9 +63,11 @@ export interface WorldOptions extends Partial<Omit<SupervisorPlan, 'groups'>> {
   readonly groups?: readonly GroupPlan[];
   /** Those in no group. */
   readonly commands?: readonly CommandPlan[];
+  /** The table is read at once. */
+  readonly isRead?: boolean;
 }
 
-function planOf({ groups = [], commands = [], ...rest }: WorldOptions): SupervisorPlan {
+function planOf({ groups = [], commands = [], isRead: _, ...rest }: WorldOptions): SupervisorPlan {
   return {
     groups: [...groups, ...unwritten(commands)],
     grace: 9_000,
@@ -228,7 +230,8 @@ export function startWorld(options: WorldOptions, found: readonly string[] = [])
       ]),
     );
   for (const name of found) create(name);
-  reports.next({ type: 'scan.began', at: 0, found: leaders() });
+  const readTable = (): void => reports.next({ type: 'scan.began', at: clock.now(), found: leaders() });
+  if (options.isRead ?? true) readTable();
 
   /** The actor of a command, wherever it is. */
   const actorOf = (name: string) => {
@@ -259,7 +262,7 @@ export function startWorld(options: WorldOptions, found: readonly string[] = [])
     root.send({ type: 'command.ordered', command: name, order: what });
     check();
   };
-  let read = 0;
+  let seen = 0;
   return {
     clock,
     root,
@@ -270,6 +273,7 @@ export function startWorld(options: WorldOptions, found: readonly string[] = [])
     broken,
     runs,
     actorOf,
+    read: readTable,
     order,
     advance(ms: number): void {
       clock.advance(ms);
@@ -287,8 +291,8 @@ export function startWorld(options: WorldOptions, found: readonly string[] = [])
     },
     /** What was started, signalled and has ended since the last call, without times. */
     news(): string[] {
-      const news = log.slice(read).map((line) => line.slice(line.indexOf(' ') + 1));
-      read = log.length;
+      const news = log.slice(seen).map((line) => line.slice(line.indexOf(' ') + 1));
+      seen = log.length;
       return news;
     },
     toldOf: <T extends Telling['type']>(type: T) =>
