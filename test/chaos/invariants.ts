@@ -6,7 +6,7 @@
  * nobody looked. So no verdict depends on how fast the machine is.
  */
 
-/** A process as the observer sees it. `command`: whose it says it is; `role` as in fixtures/service.pl. */
+/** A process as the observer sees it. `command`: whose it says it is; `role` as in fixtures/service.pl and probe.pl. */
 export interface Seen {
   readonly pid: number;
   readonly ppid: number;
@@ -14,7 +14,7 @@ export interface Seen {
   readonly startTicks: number;
   readonly comm: string;
   readonly command: string | null;
-  readonly role: 'launcher' | 'master' | 'worker' | 'other';
+  readonly role: 'launcher' | 'master' | 'worker' | 'other' | 'probe' | 'stopper';
   /** The lineage tag it carries: the soft RLIMIT_LOCKS; null where it has none. */
   readonly tag: string | null;
 }
@@ -68,7 +68,15 @@ export type Invariant =
   | 'strangers unharmed'
   | 'upkeep lives'
   | 'a stop ends in time'
-  | 'adopts what lives';
+  | 'adopts what lives'
+  | 'what is required comes first'
+  | 'stopped in order'
+  | 'no start without a wish'
+  | 'no stop without a reason'
+  | 'one probe at a time'
+  | 'no helper left over'
+  | 'only what is named'
+  | 'a reload does what the file says';
 
 export interface Violation {
   readonly invariant: Invariant;

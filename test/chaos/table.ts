@@ -71,11 +71,11 @@ export function createTable(root: string): Table {
   };
 }
 
-const ROLES = { l: 'launcher', m: 'master', w: 'worker', x: 'other' } as const;
+const ROLES = { l: 'launcher', m: 'master', w: 'worker', x: 'other', p: 'probe', s: 'stopper' } as const;
 
 /** What a process says of itself: the fixture by its comm, nginx by its title. */
 export function whoIs(comm: string, title: () => string): Pick<Seen, 'command' | 'role'> {
-  const [, command, role] = /^(c\d+):([lmwx])$/.exec(comm) ?? [];
+  const [, command, role] = /^(c\d+):([lmwxps])$/.exec(comm) ?? [];
   if (command !== undefined) return { command, role: ROLES[role as keyof typeof ROLES] };
   if (comm !== 'nginx') return { command: null, role: 'other' };
   const text = title();
