@@ -99,7 +99,7 @@ class Migrated {
 
   async said(command: string, text: string): Promise<Line> {
     return this.upkeep.until(`"${text}" of ${command}`, () =>
-      this.upkeep.said(command).find((line) => line.message === text || line.line === text),
+      this.upkeep.said(command).find(({ line }) => line === text),
     );
   }
 
