@@ -76,8 +76,8 @@ async function run(request: Extract<RunRequest, { kind: 'run' }>): Promise<void>
   let files: PolicyFiles | null = null;
   let first: Read = { policy: policyOf(request.commands), warnings: [] };
   if (request.policy !== null || request.procfile !== null) {
-    const { readSources, diffPolicies, nextRun } = await import('./policy/reader.ts');
-    files = { read: () => readSources(request, options, process.env), diffPolicies, nextRun };
+    const { readSources, ...more } = await import('./policy/reader.ts');
+    files = { ...more, read: () => readSources(request, options, process.env) };
     first = files.read();
   }
   if ('error' in first) return leave(EXIT_CONFIGURATION, `upkeep: ${first.error}\n`);

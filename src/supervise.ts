@@ -15,7 +15,7 @@ import { scheduleActor } from './actors/schedule.ts';
 import { stopperActor } from './actors/stopper.ts';
 import { type Answer, createControl } from './control/server.ts';
 import { claimSocket, defaultSocketPath } from './control/socket.ts';
-import { createExtras } from './extras.ts';
+import type { createExtras } from './extras.ts';
 import { createLog } from './output/log.ts';
 import { openSink } from './output/sink.ts';
 import { differenceOf, howItEnded } from './output/tell.ts';
@@ -48,8 +48,9 @@ export interface Supervision {
   readonly done: Promise<number>;
 }
 
-/** Policy files, and what only they need. */
+/** Policy files, and what only they ask for. */
 export interface PolicyFiles {
+  readonly createExtras: typeof createExtras;
   readonly read: () => Read;
   readonly diffPolicies: typeof import('./policy/diff.ts').diffPolicies;
   readonly nextRun: typeof import('./policy/schedule.ts').nextRun;
@@ -208,16 +209,17 @@ export async function supervise(
     signaller,
     onEnd,
   });
-  const extras = createExtras({
-    specOf,
-    log,
-    native,
-    folder: `${socketPath}.d`,
-    runHelper: (name, program, ended) => programs.run(name, program, ended, 'ignore'),
-    pidsOf: (name) => lineage.targets(name, 'tagged').map(({ pid }) => pid),
-    now,
-    notice,
-  });
+  const extras =
+    files?.createExtras({
+      specOf,
+      log,
+      native,
+      folder: `${socketPath}.d`,
+      runHelper: (name, program, ended) => programs.run(name, program, ended, 'ignore'),
+      pidsOf: (name) => lineage.targets(name, 'tagged').map(({ pid }) => pid),
+      now,
+      notice,
+    }) ?? NO_EXTRAS;
   for (const spec of commands) if (spec.policy !== null) extras.configure(spec);
   const unheard = commands.filter(({ policy: more }) => raw && more?.ready?.kind === 'log');
   for (const { name } of unheard) {
@@ -437,6 +439,20 @@ function chooseTableOrRefuse(wanted: RunOptions['table']): ReturnType<typeof cho
     throw new StartError((error as Error).message);
   }
 }
+
+const nothing = (): void => {};
+/** Without a policy file nobody asks for more. */
+const NO_EXTRAS: ReturnType<typeof createExtras> = {
+  configure: nothing,
+  forget: nothing,
+  launched: nothing,
+  environmentOf: () => ({}),
+  probe: () => nothing,
+  heard: nothing,
+  drain: nothing,
+  resume: nothing,
+  close: nothing,
+};
 
 function kinOf({ name, fits, policy }: CommandSpec): Kin {
   return { name, fits, match: policy?.match ?? null };

@@ -1,5 +1,7 @@
+// Its promises are loaded when they are first used: not by whoever writes no files.
+import * as fs from 'node:fs';
 import { constants } from 'node:fs';
-import { type FileHandle, lstat, mkdir, open, rename, unlink } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { HARD_LIMIT, HIGH_WATER } from './sink.ts';
 
@@ -158,7 +160,7 @@ export function createLogFile(path: string, options: LogFileOptions): LogFile {
 
   async function isThere(): Promise<boolean> {
     if (handle === null) return false;
-    const there = await lstat(path).catch(() => null);
+    const there = await fs.promises.lstat(path).catch(() => null);
     if (there === null || !isSame(there, identity)) return false;
     // Somebody may have emptied it.
     size = there.size;
@@ -294,27 +296,27 @@ function isSame(a: Identity, b: Identity): boolean {
 
 async function openOrCreate(path: string): Promise<FileHandle> {
   try {
-    return await open(path, FLAGS, 0o640);
+    return await fs.promises.open(path, FLAGS, 0o640);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    await mkdir(dirname(path), { recursive: true });
-    return open(path, FLAGS, 0o640);
+    await fs.promises.mkdir(dirname(path), { recursive: true });
+    return fs.promises.open(path, FLAGS, 0o640);
   }
 }
 
 /** `path` becomes `path.1`, that becomes `path.2` …, and the last one goes. Where one is missing, none behind it moves: a
  * shift that failed half way is completed by the next. */
 async function shiftFiles(path: string, count: number): Promise<void> {
-  if (count === 0) return unlink(path);
+  if (count === 0) return fs.promises.unlink(path);
   let last = 1;
   while (last < count && (await exists(`${path}.${last}`))) last++;
-  for (let n = last; n > 1; n--) await rename(`${path}.${n - 1}`, `${path}.${n}`);
-  await rename(path, `${path}.1`);
+  for (let n = last; n > 1; n--) await fs.promises.rename(`${path}.${n - 1}`, `${path}.${n}`);
+  await fs.promises.rename(path, `${path}.1`);
 }
 
 async function exists(path: string): Promise<boolean> {
   try {
-    await lstat(path);
+    await fs.promises.lstat(path);
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;

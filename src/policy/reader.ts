@@ -3,6 +3,7 @@
  * error's class is not the same on both sides.
  */
 import { readFileSync } from 'node:fs';
+import { createExtras } from '../extras.ts';
 import { checkJson, checkReport, policyWarnings } from './check.ts';
 import { diffPolicies } from './diff.ts';
 import { loadPolicy } from './file.ts';
@@ -49,7 +50,7 @@ export function checkFile(
   }
 }
 
-export { diffPolicies, nextRun };
+export { createExtras, diffPolicies, nextRun };
 
 const readFile = (path: string): string => readFileSync(path, 'utf8');
 

@@ -2,7 +2,6 @@
  * What services say by the protocol of sd_notify(3): each command has a datagram socket of its own, whose path its
  * processes are given as NOTIFY_SOCKET. One poll over all of them, in a thread, as in pidfd.ts.
  */
-import { createHash } from 'node:crypto';
 import {
   chmodSync,
   closeSync,
@@ -16,6 +15,7 @@ import {
 import { join } from 'node:path';
 import { getSystemErrorName } from 'node:util';
 import type { Native } from './native.ts';
+import { hash } from './tags.ts';
 
 /** What a service has said in one datagram. */
 export interface Message {
@@ -203,7 +203,7 @@ function wholeNumber(text: string | undefined): number | null {
 /** The same for the next upkeep: services that run have been told the path. */
 function fileNameOf(command: string): string {
   if (/^[\w-][\w.-]{0,31}$/.test(command)) return command;
-  return `~${createHash('sha256').update(command).digest('hex').slice(0, 16)}`;
+  return `~${hash(command, 64n).toString(16).padStart(16, '0')}`;
 }
 
 /** @returns why the folder cannot be used */

@@ -67,7 +67,7 @@ export function createTags(instance: string, commands: readonly string[]): Tags 
 
 /** The first `bits` of a 64-bit FNV-1a, mixed once more so that names which differ little differ everywhere. (node:crypto
  * would be loaded for nothing else, and it is a tenth of the time to start.) */
-function hash(text: string, bits: bigint): bigint {
+export function hash(text: string, bits: bigint): bigint {
   let h = 0xcbf29ce484222325n;
   for (const byte of Buffer.from(text)) h = BigInt.asUintN(64, (h ^ BigInt(byte)) * 0x100000001b3n);
   h = BigInt.asUintN(64, (h ^ (h >> 33n)) * 0xff51afd7ed558ccdn);
