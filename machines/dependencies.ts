@@ -2,9 +2,9 @@
 import type { CommandPlan, CommandReached, CommandRested, Exit, Milestone } from './events.ts';
 import { ownOf } from './own.ts';
 
-/** `down`: not there, and nothing is known that keeps it so. */
+/** `down`: not there, and nothing is known that keeps it so. `held`: its group has stopped it, and starts it again or gives up. */
 export interface Reached {
-  readonly state: 'down' | 'started' | 'ready' | CommandRested['state'];
+  readonly state: 'down' | 'held' | 'started' | 'ready' | CommandRested['state'];
   /** It was tried to start it, at least once since it rested. */
   readonly tried: boolean;
   /** Of its last rest. */
@@ -15,6 +15,15 @@ export interface Reached {
 export type ReachedBook = Readonly<Record<string, Reached>>;
 
 const NOTHING_REACHED: Reached = { state: 'down', tried: false, exit: null };
+
+/** The book when a group has given up: what it has stopped is not started again. */
+export function givenUp(book: ReachedBook, commands: readonly CommandPlan[]): ReachedBook {
+  const failed = commands.flatMap(({ name }): [string, Reached][] => {
+    const reached = ownOf(book, name);
+    return reached?.state === 'held' ? [[name, { ...reached, state: 'failed' }]] : [];
+  });
+  return { ...book, ...Object.fromEntries(failed) };
+}
 
 /** The book after what a command has told. */
 export function reachedNow(

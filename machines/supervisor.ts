@@ -4,7 +4,7 @@
  * commands when what they require is there, and stops them in reverse.
  */
 import { type ActorRefFrom, assign, enqueueActions, setup } from 'xstate';
-import { explain, isAtRest, isUp, type ReachedBook, reachedNow, unmet } from './dependencies.ts';
+import { explain, givenUp, isAtRest, isUp, type ReachedBook, reachedNow, unmet } from './dependencies.ts';
 import type {
   CommandOrder,
   CommandPlan,
@@ -165,7 +165,9 @@ function ordered(
     case 'command.start':
       return {
         down: without(down, command),
-        ...(isAtRest(before) ? { reached: noted(context, command, 'begun') } : {}),
+        ...(isAtRest(before) || before?.state === 'held'
+          ? { reached: noted(context, command, 'begun') }
+          : {}),
       };
     default:
       return {};
@@ -418,23 +420,19 @@ export const supervisorMachine = base
       }),
       /** How far somebody has come, or has fallen back. */
       note: assign(({ context, event }) => {
-        const { reached, waiting, plan, down } = context;
+        const { reached, waiting, plan, down, leaving } = context;
         if (event.type === 'group.rested') {
-          let book = reached;
           const group = groupNamed(plan.groups, event.group);
-          for (const { name } of group === null ? [] : commandsOf(group)) {
-            const was = ownOf(book, name);
-            // Nobody but an order starts it again.
-            if (was?.state === 'stopped' && !down.has(name))
-              book = { ...book, [name]: { ...was, state: 'failed' } };
-          }
-          return { reached: book };
+          return group === null ? {} : { reached: givenUp(reached, commandsOf(group)) };
         }
         if (event.type !== 'command.rested' && event.type !== 'command.reached') return {};
         const asks = event.type === 'command.reached' && event.what === 'waiting';
         const waits = waiting.has(event.command);
+        const book = reachedNow(reached, event);
+        const now = book[event.command]!;
+        const isHeld = now.state === 'stopped' && !down.has(event.command) && !leaving.has(event.command);
         return {
-          reached: reachedNow(reached, event),
+          reached: isHeld ? { ...book, [event.command]: { ...now, state: 'held' as const } } : book,
           ...(asks && !waits ? { waiting: new Set([...waiting, event.command]) } : {}),
           ...(!asks && waits ? { waiting: without(waiting, event.command) } : {}),
         };

@@ -87,7 +87,8 @@ export type World = ReturnType<typeof startWorld>;
 
 // Making machines takes long: all worlds share these.
 interface Ports {
-  readonly launch: (command: string, sendBack: (event: CommandFact) => void) => void;
+  /** Returns what is done when nobody listens any more. */
+  readonly launch: (command: string, sendBack: (event: CommandFact) => void) => () => void;
   readonly signal: (command: string, signal: string) => void;
   readonly tell: (telling: Telling) => void;
   readonly reports: Subject<ScanReport>;
@@ -129,7 +130,7 @@ export function startWorld(options: WorldOptions, found: readonly string[] = [])
   const reports = new Subject<ScanReport>();
   const processes = new Map<number, Process>();
   /** Answers to launches that are under way, by command. */
-  const launching = new Map<string, (event: CommandFact) => void>();
+  const launching = new Map<string, ((event: CommandFact) => void) | null>();
   /** ms from SIGTERM to the end; null: it does not care. */
   const dies = new Map<string, number | null>();
   const immortal = new Set<string>();
@@ -197,19 +198,28 @@ export function startWorld(options: WorldOptions, found: readonly string[] = [])
       if (ending) wrong.push(`${clock.now()} ${name} is started at the end`);
       if (unwanted.has(name)) wrong.push(`${clock.now()} ${name} is started, and nobody wants it`);
       const isUnderWay = launching.has(name);
-      launching.set(name, sendBack);
       // Whoever takes over a command takes over its launch.
-      if (isUnderWay) return;
+      launching.set(name, sendBack);
+      const forget = (): void => {
+        if (launching.get(name) === sendBack) launching.set(name, null);
+      };
+      if (isUnderWay) return forget;
       clock.setTimeout(() => {
         const answer = launching.get(name)!;
         launching.delete(name);
         const at = clock.now();
-        if (broken.has(name)) answer({ type: 'launch.failed', at, error: 'ENOENT', blame: 'command' });
-        else answer({ type: 'launcher.started', at, ...idOf(create(name).pid) });
+        const isBroken = broken.has(name);
+        if (!isBroken) {
+          const process = create(name);
+          if (answer !== null) answer({ type: 'launcher.started', at, ...idOf(process.pid) });
+          // Nobody has awaited it: the scan finds it.
+          else report(name, { type: 'leader.seen', leader: leaders()[name]! });
+        } else if (answer !== null) answer({ type: 'launch.failed', at, error: 'ENOENT', blame: 'command' });
         const signal = pursued.get(name);
         pursued.delete(name);
         if (signal !== undefined) strike(name, signal);
       }, 1);
+      return forget;
     },
     signal(name, signal) {
       note(`${signal} ${name}`);
