@@ -565,7 +565,7 @@ export const commandMachine = base.extend({ actions: { plan } }).createMachine({
           description: 'Nothing is known that speaks against its use.',
           initial: 'deciding',
           entry: [
-            assign({ cleared: false }),
+            assign({ cleared: false, isReady: true }),
             enqueueActions(({ context, event, enqueue }) => {
               if (context.policy.ready === null) return;
               const took = Math.max(0, timeOf(context, event) - context.since);

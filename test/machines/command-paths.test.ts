@@ -176,7 +176,7 @@ function check(from: State, event: AnyEvent, waits: Map<number, Set<number>>): v
   );
   must(effects.rested === (isAtRest(after) && before !== after ? 1 : 0), 'rest is reported, once');
   checkProbes(to, after, effects, must);
-  checkReached([before, after], context, effects, must);
+  checkReached([before, after], event, context, effects, must);
   must(context.wait >= 0 && context.wait <= MAX_WAIT, 'the wait is within bounds');
   const { intensity } = context.policy;
   must(
@@ -223,6 +223,7 @@ function checkProbes(to: State, after: string, { probes }: Effects, must: Must):
 /** Others hear when it is there, and when it is not any more. */
 function checkReached(
   [before, after]: readonly [string, string],
+  event: AnyEvent,
   { role, held }: State['context'],
   { reached, rested }: Effects,
   must: Must,
@@ -238,10 +239,13 @@ function checkReached(
     must(reached.length === told('waiting'), 'nobody is told of what nobody cares for');
     return;
   }
+  // By another policy it may be others who care: it tells them how far it has come.
+  const anew = event.type === 'command.adjust';
   const [was, is] = [before.startsWith('running'), after.startsWith('running')];
-  must(told('started') === (!was && is ? 1 : 0), 'its start is told, once');
+  must(anew || told('started') === (!was && is ? 1 : 0), 'its start is told, once');
   must(
-    told('ready') === (!before.startsWith('running.ready') && after.startsWith('running.ready') ? 1 : 0),
+    anew ||
+      told('ready') === (!before.startsWith('running.ready') && after.startsWith('running.ready') ? 1 : 0),
     'that it is ready is told, once',
   );
   if (was && !is) must(told('died', 'fallen') + rested >= 1, 'its loss is told');

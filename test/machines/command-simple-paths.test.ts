@@ -43,7 +43,7 @@ const SCOPES: Record<string, Scope> = {
   'of a schedule, that queues': { orders: ['command.stop', 'command.start', 'schedule.due'], failures: 1 },
   'of a schedule, that kills': { orders: ['command.stop', 'schedule.due'], failures: 0, least: 50 },
   'with readiness': { orders: [], failures: 0, least: 20 },
-  'with health, restarted': { orders: [], failures: 3 },
+  'with health, restarted': { orders: ['command.stop'], failures: 3 },
   'never restarted': { orders: ['command.start', 'command.stop'], failures: 1, least: 200 },
   'restarted on failure': { orders: ['command.start', 'command.stop'], failures: 1 },
   'with signals in steps': { orders: ['command.restart', 'command.stop'], failures: 1 },
