@@ -59,11 +59,6 @@ export function isAtRest(reached: Reached | undefined): boolean {
   return reached?.state === 'completed' || reached?.state === 'failed' || reached?.state === 'stopped';
 }
 
-/** It runs, as far as the book knows. */
-export function isUp(reached: Reached | undefined): boolean {
-  return reached?.state === 'started' || reached?.state === 'ready';
-}
-
 /** What somebody still waits for. `milestone` null: that it was tried to start it. */
 export interface Unmet {
   readonly command: string;

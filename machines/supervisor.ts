@@ -4,7 +4,7 @@
  * commands when what they require is there, and stops them in reverse.
  */
 import { type ActorRefFrom, assign, enqueueActions, setup } from 'xstate';
-import { explain, givenUp, isAtRest, isUp, type ReachedBook, reachedNow, unmet } from './dependencies.ts';
+import { explain, givenUp, isAtRest, type ReachedBook, reachedNow, unmet } from './dependencies.ts';
 import type {
   CommandOrder,
   CommandPlan,
@@ -235,7 +235,7 @@ const release = base.enqueueActions(({ context, event, enqueue }) => {
   enqueue.assign({ waiting });
 });
 
-/** The next commands that can be stopped: nobody comes after them that still runs, or they do not run themselves. */
+/** The next commands that can be stopped: nobody comes after them that still runs, or they do not run yet. */
 const stopNext = base.enqueueActions(({ context, event, enqueue }) => {
   const { stopOrder, awaited, told, plan, plans, reached, stoppedAt } = context;
   if (stopOrder === null) return;
@@ -244,7 +244,7 @@ const stopNext = base.enqueueActions(({ context, event, enqueue }) => {
   const free = new Set(stoppable(stopOrder.before, awaited));
   const next = [...awaited].filter((name) => {
     if (told.has(name)) return false;
-    return free.has(name) || plans[name]!.policy.kind === 'cron' || !isUp(ownOf(reached, name));
+    return free.has(name) || plans[name]!.policy.kind === 'cron' || ownOf(reached, name)?.state === 'down';
   });
   for (const command of next) {
     const budget = stopShare(stopOrder, command, remaining);

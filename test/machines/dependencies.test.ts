@@ -1,6 +1,13 @@
 /** How far commands have come, and what keeps others from being started. */
 import { describe, expect, test } from 'vitest';
-import { explain, isAtRest, isUp, type ReachedBook, reachedNow, unmet } from '../../machines/dependencies.ts';
+import {
+  explain,
+  givenUp,
+  isAtRest,
+  type ReachedBook,
+  reachedNow,
+  unmet,
+} from '../../machines/dependencies.ts';
 import type { CommandReached, CommandRested } from '../../machines/events.ts';
 import { status } from './harness.ts';
 import { command, oneshot } from './supervisor-world.ts';
@@ -46,28 +53,40 @@ describe('the book', () => {
     const names = ['__proto__', 'constructor', 'toString'];
     const book = bookOf(...names.map((name) => reached(name, 'started')));
     expect(Object.keys(book).sort()).toEqual([...names].sort());
-    expect(isUp(Object.getOwnPropertyDescriptor(book, '__proto__')!.value)).toBe(true);
+    expect(Object.getOwnPropertyDescriptor(book, '__proto__')!.value.state).toBe('started');
     const plans = { ...{}, constructor: command('constructor') };
     expect(unmet(command('x', { after: ['toString'] }), plans, {})).toEqual([]);
     expect(unmet(command('x', { after: ['constructor'] }), plans, {})).toHaveLength(1);
   });
 
-  test('at rest, up, or neither', () => {
+  test('at rest is who has rested, and was not begun since', () => {
     for (const state of ['stopped', 'completed', 'failed'] as const) {
-      expect([isAtRest(bookOf(rested('x', state)).x), isUp(bookOf(rested('x', state)).x)]).toEqual([
-        true,
-        false,
-      ]);
+      expect(isAtRest(bookOf(rested('x', state)).x)).toBe(true);
+      expect(isAtRest(bookOf(rested('x', state), reached('x', 'begun')).x)).toBe(false);
     }
-    for (const what of ['started', 'ready'] as const) {
-      expect([isAtRest(bookOf(reached('x', what)).x), isUp(bookOf(reached('x', what)).x)]).toEqual([
-        false,
-        true,
-      ]);
+    const held = { x: { state: 'held', tried: true, exit: null } } as const;
+    for (const book of [
+      {},
+      held,
+      bookOf(reached('x', 'ready')),
+      bookOf(reached('x', 'died')),
+    ] as ReachedBook[]) {
+      expect(isAtRest(book.x)).toBe(false);
     }
-    for (const book of [{}, bookOf(reached('x', 'died')), bookOf(reached('x', 'waiting'))] as ReachedBook[]) {
-      expect([isAtRest(book.x), isUp(book.x)]).toEqual([false, false]);
-    }
+  });
+
+  test('a group that gives up: whom it has stopped has failed', () => {
+    const book = { ...bookOf(rested('a', 'stopped'), reached('b', 'ready'), rested('c', 'completed')) };
+    const held = { ...book, d: { state: 'held', tried: true, exit: status(1) } } as const;
+    expect(
+      givenUp(
+        held,
+        ['a', 'b', 'c', 'd', 'e'].map((name) => command(name)),
+      ),
+    ).toEqual({
+      ...book,
+      d: { state: 'failed', tried: true, exit: status(1) },
+    });
   });
 });
 

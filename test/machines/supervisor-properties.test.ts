@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { CommandPlan, Milestone } from '../../machines/events.ts';
 import { type Heat, heated, isTooHot, NO_HEAT } from '../../machines/restart-policy.ts';
-import type { GroupPlan } from '../../machines/tree.ts';
+import { commandsOf, type GroupPlan, unwritten } from '../../machines/tree.ts';
 import { command, group, oneshot, startWorld, type World, type WorldOptions } from './supervisor-world.ts';
 
 const RUNS = Number(process.env.UPKEEP_PROPERTY_RUNS ?? 300);
@@ -81,8 +81,11 @@ function worldOf({ shapes, rules: of }: Policy): WorldOptions {
 }
 
 function start(policy: Policy): World {
-  const found = policy.shapes.flatMap((each, at) => (each?.found && !each.isOneshot ? [`c${at}`] : []));
   const options = worldOf(policy);
+  const services = [...options.groups!, ...unwritten(options.commands!)]
+    .flatMap(commandsOf)
+    .flatMap(({ name, policy: { kind } }) => (kind === 'service' ? [name] : []));
+  const found = services.filter((name) => policy.shapes[Number(name.slice(1))]!.found);
   const w = startWorld({ ...options, isRead: false }, found);
   policy.shapes.forEach((each, at) => {
     const plan = w.root.getSnapshot().context.plans[`c${at}`];
@@ -100,7 +103,8 @@ function has(w: World, name: string, how: Milestone | 'after'): boolean {
   const isOver = state.startsWith('completed');
   if (how === 'completed') return isOver;
   if (how !== 'after') return isOver || state.startsWith('running.ready');
-  return isOver || /^(running|stopped|failed)/.test(state);
+  const { kind } = w.root.getSnapshot().context.plans[name]!.policy;
+  return isOver || /^(stopped|failed)/.test(state) || (kind === 'service' && state.startsWith('running'));
 }
 
 /** Nobody stands still that could go on. */

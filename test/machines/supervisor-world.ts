@@ -148,7 +148,11 @@ export function startWorld(options: WorldOptions, found: readonly string[] = [])
 
   const note = (text: string): void => void log.push(`${clock.now()} ${text}`);
   const of = (name: string): Process[] => [...processes.values()].filter((each) => each.command === name);
-  const remains = (name: string): Remains => ({ workers: 0, tagged: of(name).length, sessions: 0 });
+  const remains = (name: string): Remains => ({
+    workers: 0,
+    tagged: of(name).length + (launching.has(name) ? 1 : 0),
+    sessions: 0,
+  });
   type Fact = CommandFact extends infer F ? (F extends unknown ? Omit<F, 'at'> : never) : never;
   const report = (name: string, fact: Fact): void =>
     reports.next({
@@ -215,6 +219,7 @@ export function startWorld(options: WorldOptions, found: readonly string[] = [])
           // Nobody has awaited it: the scan finds it.
           else report(name, { type: 'leader.seen', leader: leaders()[name]! });
         } else if (answer !== null) answer({ type: 'launch.failed', at, error: 'ENOENT', blame: 'command' });
+        else report(name, { type: 'lineage.counted', remains: remains(name) });
         const signal = pursued.get(name);
         pursued.delete(name);
         if (signal !== undefined) strike(name, signal);
