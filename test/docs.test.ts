@@ -103,15 +103,16 @@ test('the exit codes are those of the help', () => {
 });
 
 describe('the states', () => {
+  interface Node {
+    readonly states: Readonly<Record<string, Node>>;
+  }
+  const statesBelow = ({ states }: Node): string[] =>
+    Object.entries(states).flatMap(([name, state]) => [name, ...statesBelow(state)]);
   const machines = [commandMachine, groupMachine, supervisorMachine];
   const names = machines.flatMap((machine) => [
     ...Object.keys(machine.implementations.guards),
     ...machine.root.events.filter((event) => !event.startsWith('xstate.')),
-    ...Object.keys(machine.states),
-    ...Object.values(machine.states).flatMap((state) => [
-      ...Object.keys(state.states),
-      ...Object.values(state.states).flatMap((inner) => Object.keys(inner.states)),
-    ]),
+    ...statesBelow(machine.root),
     ...Object.keys(machine.implementations.delays),
   ]);
 
