@@ -269,7 +269,8 @@ export async function supervise(
     const how = specOf(name).policy?.reload ?? null;
     if (how === null) return;
     if ('signal' in how) {
-      const leader = lineage.leaders()[name];
+      // Read anew: nobody else is to get it who has the number by now.
+      const leader = lineage.targets(name, 'tagged').find(({ pid }) => lineage.ledBy(pid) === name);
       try {
         if (leader !== undefined) process.kill(leader.pid, how.signal);
       } catch (error) {
