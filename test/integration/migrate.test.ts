@@ -1,4 +1,7 @@
-/** The examples of migrations, run as in a container: their files in /srv, a /run and a network of their own. */
+/**
+ * The examples of migrations, run as in a container: their files in /srv, a /run and a network of their own. What they come
+ * from is run where it can be: supervisord and s6. Compose takes images of others, and cfe-docker an image of its own.
+ */
 import { cpSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -178,7 +181,10 @@ describe.skipIf(noContainer)(`from supervisord ${noContainer ?? ''}`, { concurre
       await peer.wrote(/^prepared$/m);
       await peer.wrote(/^worker 1 looks into mail$/m);
       await peer.wrote(/^worker 2 looks into mail$/m);
+      // Before, SIGINT would find Python still at its beginning.
+      await peer.wrote(/^Serving HTTP/m);
       await peer.killAndAwait(serving);
+      await peer.wrote(/^Serving HTTP[\s\S]*^Serving HTTP/m);
       await peer.stop((row) => row.comm === 'supervisord');
       expect(peer.text).toContain('Keyboard interrupt received, exiting.');
     },
@@ -249,6 +255,7 @@ describe.skipIf(noContainer)(`from Compose ${noContainer ?? ''}`, { concurrent: 
     expect(services.environment('api')).toEqual(expect.arrayContaining(['PORT=8080', 'GREETING=hello']));
     expect(inside.read(services.pidOf('cache'), 'status')).not.toMatch(/^Uid:\t0/m);
     await services.restarted('cache');
+    expect(await services.ask(...talk(6000))).toBe('\n');
     await services.restarted('api');
     expect(upkeep.events('command.launched', 'migrate')).toHaveLength(1);
     expect(upkeep.events('command.launched', 'ticker')).toHaveLength(1);

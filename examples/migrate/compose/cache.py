@@ -14,8 +14,8 @@ class Answer(socketserver.StreamRequestHandler):
 
 socketserver.TCPServer.allow_reuse_address = True
 with socketserver.TCPServer(("", 6000), Answer) as server:
-    print("takes connections", flush=True)
     try:
+        print("takes connections", flush=True)
         server.serve_forever()
     except KeyboardInterrupt:
         print("told to stop by SIGINT", flush=True)

@@ -13,11 +13,11 @@ class Answer(socketserver.StreamRequestHandler):
 open("/run/store/lock", "x").close()
 socketserver.TCPServer.allow_reuse_address = True
 with socketserver.TCPServer(("127.0.0.1", 7000), Answer) as server:
-    time.sleep(0.5)
-    print("loaded", flush=True)
-    os.write(3, b"\n")
-    os.close(3)
     try:
+        time.sleep(0.5)
+        print("loaded", flush=True)
+        os.write(3, b"\n")
+        os.close(3)
         server.serve_forever()
     except KeyboardInterrupt:
         print("saved", flush=True)
