@@ -1,13 +1,21 @@
 /** One episode: a world, its services, faults for a while, calm, and a stop; watched all the time. */
+import { accountOf } from './account.ts';
+import { FairClock } from './fair-clock.ts';
 import type { Kind, Scene, Setup } from './faults.ts';
-import { fairStep, Invariants, isAlive, type Seen, type Told, type Violation } from './invariants.ts';
+import { Invariants, isAlive, type Seen, type Told, type Violation } from './invariants.ts';
 import type { CommandPlan, EpisodePlan } from './plan.ts';
 import { createRandom, seedOf } from './random.ts';
-import { shareOfCpu, waitedForCpu } from './table.ts';
 import { pause, type UpkeepOptions, World } from './world.ts';
 
 export interface Outcome {
-  readonly plan: EpisodePlan;
+  readonly plan: {
+    /** What `--episode` takes. */
+    readonly label: string;
+    readonly special: string | null;
+    readonly asInit: boolean;
+    readonly interval: number;
+    readonly commands: { readonly length: number };
+  };
   readonly faults: ReadonlyMap<string, number>;
   readonly checks: ReadonlyMap<string, number>;
   readonly longest: ReadonlyMap<string, number>;
@@ -20,8 +28,6 @@ export interface Outcome {
 
 /** ms between two looks. */
 const LOOK = 40;
-/** What of the time between two looks counts. */
-const MOST_STEP = 200;
 /** The grace that upkeep is given for its end, ms: its default. */
 const GRACE = 9_000;
 const BOUNDS = { atOnce: 3_000, zombie: 1_000 + 2 * LOOK, memory: 300 * 1_024 };
@@ -78,9 +84,7 @@ class Episode {
   readonly #held = { count: 0, groups: 0, until: 0 };
   readonly #begun = performance.now();
   #account = '';
-  #fair = 0;
-  #lookedAt = performance.now();
-  #waited = 0;
+  readonly #clock = new FairClock();
   #sizedAt = 0;
   #processes: Seen[] = [];
   #impaired = 0;
@@ -134,7 +138,7 @@ class Episode {
       this.#special?.end?.(this.#plan.index);
     }
     return {
-      plan: this.#plan,
+      plan: { ...this.#plan, label: String(this.#plan.index) },
       faults: this.#faults,
       checks: this.#invariants.checks,
       longest: this.#invariants.longest,
@@ -164,7 +168,7 @@ class Episode {
       ...(this.#setup.stdout === undefined ? {} : { stdout: this.#setup.stdout }),
     };
     await this.#world.start(this.#upkeepOptions);
-    this.#waited = waitedForCpu(this.#world.life!.host);
+    this.#clock.follow(this.#world.life!);
   }
 
   /** Short lives, one after the other, each of them asked to end somewhere in its start. */
@@ -227,7 +231,7 @@ class Episode {
   async #calm(): Promise<void> {
     for (const { undo } of this.#undo) undo();
     this.#undo.clear();
-    const since = this.#fair;
+    const since = this.#clock.now;
     while (!this.#failed()) {
       this.#watch();
       const missing = this.#invariants.missing(this.#processes);
@@ -238,7 +242,7 @@ class Episode {
         performance.now() > this.#deafUntil;
       // Without its events nobody can tell how long it has to wait.
       if (settled || this.#stopAsked() || (missing.length === 0 && this.#deaf > 0)) break;
-      if (this.#fair - since > CALM) {
+      if (this.#clock.now - since > CALM) {
         this.#violate([
           {
             invariant: 'up again in time',
@@ -252,27 +256,28 @@ class Episode {
 
   async #stop(): Promise<void> {
     if (this.#failed()) return;
-    const since = this.#fair;
+    const since = this.#clock.now;
     const { life } = this.#world;
     // Before it listens it can't hear: an init ignores the signal then, and anybody else dies of it.
     const listens = this.#world.hearsTerm();
     this.#expected = listens || this.#world.asInit ? [0] : [0, 'SIGTERM'];
     this.#world.signal('SIGTERM');
-    let askedAt = this.#fair;
+    let askedAt = this.#clock.now;
     const goesOn = this.#random.chance(0.5);
     while (life!.over() === null && !this.#failed()) {
       await pause(LOOK);
       this.#watch();
-      if (!listens && !this.#stopping && this.#fair - askedAt > 500 && this.#world.signal('SIGTERM'))
-        askedAt = this.#fair;
+      if (!listens && !this.#stopping && this.#clock.now - askedAt > 500 && this.#world.signal('SIGTERM'))
+        askedAt = this.#clock.now;
       if (goesOn) this.#hit(this.#kinds.filter(({ name }) => IN_A_STOP.has(name)));
-      if (this.#fair - since > STOP) this.#violate(this.#invariants.stopTook(this.#fair - since, STOP));
+      if (this.#clock.now - since > STOP)
+        this.#violate(this.#invariants.stopTook(this.#clock.now - since, STOP));
     }
     if (this.#failed()) return;
     // Its last events may still be on their way.
     await pause(LOOK);
     this.#watch();
-    this.#violate(this.#invariants.stopTook(this.#fair - since, STOP));
+    this.#violate(this.#invariants.stopTook(this.#clock.now - since, STOP));
     if (!this.#world.asInit) this.#violate(this.#invariants.afterwards(this.#world.processes(null)));
   }
 
@@ -284,24 +289,13 @@ class Episode {
     const upkeep = this.#world.upkeepPid();
     const processes = this.#world.processes(upkeep);
     const self = processes.find(({ pid }) => pid === upkeep);
-    const waited = waitedForCpu(life.host);
-    // While it starts a process it waits for that one's exec, and so for the machine.
-    const launching = processes.some(({ ppid, comm }) => ppid === upkeep && comm === self?.comm);
-    this.#fair += fairStep(
-      now - this.#lookedAt,
-      Math.max(0, waited - this.#waited),
-      self?.state === 'T' || launching,
-      MOST_STEP,
-      shareOfCpu(),
-    );
-    this.#waited = waited;
-    this.#lookedAt = now;
+    this.#clock.tick(life, processes, upkeep);
     this.#processes = processes;
     if (self?.state === 'T' && this.#undo.size === 0) this.#world.goOn();
 
     for (const { pid, startTicks, role } of processes) {
       const identity = `${pid} ${startTicks}`;
-      if (role === 'master' && !this.#firstSeen.has(identity)) this.#firstSeen.set(identity, this.#fair);
+      if (role === 'master' && !this.#firstSeen.has(identity)) this.#firstSeen.set(identity, this.#clock.now);
     }
     for (const event of life.events.splice(0)) {
       if (event.event === 'command.running') this.#leaders.set(event.command, event.leader.pid);
@@ -315,7 +309,7 @@ class Episode {
     }
     this.#violate(
       this.#invariants.look({
-        fair: this.#fair,
+        fair: this.#clock.now,
         processes,
         upkeep: self === undefined ? null : upkeep,
         impaired: this.#impaired > 0,
@@ -327,7 +321,7 @@ class Episode {
       const size = this.#world.size();
       if (size !== null) {
         this.#curve.push([Math.round((now - this.#begun) / 1_000), size.kib, size.files]);
-        if (this.#held.groups === 0 && this.#fair > this.#held.until) this.#held.count = 0;
+        if (this.#held.groups === 0 && this.#clock.now > this.#held.until) this.#held.count = 0;
         const held = this.#held.count;
         this.#violate(this.#invariants.size(size.kib, size.files, held));
       }
@@ -338,7 +332,7 @@ class Episode {
       if (what === 'reuse') this.#invariants.watchedStrangers(3);
       if (line === 'over') {
         this.#held.groups--;
-        this.#held.until = this.#fair + BOUNDS.atOnce;
+        this.#held.until = this.#clock.now + BOUNDS.atOnce;
       }
       if (line === 'reuse yes') this.#count('(of these, pids that were used again)', 1);
     }
@@ -363,8 +357,8 @@ class Episode {
       const starting = this.#world.start(this.#upkeepOptions!);
       starting.then(
         () => {
-          this.#waited = waitedForCpu(this.#world.life!.host);
-          crash.checkAt = this.#fair + BOUNDS.atOnce;
+          this.#clock.follow(this.#world.life!);
+          crash.checkAt = this.#clock.now + BOUNDS.atOnce;
         },
         (error) =>
           this.#violate([
@@ -372,7 +366,7 @@ class Episode {
           ]),
       );
     }
-    if (this.#fair < crash.checkAt) return;
+    if (this.#clock.now < crash.checkAt) return;
     const alive = new Map<string, number>();
     for (const [command, before] of crash.masters) {
       if (
@@ -446,7 +440,8 @@ class Episode {
     const known = (process: Seen): boolean =>
       this.#leaders.get(process.command!) === process.pid ||
       this.#leaders.get(process.command!) === process.ppid ||
-      this.#fair - (this.#firstSeen.get(`${process.pid} ${process.startTicks}`) ?? this.#fair) > KNOWN;
+      this.#clock.now - (this.#firstSeen.get(`${process.pid} ${process.startTicks}`) ?? this.#clock.now) >
+        KNOWN;
     const masters = this.#processes.filter(
       (process) =>
         process.role === 'master' &&
@@ -481,20 +476,15 @@ class Episode {
     const concerned = this.#plan.commands
       .map(({ name }) => name)
       .filter((name) => found.some(({ what }) => what.includes(name)));
-    this.#account = [
-      `${((performance.now() - this.#begun) / 1_000).toFixed(2)} s into it, fair ${Math.round(this.#fair)} ms`,
-      `commands:\n${this.#plan.commands.map(({ command }) => `  ${command}`).join('\n')}`,
-      `the last faults:\n${this.#recent.map((line) => `  ${line}`).join('\n')}`,
-      ...concerned.map(
-        (name) =>
-          `what upkeep told of ${name}:\n${(life?.history.get(name) ?? []).map((line) => `  ${line}`).join('\n')}`,
-      ),
-      `upkeep's last lines:\n${(life?.tail ?? [])
-        .slice(-80)
-        .map((line) => `  ${line}`)
-        .join('\n')}`,
-      `processes (pid, parent, state, name, tag):\n${this.#processes.map(({ pid, ppid, state, comm, tag }) => `  ${pid} ${ppid} ${state} ${comm} ${tag ?? '-'}`).join('\n')}`,
-    ].join('\n');
+    this.#account = accountOf({
+      seconds: (performance.now() - this.#begun) / 1_000,
+      fair: this.#clock.now,
+      given: `commands:\n${this.#plan.commands.map(({ command }) => `  ${command}`).join('\n')}`,
+      recent: this.#recent,
+      concerned,
+      life,
+      processes: this.#processes,
+    });
   }
 }
 

@@ -4,10 +4,13 @@ import { existsSync } from 'node:fs';
 import { type Outcome, runEpisode } from './episode.ts';
 import { KINDS } from './faults.ts';
 import { type ChaosOptions, parseOptions, USAGE } from './options.ts';
-import { planEpisode } from './plan.ts';
+import { planEpisode, turnOf } from './plan.ts';
+import { runPolicyEpisode } from './policy-episode.ts';
+import { POLICY_KINDS } from './policy-faults.ts';
+import { planPolicyEpisode } from './policy-plan.ts';
 import { writeReport } from './report.ts';
 import { quietly } from './table.ts';
-import { FIXTURES } from './world.ts';
+import { FIXTURES, shake } from './world.ts';
 
 const EXIT_USAGE = 64;
 
@@ -16,7 +19,7 @@ async function main(): Promise<number> {
   try {
     options = parseOptions(
       process.argv.slice(2),
-      KINDS.map(({ name }) => name),
+      [...KINDS, ...POLICY_KINDS, { name: 'policy' }].map(({ name }) => name),
       () => Math.floor(Math.random() * 2 ** 32),
     );
   } catch (error) {
@@ -34,7 +37,7 @@ async function main(): Promise<number> {
     if (why !== null) skipped.set(name, why);
   }
   if (options.list) {
-    for (const { name, about } of KINDS)
+    for (const { name, about } of [...KINDS, ...POLICY_KINDS])
       console.log(
         `${name.padEnd(16)} ${about}${skipped.has(name) ? ` (not made: ${skipped.get(name)})` : ''}`,
       );
@@ -42,10 +45,23 @@ async function main(): Promise<number> {
   }
   console.log(`seed ${options.seed}`);
   for (const [kind, why] of skipped) console.log(`not made: ${kind}: ${why}`);
-  execFileSync(process.execPath, ['scripts/build.mjs'], { stdio: 'inherit' });
+  if (options.upkeep !== null) shake(options.upkeep);
+  else execFileSync(process.execPath, ['scripts/build.mjs'], { stdio: 'inherit' });
 
   const begun = performance.now();
-  const kinds = KINDS.filter(({ name }) => !skipped.has(name) && (options.only?.includes(name) ?? true));
+  const only = options.only?.filter((name) => name !== 'policy') ?? null;
+  // Alone, it stands for all that can be made in episodes with a policy file.
+  const wanted = (name: string): boolean => only === null || only.length === 0 || only.includes(name);
+  const kinds = KINDS.filter(({ name }) => !skipped.has(name) && wanted(name));
+  const policyKinds = [...kinds, ...POLICY_KINDS.filter(({ name }) => wanted(name))];
+  const isAbout = (some: readonly { readonly name: string }[]): boolean =>
+    only === null || some.some(({ name }) => only.includes(name));
+  const which =
+    options.only?.includes('policy') || !isAbout(KINDS)
+      ? 'policy'
+      : isAbout(POLICY_KINDS)
+        ? 'both'
+        : 'ordinary';
   const planOptions = {
     specials: kinds.filter(({ special }) => special).map(({ name }) => name),
     beside: new Set(kinds.filter(({ beside }) => beside).map(({ name }) => name)),
@@ -65,8 +81,15 @@ async function main(): Promise<number> {
     (options.minutes !== null && performance.now() - begun > options.minutes * 60_000) ||
     (options.faults !== null && made() >= options.faults) ||
     (!options.keepGoing && outcomes.some(({ violations }) => violations.length > 0));
-  for (let index = options.episode ?? 0; !over(); index++) {
-    const outcome = await runEpisode(planEpisode(options.seed, index, planOptions), kinds, () => asked);
+  for (let turn = 0; !over(); turn++) {
+    const { policy, index } = options.episode ?? turnOf(turn, which);
+    const outcome = policy
+      ? await runPolicyEpisode(
+          planPolicyEpisode(options.seed, index, planOptions.longest),
+          policyKinds,
+          () => asked,
+        )
+      : await runEpisode(planEpisode(options.seed, index, planOptions), kinds, () => asked);
     outcomes.push(outcome);
     tell(options.seed, outcome);
     if (options.episode !== null) break;
@@ -84,13 +107,13 @@ const totalOf = (outcome: Outcome): number =>
   [...outcome.faults].reduce((sum, [kind, count]) => sum + (kind.startsWith('(') ? 0 : count), 0);
 
 function tell(seed: number, outcome: Outcome): void {
-  const { index, special, asInit, commands, interval } = outcome.plan;
+  const { label, special, asInit, commands, interval } = outcome.plan;
   console.log(
-    `episode ${index}: ${special ?? 'ordinary'}, ${asInit ? 'as init' : 'beside an init'}, ${commands.length} commands, interval ${interval} ms: ${totalOf(outcome)} faults, ${outcome.violations.length === 0 ? 'no violation' : 'VIOLATED'}`,
+    `episode ${label}: ${special ?? 'ordinary'}, ${asInit ? 'as init' : 'beside an init'}, ${commands.length} commands, interval ${interval} ms: ${totalOf(outcome)} faults, ${outcome.violations.length === 0 ? 'no violation' : 'VIOLATED'}`,
   );
   if (outcome.violations.length === 0) return;
   for (const { invariant, what } of outcome.violations) console.log(`  ${invariant}: ${what}`);
-  console.log(`  have it again: npm run chaos -- --seed ${seed} --episode ${index}\n${outcome.account}`);
+  console.log(`  have it again: npm run chaos -- --seed ${seed} --episode ${label}\n${outcome.account}`);
 }
 
 /** Why nothing can be done here; null: it can. */

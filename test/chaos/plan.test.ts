@@ -108,7 +108,7 @@ test('every kind of fault has a name of its own, and says what it is', () => {
 });
 
 test('the report tells what was made, what was not, and what was violated', () => {
-  const plan = planEpisode(1, 0, OPTIONS);
+  const plan = { ...planEpisode(1, 0, OPTIONS), label: '0' };
   const report = renderReport(
     {
       options: parseOptions(['--seed', '123'], [], () => 0),

@@ -104,3 +104,14 @@ function planCommands(random: Random, count: number, service: string): CommandPl
     return { name, command: `${name}: ${command}`, startup, crashes, script: script ? line : null };
   });
 }
+
+/** Every fourth episode is one with a policy file. Each sort has numbers of its own, so that a seed of an older report means what it
+ * did. */
+export function turnOf(
+  turn: number,
+  which: 'both' | 'ordinary' | 'policy',
+): { readonly policy: boolean; readonly index: number } {
+  if (which !== 'both') return { policy: which === 'policy', index: turn };
+  const round = Math.floor(turn / 4);
+  return turn % 4 === 3 ? { policy: true, index: round } : { policy: false, index: turn - round };
+}

@@ -191,7 +191,12 @@ function planRelations(
   };
 }
 
-function planReady(random: Random, kind: string, name: string, port: number): FileCommand['ready'] {
+function planReady(
+  random: Random,
+  kind: string,
+  name: string,
+  port: number,
+): NonNullable<FileCommand['ready']> {
   const times = { timeout: seconds(random.between(3, 6), 's'), interval: '100ms' };
   switch (kind) {
     case 'file':
@@ -213,7 +218,12 @@ function planReady(random: Random, kind: string, name: string, port: number): Fi
   }
 }
 
-function planHealth(random: Random, kind: string, name: string, port: number): FileCommand['health'] {
+function planHealth(
+  random: Random,
+  kind: string,
+  name: string,
+  port: number,
+): NonNullable<FileCommand['health']> {
   const times = {
     every: `${random.whole(150, 600)}ms`,
     timeout: `${random.whole(500, 1_000)}ms`,
@@ -514,12 +524,12 @@ const mapCommands = (
 function withRelations(command: FileCommand, to: (name: string) => string | null): FileCommand {
   const { requires = [], after = [], ...rest } = command;
   const list = (names: readonly string[]): string[] => names.map(to).filter((name) => name !== null);
-  const required = Array.isArray(requires)
+  const required: NonNullable<FileCommand['requires']> = Array.isArray(requires)
     ? list(requires as readonly string[])
     : Object.fromEntries(
-        Object.entries(requires).flatMap(([name, milestone]) => {
+        Object.entries(requires as Readonly<Record<string, Milestone>>).flatMap(([name, milestone]) => {
           const other = to(name);
-          return other === null ? [] : [[other, milestone]];
+          return other === null ? [] : [[other, milestone] as const];
         }),
       );
   const earlier = list(after);

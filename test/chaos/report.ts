@@ -71,7 +71,7 @@ ${table(
 
 ## Violations
 
-${violations.length === 0 ? 'None.' : violations.map(({ plan, violation }) => `- episode ${plan.index} (${plan.special ?? 'ordinary'}): ${violation.invariant}: ${violation.what}`).join('\n')}
+${violations.length === 0 ? 'None.' : violations.map(({ plan, violation }) => `- episode ${plan.label} (${plan.special ?? 'ordinary'}): ${violation.invariant}: ${violation.what}`).join('\n')}
 
 ## Upkeep's size
 
@@ -86,7 +86,7 @@ ${table(
       const last = curve.at(-1)!;
       const mib = (kib: number): string => (kib / 1_024).toFixed(0);
       return [
-        plan.index,
+        plan.label,
         plan.special ?? 'ordinary',
         plan.commands.length,
         last[0],

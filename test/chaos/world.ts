@@ -19,7 +19,11 @@ import type { Seen, Told } from './invariants.ts';
 import { createTable, quietly, type Table } from './table.ts';
 
 export const FIXTURES = resolve('test/chaos/fixtures');
-const UPKEEP = resolve('dist/upkeep.js');
+/** The upkeep that is shaken. */
+let upkeep = resolve('dist/upkeep.js');
+export function shake(path: string): void {
+  upkeep = resolve(path);
+}
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const SIGNALS = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name]));
 
@@ -73,7 +77,7 @@ export class World {
     this.dir = mkdtempSync(join(tmpdir(), 'upkeep-chaos-'));
     chmodSync(this.dir, 0o777);
     this.socket = join(this.dir, 'sock');
-    for (const fixture of ['service.pl', 'agent.pl', 'faulty-proc.cjs']) {
+    for (const fixture of ['service.pl', 'probe.pl', 'agent.pl', 'faulty-proc.cjs']) {
       copyFileSync(join(FIXTURES, fixture), join(this.dir, fixture));
       chmodSync(join(this.dir, fixture), 0o755);
     }
@@ -91,7 +95,7 @@ export class World {
   async start(options: UpkeepOptions): Promise<void> {
     const words = [
       ...(options.prefix ?? []),
-      ...[process.execPath, UPKEEP, 'run', '--log', 'json', '--socket', this.socket],
+      ...[process.execPath, upkeep, 'run', '--log', 'json', '--socket', this.socket],
       ...options.args,
       ...options.commands,
     ];
@@ -145,6 +149,12 @@ export class World {
       env,
       stdout,
     );
+  }
+
+  /** Has upkeep read its policy again by its own program. */
+  reload(): void {
+    const words = [process.execPath, upkeep, 'reload', '--socket', this.socket];
+    this.#enter(words, { PATH: `${dirname(process.execPath)}:${PATH}` }, 'pipe').stdout!.resume();
   }
 
   /** Runs a program in there and waits for its end. */
@@ -233,9 +243,18 @@ export class World {
 
   /** Upkeep listens to SIGTERM: to SIGUSR2, which Node itself never does, it listens right after. */
   hearsTerm(): boolean {
+    return this.#hears(constants.signals.SIGUSR2);
+  }
+
+  /** SIGHUP is no end of it. */
+  hearsHup(): boolean {
+    return this.#hears(constants.signals.SIGHUP);
+  }
+
+  #hears(signal: number): boolean {
     const status = quietly(() => readFileSync(`/proc/${this.life?.host}/status`, 'latin1')) ?? '';
     const caught = BigInt(`0x${/^SigCgt:\s+(\w+)/m.exec(status)?.[1] ?? '0'}`);
-    return (caught & (1n << 11n)) !== 0n;
+    return (caught & (1n << BigInt(signal - 1))) !== 0n;
   }
 
   write(name: string, text: string): string {
