@@ -69,6 +69,8 @@ export interface PolicyDiff {
   /** They are kept running in another way; their processes stay. */
   readonly adjusted: readonly string[];
   readonly unchanged: number;
+  /** What else is another: `groups`, `container`. */
+  readonly sections: readonly string[];
   /** Of those restarted and adjusted, the keys that say something else. */
   readonly notes: Readonly<Record<string, readonly string[]>>;
 }

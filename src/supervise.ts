@@ -339,7 +339,8 @@ export async function supervise(
       return { error: `cannot reload: ${back.name} is still being stopped; do it again when it has` };
     }
     for (const message of read.warnings) notice(null, message);
-    const { added, removed, restarted, adjusted, unchanged, notes } = files.diffPolicies(policy, read.policy);
+    const difference = files.diffPolicies(policy, read.policy);
+    const { added, removed, restarted, adjusted, unchanged, notes } = difference;
     policy = read.policy;
     plan = planOf(policy, options);
     for (const name of removed) {
@@ -357,6 +358,10 @@ export async function supervise(
       restarted,
       adjusted,
       unchanged: unchanged.length,
+      sections: [
+        ...(difference.groupsChanged ? ['groups'] : []),
+        ...(difference.containerChanged ? ['container'] : []),
+      ],
       notes,
     };
     root.send({ type: 'policy.changed', at: now(), plan, diff, found: lineage.leaders() });

@@ -145,6 +145,7 @@ export function differenceOf(diff: PolicyDiff): string {
   const parts = (['stopped', 'started', 'restarted', 'adjusted'] as const)
     .filter((kind) => diff[kind].length > 0)
     .map((kind) => `${kind} ${diff[kind].map((name) => name + keysOf(diff, name)).join(', ')}`);
+  for (const section of diff.sections) parts.push(`${section} changed`);
   return `${parts.length === 0 ? 'nothing differs' : parts.join('; ')}; ${diff.unchanged} unchanged`;
 }
 

@@ -33,6 +33,35 @@ export function policyWarnings(policy: Policy, grace: number = RUN_DEFAULTS.grac
       `container.exitWhen is all-done, but ${listOf(endless.map(({ name }) => name))} ${endless.length === 1 ? 'is' : 'are'} never done: the container does not end by itself; write restart: on-failure or never there`,
     );
   }
+  for (const command of policy.commands) {
+    const { machine, onFailed } = extrasOf(command);
+    if (onFailed !== 'exit') continue;
+    if (machine.kind === 'cron') {
+      warnings.push(
+        `${command.name} is run by a schedule and never fails for good: its onFailed: exit has no effect`,
+      );
+    } else if (machine.kind === 'oneshot' && machine.giveUpAfter === null && machine.intensity === null) {
+      warnings.push(`${command.name} is tried without end: its onFailed: exit has no effect`);
+    }
+  }
+  for (const { name, strategy, intensity, onFailed } of policy.groups) {
+    if (onFailed !== 'exit' || strategy !== 'one_for_one' || intensity !== null) continue;
+    warnings.push(
+      `group ${name} never gives up: its onFailed: exit has no effect; write an intensity, or onFailed: exit at the commands`,
+    );
+  }
+  for (const command of policy.commands) {
+    const { health, machine } = extrasOf(command);
+    if (
+      health?.kind !== 'notify' ||
+      machine.health === null ||
+      machine.health.timeout >= machine.health.every
+    )
+      continue;
+    warnings.push(
+      `${command.name} is looked at every ${formatDuration(machine.health.every)}, but has to give a sign of life every ${formatDuration(machine.health.timeout)}: health.timeout is what counts for notify`,
+    );
+  }
   return warnings;
 }
 

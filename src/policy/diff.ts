@@ -56,7 +56,7 @@ type Keys = Readonly<Record<string, unknown>>;
 
 /** What a process is started with, by keys of the policy file. */
 function processKeys(command: CommandSpec): Keys {
-  const { execution, machine, log } = extrasOf(command);
+  const { execution, machine } = extrasOf(command);
   const { env, envFiles: envFile, limits, secrets, ...rest } = execution;
   return {
     run: [command.file, command.args, command.env, command.shell],
@@ -66,13 +66,12 @@ function processKeys(command: CommandSpec): Keys {
     envFile,
     ...prefixed('secrets', secrets),
     ...prefixed('limits', limits),
-    log,
   };
 }
 
 /** What upkeep decides by, by keys of the policy file. */
 function ruleKeys(command: CommandSpec): Keys {
-  const { machine, execution: _, log: __, ready, health, ...rest } = extrasOf(command);
+  const { machine, execution: _, ready, health, ...rest } = extrasOf(command);
   const { restart, successCodes, settle, startTimeout, linger, intensity, overlap } = machine;
   return {
     run: [command.text, command.fits, command.returns],

@@ -58,7 +58,12 @@ function machinePolicy(spec: CommandSpec, ends: boolean): CommandPolicy {
     returns: spec.returns,
     ownStop: spec.stop !== null,
   };
-  const unlimited = policy.giveUpAfter === null && policy.intensity === null && policy.restart !== 'never';
+  // Whoever writes that a one-shot is tried without end means it.
+  const unlimited =
+    policy.kind === 'service' &&
+    policy.giveUpAfter === null &&
+    policy.intensity === null &&
+    policy.restart !== 'never';
   return ends && unlimited ? { ...policy, giveUpAfter: VITAL_GIVES_UP_AFTER } : policy;
 }
 

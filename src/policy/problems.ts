@@ -9,7 +9,7 @@ export interface Problem {
   readonly message: string;
 }
 
-/** What was read can't be used: exit code 64. Holds every mistake that was found. */
+/** What was read can't be used: exit code 78. Holds every mistake that was found. */
 export class PolicyError extends Error {
   override readonly name = 'PolicyError';
   readonly problems: readonly Problem[];

@@ -280,7 +280,9 @@ const size = () => read(z.union([z.int(), z.string()], expected('a size such as 
 const log = mapping({
   prefix: z
     .union([z.boolean(), z.string()], expected('true, false, or a text'))
-    .describe('In front of each plain line: true for its name, false for nothing, or a text. Default: true.')
+    .describe(
+      'In front of each plain line: true for its name, false for nothing, or a text in place of the name. Default: true.',
+    )
     .optional(),
   format: oneOf(['plain', 'json']).describe('How its lines are written. Default: as --log says.').optional(),
   file: z
@@ -514,7 +516,9 @@ const container = mapping({
     )
     .optional(),
   exitCodeFrom: text('the name of a command')
-    .describe("The command whose exit status is the container's. Default: upkeep's own.")
+    .describe(
+      "The command whose exit status is the container's when that ends by itself. Default: that of NAME with exitWhen: NAME done, else upkeep's own.",
+    )
     .optional(),
 });
 

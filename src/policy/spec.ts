@@ -85,9 +85,9 @@ export type ProbeSpec =
   | { readonly kind: 'exec'; readonly program: ProgramSpec }
   /** A line of the service's own output. Of a run, from its launch on. */
   | { readonly kind: 'log'; readonly pattern: string }
-  /** `minAge`… nothing: the file is there, and was changed after the launch where `fresh`. */
+  /** The file is there, and was changed after the launch where `fresh`. */
   | { readonly kind: 'file'; readonly path: string; readonly fresh: boolean }
-  /** sd_notify: READY=1 for readiness; for health WATCHDOG=1 within every `every`. */
+  /** sd_notify: READY=1 for readiness; for health WATCHDOG=1 within `timeout`. */
   | { readonly kind: 'notify' }
   /** The leader or what it started listens on this TCP port. */
   | { readonly kind: 'listening'; readonly port: number }

@@ -343,7 +343,7 @@ export function startWorld(options: WorldOptions, found: readonly string[] = [])
       // Who comes back has been stopped by an operator, or by nobody.
       for (const name of started) if (!root.getSnapshot().context.down.has(name)) unwanted.delete(name);
       for (const name of stopped) unwanted.add(name);
-      const diff = { started, stopped, restarted, adjusted, unchanged: 0, notes: {} };
+      const diff = { started, stopped, restarted, adjusted, unchanged: 0, sections: [], notes: {} };
       root.send({ type: 'policy.changed', at: clock.now(), plan, diff, found: leaders() });
       check();
     },

@@ -241,9 +241,10 @@ const SENTENCES: readonly (readonly [Told, string])[] = [
       restarted: ['db', 'app'],
       adjusted: [],
       unchanged: 3,
+      sections: ['groups'],
       notes: { db: ['env', 'run'] },
     },
-    'policy read again: started web; restarted db (env, run), app; 3 unchanged',
+    'policy read again: started web; restarted db (env, run), app; groups changed; 3 unchanged',
   ],
   [
     {
@@ -254,6 +255,7 @@ const SENTENCES: readonly (readonly [Told, string])[] = [
       restarted: [],
       adjusted: [],
       unchanged: 5,
+      sections: [],
       notes: {},
     },
     'policy read again: nothing differs; 5 unchanged',
