@@ -135,6 +135,28 @@ describe('whom a death takes with it', () => {
     expect(w.alive()).toEqual(['a', 'b', 'c']);
   });
 
+  test('who is unhealthy counts as dead: it is stopped with the others, and started with them', () => {
+    const health = {
+      every: 50,
+      timeout: 10,
+      failures: 1,
+      successes: 1,
+      grace: 0,
+      onUnhealthy: 'restart',
+    } as const;
+    const members = [command('a', { policy: { health } }), command('b')];
+    const w = startWorld({ groups: [group('g', 'one_for_all', members)] }, ['a', 'b']);
+    w.dies.set('a', 40);
+    w.advance(150);
+    w.actorOf('a')!.send({ type: 'probe.finished', at: 150, reason: 'refused' });
+    expect(w.groupState('g')).toBe('restarting');
+    w.advance(20);
+    expect(w.news()).toEqual(['SIGTERM a', 'SIGTERM b', 'end b', 'start b']);
+    w.advance(100);
+    expect(w.news()).toEqual(['end a', 'start a']);
+    expect(w.alive()).toEqual(['a', 'b']);
+  });
+
   test('who dies young waits, and so do those that require it', () => {
     const members = [command('a'), command('b', { requires: { a: 'started' } })];
     const w = startWorld({ groups: [group('g', 'one_for_all', members)] });

@@ -401,7 +401,7 @@ describe('the whole', () => {
     expect(w.output()).toEqual({ code: 0, exit: null, left: 0 });
   });
 
-  test('a thousand times: no actor is left over, and the shutdown ends all', () => {
+  test('a hundred times: no actor is left over, and the shutdown ends all', () => {
     const w = startWorld({ commands: [command('a')] }, ['a']);
     for (let round = 0; round < 100; round++) {
       const x = command(`x${round % 3}`);
