@@ -32,7 +32,6 @@ describe('of the process', () => {
     ['x', base.replace('nice: 1', 'user: me, cwd: /x'), ['user', 'cwd', 'nice']],
     ['x', `${base}, secrets: [S]`, ['secrets.S']],
     ['x', `${base}, limits: {nofile: 5}`, ['limits.nofile']],
-    ['x', `${base}, log: {file: /x}`, ['log']],
     ['x', `${base}, kind: oneshot`, ['kind', 'restart', 'retries']],
   ])('%s %s', (run, rest, keys) => {
     const diff = changed(run, rest);
@@ -52,6 +51,7 @@ describe('of what upkeep decides by', () => {
     [`${base}, reload: HUP`, ['reload']],
     [`${base}, backoff: {stable: 1s}`, ['backoff']],
     [`${base}, match: {name: y}`, ['match']],
+    [`${base}, log: {file: /x}`, ['log']],
   ])('%s', (rest, keys) => {
     expect(changed('x', rest)).toMatchObject({
       restarted: [],
