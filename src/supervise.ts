@@ -129,6 +129,7 @@ export async function supervise(
     if (told.type === 'command.stopped' && leaving.has(told.command)) {
       leaving.delete(told.command);
       lineage.remove(told.command);
+      launchedAs.delete(told.command);
       extras.forget(told.command);
     }
   };
@@ -185,14 +186,15 @@ export async function supervise(
     );
   }
 
-  const runnableOf = (name: string): Runnable => {
+  const runnableNow = (name: string): Runnable => {
     const spec = specOf(name);
     const { policy: more } = spec;
     if (more === null) return { ...spec, execution: null };
     return { ...spec, env: { ...extras.environmentOf(name), ...spec.env }, execution: more.execution };
   };
-  /** What runs is stopped as it was meant to be when it was started. */
+  /** What runs is helped and stopped with the rights and the environment that it was started with. */
   const launchedAs = new Map<string, Runnable>();
+  const runnableOf = (name: string): Runnable => launchedAs.get(name) ?? runnableNow(name);
   const programs = createPrograms({
     launchOptions: {
       execa,
@@ -234,17 +236,16 @@ export async function supervise(
         now,
         start(name) {
           log.service(name).forgetTail();
-          if (specOf(name).policy !== null) {
-            extras.launched(name);
-            launchedAs.set(name, runnableOf(name));
-          }
+          if (specOf(name).policy !== null) extras.launched(name);
+          launchedAs.set(name, runnableNow(name));
           return programs.start(name);
         },
       }),
       stopper: stopperActor({
         now,
         run(name, ended) {
-          const { stop } = launchedAs.get(name) ?? runnableOf(name);
+          // A policy that was read since may have one where there was none.
+          const { stop } = runnableOf(name).stop === null ? runnableNow(name) : runnableOf(name);
           return programs.run(name, { ...stop!, env: {} }, ended);
         },
       }),
@@ -351,6 +352,8 @@ export async function supervise(
     for (const name of added) lineage.add(kinOf(specOf(name)));
     for (const name of [...restarted, ...adjusted]) lineage.revise(kinOf(specOf(name)));
     for (const name of [...added, ...restarted, ...adjusted]) extras.configure(specOf(name));
+    // Their processes stay, and are what the new policy would start.
+    for (const name of adjusted) if (launchedAs.has(name)) launchedAs.set(name, runnableNow(name));
     log.rename([...specs.keys()]);
     const diff: PolicyDiff = {
       started: added,
