@@ -102,7 +102,7 @@ function hasReached(reached: Reached | undefined, milestone: Milestone): boolean
 /** `after` asks for an order and no more: whoever cannot be started holds nobody up. */
 function hasPassed({ policy: { kind } }: CommandPlan, reached: Reached | undefined): boolean {
   if (kind === 'cron' || isAtRest(reached)) return true;
-  return kind === 'service' && reached?.tried === true;
+  return kind === 'service' && reached?.tried === true && reached.state !== 'held';
 }
 
 /** For a human: `db: ready`, `migrate: completed (it is failed)`. */

@@ -465,9 +465,7 @@ export const supervisorMachine = base
       /** A command that the policy names no more has stopped. */
       bidFarewell: enqueueActions(({ context, event, enqueue }) => {
         if (event.type !== 'command.rested' || !context.leaving.has(event.command)) return;
-        const { command, state } = event;
-        // Of its own end it may tell before it hears that it is to stop.
-        if (state !== 'stopped') return;
+        const { command } = event;
         enqueue.sendTo(context.groupOf[command]!, { type: 'member.dropped', command });
         const { [command]: _, ...groupOf } = context.groupOf;
         const { [command]: __, ...plans } = context.plans;

@@ -128,6 +128,8 @@ describe('requires', () => {
     expect(met(command('x')).sort()).toEqual([...rests, 'started', 'ready', 'died', 'fallen'].sort());
     expect(met(oneshot('x')).sort()).toEqual([...rests].sort());
     expect(met(command('x', { policy: { kind: 'cron' } }))).toEqual(Object.keys(events));
+    const held = { x: { state: 'held', tried: true, exit: null } } as const;
+    expect(unmet(plan, { x: command('x') }, held), 'its group has it in hand').toHaveLength(1);
   });
 
   test('all at once, each explained', () => {

@@ -66,6 +66,59 @@ describe('whom a death takes with it', () => {
     expect(w.toldOf('group.restarting'), 'nobody was taken along by the second').toHaveLength(1);
   });
 
+  test('who comes after another is started when that one has been, again', () => {
+    const members = [command('a'), command('b', { after: ['a'] })];
+    const w = startWorld({ groups: [group('g', 'one_for_all', members)] }, ['a', 'b']);
+    for (const name of ['a', 'b']) {
+      w.advance(200);
+      w.die(name);
+      w.advance(15);
+      expect(w.alive(), name).toEqual(['a']);
+      w.advance(10);
+      expect(w.alive(), name).toEqual(['a', 'b']);
+    }
+  });
+
+  test('who comes after one of the group, from without, waits until that one is started again', () => {
+    const w = startWorld(
+      {
+        groups: [group('g', 'one_for_all', [command('a'), command('b'), command('slow')])],
+        commands: [command('x', { after: ['b'] })],
+      },
+      ['a', 'b', 'slow', 'x'],
+    );
+    w.dies.set('slow', 50);
+    w.stop('x');
+    w.advance(200);
+    w.die('a');
+    w.advance(20);
+    w.start('x');
+    w.advance(30);
+    expect([w.state('b'), w.state('x')]).toEqual(['stopped', 'waiting']);
+    w.advance(50);
+    expect(w.alive()).toEqual(['a', 'b', 'slow', 'x']);
+  });
+
+  test('a dead one that is found alive after all is not waited for', () => {
+    const w = startWorld(
+      {
+        groups: [group('g', 'one_for_all', [command('a'), command('b')])],
+        commands: [command('x', { requires: { a: 'started' } })],
+      },
+      ['a', 'b', 'x'],
+    );
+    w.dies.set('b', 50);
+    w.stop('x');
+    w.advance(200);
+    w.die('a');
+    w.advance(10);
+    w.appear('a');
+    w.advance(100);
+    w.start('x');
+    w.advance(20);
+    expect(w.alive()).toEqual(['a', 'b', 'x']);
+  });
+
   test('by way of one that has come to rest, the order holds as well', () => {
     const members = [
       command('db'),
@@ -226,6 +279,27 @@ describe('what an operator has wished', () => {
     w.die('a');
     w.advance(100);
     expect(w.log.filter((line) => line.endsWith('start b'))).toHaveLength(2);
+  });
+
+  test('who was started by an order is taken in by the next death', () => {
+    const w = startWorld(
+      { groups: [group('g', 'one_for_all', [command('a'), command('b'), command('c')])] },
+      ['a', 'b', 'c'],
+    );
+    w.dies.set('c', 100);
+    w.advance(200);
+    w.die('a');
+    w.advance(10);
+    w.start('b');
+    w.start('a');
+    w.advance(30);
+    w.news();
+    w.die('a');
+    w.advance(10);
+    expect(w.news()).toEqual(['end a', 'SIGTERM b', 'end b']);
+    w.advance(200);
+    expect(w.alive()).toEqual(['a', 'b', 'c']);
+    expect(w.groupState('g')).toBe('tending');
   });
 
   test('the last one that is awaited is started by an order: the others go on', () => {
@@ -461,6 +535,31 @@ describe('groups in groups', () => {
     expect(starts.sort()).toEqual(['start a', 'start x', 'start y', 'start z']);
     expect(w.alive()).toEqual(['a', 'x', 'y', 'z']);
     expect([w.groupState('outer'), w.groupState('inner')]).toEqual(['tending', 'tending']);
+  });
+
+  test('and none of the inner group before all of the outer one have ended', () => {
+    const w = startWorld(
+      {
+        groups: [
+          group('outer', 'one_for_all', [
+            command('a'),
+            command('slow'),
+            group('inner', 'one_for_all', [command('x'), command('y'), command('z')]),
+          ]),
+        ],
+      },
+      ['a', 'slow', 'x', 'y', 'z'],
+    );
+    w.dies.set('y', 50);
+    w.dies.set('slow', 200);
+    w.advance(200);
+    w.die('z');
+    w.advance(20);
+    w.die('a');
+    w.advance(150);
+    expect(w.alive()).toEqual(['slow']);
+    w.advance(200);
+    expect(w.alive()).toEqual(['a', 'slow', 'x', 'y', 'z']);
   });
 
   test('a holder that counts starts the failed group again, and then gives up itself', () => {

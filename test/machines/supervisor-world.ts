@@ -329,6 +329,12 @@ export function startWorld(options: WorldOptions, found: readonly string[] = [])
       for (const { pid } of of(name)) end(pid, exit);
       check();
     },
+    /** Somebody else has started it. */
+    appear(name: string): void {
+      create(name);
+      report(name, { type: 'leader.seen', leader: leaders()[name]! });
+      check();
+    },
     reload(
       next: WorldOptions,
       { adjusted = [], restarted = [] }: { adjusted?: string[]; restarted?: string[] } = {},
