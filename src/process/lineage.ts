@@ -331,8 +331,9 @@ export function createLineage(options: LineageOptions): Lineage {
     const dead = service.leader!;
     leave(dead.pid);
     service.leader = null;
-    service.deadSession = dead.session;
     const survivors = living(service).filter(isService);
+    const session = sessionOf(dead.pid, dead.session, survivors);
+    service.deadSession = session;
     // What ends right after it was found can be one more fork of a daemon, with a status or without.
     const justFound = !exit.known && at < service.leadsSince + options.linger;
     const starting = justFound || at < service.startingUntil;
@@ -340,21 +341,21 @@ export function createLineage(options: LineageOptions): Lineage {
     // session of its own, while workers without a master are in that of the dead.
     const rows = survivors.map(({ row }) => row);
     const unlikely = starting && !justFound && !exit.known;
-    const apart = unlikely || (dead.rule !== 'launcher' && areWorkers(rows, dead.session));
+    const apart = unlikely || (dead.rule !== 'launcher' && areWorkers(rows, session));
     const heirRow = chooseHeir(
       { exit, starting },
       eligible(
         service,
-        rows.filter(({ session }) => !apart || session !== dead.session),
+        rows.filter((row) => !apart || row.session !== session),
       ),
       service.fits.own,
     );
     // In the launcher's own session are its helpers as well.
-    const fallen = heirRow === null || heirRow.session === dead.session ? null : masterOf(service, heirRow);
+    const fallen = heirRow === null || heirRow.session === session ? null : masterOf(service, heirRow);
     service.fallen = [];
     if (fallen !== null) {
       // It has died before it could take over: that is how the start has ended.
-      service.deadSession = fallen.row.session;
+      service.deadSession = heirRow!.session;
       return {
         type: 'leader.exited',
         at,
@@ -379,7 +380,9 @@ export function createLineage(options: LineageOptions): Lineage {
   /** The dead in whose session an heir is, and who was there before it: the heir is its worker. */
   function masterOf(service: Service, heir: ProcessRow): Service['fallen'][number] | null {
     const precedes = ({ row }: Service['fallen'][number]): boolean =>
-      row.session > 0 && row.session === heir.session && row.startTicks <= heir.startTicks;
+      heir.session > 0 &&
+      (row.session === heir.session || row.pid === heir.session) &&
+      row.startTicks <= heir.startTicks;
     return service.fallen.find(precedes) ?? null;
   }
 
@@ -455,7 +458,7 @@ export function createLineage(options: LineageOptions): Lineage {
   /** The leader lives, but what it stands for does not. It is left to be cleared away with its session. */
   function depose(service: Service, leader: NonNullable<Service['leader']>, at: number): CommandFact {
     service.leader = null;
-    service.deadSession = leader.session;
+    service.deadSession = sessionOf(leader.pid, leader.session, living(service));
     service.fallen = [];
     return {
       type: 'leader.exited',
@@ -742,6 +745,14 @@ const idOf = ({ pid, startTicks }: ProcessId): ProcessId => ({ pid, startTicks }
 /** Parents before their children: the older one first, by pid where both began in the same tick. */
 function byAge(rows: Iterable<ProcessRow>): ProcessRow[] {
   return [...rows].sort((a, b) => a.startTicks - b.startTicks || a.pid - b.pid);
+}
+
+/**
+ * The session that a process was in when it died. It may have made its own after it was read: then that has its number, which
+ * nobody else is given while anybody is in it.
+ */
+function sessionOf(pid: number, read: number, survivors: readonly Member[]): number {
+  return survivors.some(({ row }) => row.session === pid) ? pid : read;
 }
 
 function inScope(remains: Remains, scope: SignalScope): number {

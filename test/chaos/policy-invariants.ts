@@ -84,6 +84,11 @@ export class PolicyInvariants {
     this.#written.push(file);
   }
 
+  /** ms */
+  get #grace(): number {
+    return Number.parseInt(this.#file.container.grace, 10) * 1_000;
+  }
+
   /** It was told to stop once more: it kills now, in no order. */
   hurried(): void {
     this.#hurried = true;
@@ -256,7 +261,7 @@ export class PolicyInvariants {
         if (event.next === 'kill') book.doomed = true;
         return [];
       case 'command.stopping': {
-        const found = this.#stopping(name, book);
+        const found = this.#stopping(name, book, event.at);
         to('stopping');
         return found;
       }
@@ -264,11 +269,14 @@ export class PolicyInvariants {
         book.open = false;
         book.tried = true;
         book.doomed = false;
+        // Each run of a schedule waits anew.
+        book.bound ||= this.#file.commands[name]?.kind === 'cron';
         to('stopped');
         return [];
       case 'command.completed':
         book.open = false;
         book.tried = true;
+        book.bound ||= this.#file.commands[name]?.kind === 'cron';
         to('completed');
         return [];
       case 'command.scheduled':
@@ -316,7 +324,7 @@ export class PolicyInvariants {
         invariant: 'one leader',
         what: `${name} was launched for the ${event.start}. time, and its run before had not ended`,
       });
-    if (!book.bound && command.kind !== 'cron') return found;
+    if (!book.bound) return found;
     this.#check('what is required comes first');
     const { requires, after } = relationsOf(this.#file, name);
     for (const [other, milestone] of Object.entries(requires))
@@ -349,7 +357,7 @@ export class PolicyInvariants {
     return counts(state) || (lost !== null && at - lost.at <= SLACK && counts(lost.state));
   }
 
-  #stopping(name: string, book: Book): Violation[] {
+  #stopping(name: string, book: Book, at: number): Violation[] {
     const found: Violation[] = [];
     if (this.#stoppingAt === null) {
       this.#check('no stop without a reason');
@@ -362,7 +370,9 @@ export class PolicyInvariants {
     }
     // Who is not up, and what only runs at its times, may be told at any time.
     const isUp = book.state === 'running' || book.state === 'ready';
-    if (this.#hurried || !isUp || this.#file.commands[name]?.kind === 'cron') return found;
+    // When the time is up, all that is left is killed.
+    const hurries = this.#hurried || at - this.#stoppingAt >= this.#grace - SLACK;
+    if (hurries || !isUp || this.#file.commands[name]?.kind === 'cron') return found;
     this.#check('stopped in order');
     for (const [other, { state }] of this.#books) {
       if (!(other in this.#file.commands)) continue;
@@ -475,7 +485,7 @@ export function differenceOf(before: PolicyFile, after: PolicyFile): string {
   const meaning = (file: PolicyFile, name: string): string => {
     const { requires: _, after: __, ...rest } = file.commands[name]!;
     const { requires, after: earlier } = relationsOf(file, name);
-    return JSON.stringify([rest, Object.entries(requires).sort(), [...earlier].sort()]);
+    return JSON.stringify([rest, Object.entries(requires).sort(), earlier]);
   };
   const names = Object.keys(after.commands).sort();
   return [

@@ -253,6 +253,36 @@ describe('a start', () => {
     expect(lineage.isAttentive()).toBe(false);
   });
 
+  test('workers are known by the session that a daemon made after it was read', () => {
+    const { launch, put, look, die } = world();
+    launch('web', 10);
+    put(11, { command: 'web', session: 10 });
+    look();
+    die(10, OK);
+    expect(factsOf(look(), 'web')).toMatchObject([{ heir: { pid: 11 } }]);
+    put(12, { command: 'web', session: 11 });
+    look();
+    die(11, KILLED);
+    expect(factsOf(look(), 'web')).toMatchObject([
+      { id: { pid: 11 }, heir: null, remains: { workers: 1, tagged: 1 } },
+    ]);
+  });
+
+  test('a worker of such a daemon does not take over from one that was killed before the launcher’s end', () => {
+    const { lineage, launch, put, look, die } = world();
+    launch('web', 10);
+    put(11, { command: 'web', session: 10 });
+    look();
+    put(12, { command: 'web', session: 11 });
+    look();
+    lineage.dying(11);
+    die(11, KILLED);
+    die(10, OK);
+    expect(factsOf(look(), 'web')).toMatchObject([
+      { id: { pid: 10 }, exit: KILLED, heir: null, remains: { workers: 1, tagged: 1 } },
+    ]);
+  });
+
   test('what was killed in the launcher’s own session, or in another than the heir’s, was no master', () => {
     const { lineage, launch, put, look, die } = world();
     launch('web', 10);
