@@ -42,7 +42,7 @@ const SCOPES: Record<string, Scope> = {
   'of a schedule, that skips': { orders: ['command.stop', 'command.start', 'schedule.due'], failures: 1 },
   'of a schedule, that queues': { orders: ['command.stop', 'command.start', 'schedule.due'], failures: 1 },
   'of a schedule, that kills': { orders: ['command.stop', 'schedule.due'], failures: 0, least: 50 },
-  'with readiness': { orders: [], failures: 0, least: 20 },
+  'with readiness': { orders: [], failures: 1, least: 200 },
   'with health, restarted': { orders: ['command.stop'], failures: 3 },
   'never restarted': { orders: ['command.start', 'command.stop'], failures: 1, least: 200 },
   'restarted on failure': { orders: ['command.start', 'command.stop'], failures: 1 },
@@ -53,9 +53,9 @@ const SCOPES: Record<string, Scope> = {
 /** Where it is, what is wished, and how many failures there were. */
 function situationOf({ value, context }: State, { failures }: Scope): string {
   const path = pathOf(value);
-  const { desired, stop, held, queued, isReady } = context;
+  const { desired, stop, held, queued } = context;
   if (path.startsWith('stop')) return `${path} ${desired} ${stop.step}`;
-  return `${path} ${Math.min(context.failures, failures)} ${held} ${queued} ${isReady}`;
+  return `${path} ${Math.min(context.failures, failures)} ${held} ${queued}`;
 }
 
 /** The world's own knowledge: who really lives, and what is wished. */
