@@ -11,6 +11,8 @@ export type PolicyText = string | ((inside: Namespace) => string);
 export interface KeepOptions extends UpkeepOptions {
   /** Commands as arguments beside the policy. */
   readonly commands?: readonly string[];
+  /** A namespace that is there, with an init of its own. */
+  readonly within?: Namespace;
 }
 
 /** How a program ended, and what it wrote. */
@@ -89,11 +91,11 @@ const subjectOf = (line: Line): string => line.command ?? line.group;
 const textOf = (text: PolicyText, inside: Namespace): string =>
   typeof text === 'string' ? text : text(inside);
 
-/** Starts upkeep as PID 1 with this policy. */
+/** Starts upkeep with this policy, as PID 1 where no namespace is given. */
 export async function keep(context: Cleanup, text: PolicyText, options: KeepOptions = {}): Promise<Kept> {
-  const inside = new Namespace(context);
+  const { commands = [], args = LONG_GRACE, within, ...rest } = options;
+  const inside = within ?? new Namespace(context);
   const path = inside.write(POLICY, textOf(text, inside), 0o644);
-  const { commands = [], args = LONG_GRACE, ...rest } = options;
   const upkeep = await inside.upkeep(commands, { ...rest, args: [...args, '--policy', path] });
   return new Kept(inside, upkeep);
 }
