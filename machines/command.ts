@@ -10,6 +10,7 @@
 import { assign, enqueueActions, sendParent, setup } from 'xstate';
 import {
   adjusted,
+  asksFirst,
   blamed,
   buried,
   type CommandContext,
@@ -22,6 +23,8 @@ import {
   FORGIVEN,
   failedStart,
   hasGivenUp,
+  hastenedStop,
+  hastens,
   heirOf,
   isDone,
   type LeaderExited,
@@ -32,6 +35,7 @@ import {
   probed,
   readyWithin,
   restedAt,
+  restingStop,
   sameProcess,
   settleTime,
   stopStep,
@@ -215,6 +219,9 @@ const base = setup({
     presumeHealth: assign({ health: HEALTHY }),
     waited: assign({ wait: 0 }),
     planStop: assign(({ context, event }) => plannedStop(context, event)),
+    planRestingStop: assign(({ context, event }) => restingStop(context, event, false)),
+    planUndoing: assign(({ context, event }) => restingStop(context, event, true)),
+    hasten: assign(({ context, event }) => hastenedStop(context, event)),
     nextSignal: assign(({ context }) => ({ stop: { ...context.stop, step: context.stop.step + 1 } })),
     /** What was held against it does not matter: it is started in any case. */
     pardon: assign(({ context }) => ({ stop: { ...context.stop, faulted: false } })),
@@ -309,7 +316,8 @@ const base = setup({
     mustClear: ({ context }) => toClear(context) > 0,
     isClear: ({ context, event }) =>
       event.type === 'lineage.counted' && toClear({ ...context, remains: event.remains }) === 0,
-    canAsk: ({ context }) => context.policy.ownStop && context.leader !== null,
+    canAsk: ({ context }) => asksFirst(context),
+    hastens: ({ context, event }) => hastens(context, event),
     /** Sessions are to end as well: they have had no signal yet. */
     widens: ({ context, event }) =>
       event.type === 'command.stop' && event.everything && !context.stop.everything,
@@ -378,6 +386,9 @@ export const commandMachine = base.extend({ actions: { plan } }).createMachine({
     stop: {
       at: 0,
       budget: DEFAULT_STOP,
+      undoes: false,
+      idle: false,
+      hastened: false,
       everything: false,
       left: 0,
       step: 0,
@@ -470,7 +481,7 @@ export const commandMachine = base.extend({ actions: { plan } }).createMachine({
           guard: 'overlapKills',
           actions: { type: 'tell', params: ({ context }) => overlapped(context, 'skip') },
         },
-        'command.stop': { target: 'stopping', actions: 'planStop' },
+        'command.stop': { target: 'stopping', actions: 'planRestingStop' },
         'leader.seen': { target: 'running', actions: 'follow' },
         'lineage.counted': { actions: 'count' },
       },
@@ -565,7 +576,7 @@ export const commandMachine = base.extend({ actions: { plan } }).createMachine({
           description: 'Nothing is known that speaks against its use.',
           initial: 'deciding',
           entry: [
-            assign({ cleared: false, isReady: true }),
+            assign({ isReady: true }),
             enqueueActions(({ context, event, enqueue }) => {
               if (context.policy.ready === null) return;
               const took = Math.max(0, timeOf(context, event) - context.since);
@@ -766,7 +777,7 @@ export const commandMachine = base.extend({ actions: { plan } }).createMachine({
       on: {
         'command.start': { target: 'missing', actions: 'forgive' },
         'command.restart': { target: 'missing', actions: 'forgive' },
-        'command.stop': { target: 'stopping', actions: 'planStop' },
+        'command.stop': { target: 'stopping', actions: 'planRestingStop' },
         // Late, but there: another one beside it would be one too many.
         'leader.seen': { target: 'running', actions: ['waited', 'follow'] },
         'lineage.counted': { actions: 'count' },
@@ -881,10 +892,8 @@ export const commandMachine = base.extend({ actions: { plan } }).createMachine({
         params: ({ context }) => ({
           type: 'command.stopping',
           command: context.name,
-          how:
-            context.policy.ownStop && context.leader !== null
-              ? 'its own stop command'
-              : stopStep(context).signal,
+          how: asksFirst(context) ? 'its own stop command' : stopStep(context).signal,
+          idle: context.stop.idle,
         }),
       },
       after: {
@@ -924,6 +933,7 @@ export const commandMachine = base.extend({ actions: { plan } }).createMachine({
           },
           on: {
             'command.stop': [
+              { guard: 'hastens', target: '#command.stopping', reenter: true, actions: 'hasten' },
               { guard: 'widens', target: 'terminating', reenter: true, actions: 'widenStop' },
               { actions: 'widenStop' },
             ],
@@ -948,6 +958,7 @@ export const commandMachine = base.extend({ actions: { plan } }).createMachine({
                 exit: context.leader === null ? context.lastExit : null,
                 took: 'at' in event ? event.at - context.stop.at : context.stop.budget,
                 left: leftOf(context, context.remains),
+                idle: context.stop.idle,
               }),
             },
             'layDown',
@@ -965,7 +976,10 @@ export const commandMachine = base.extend({ actions: { plan } }).createMachine({
         'command.kill': '.killing',
         'command.start': { actions: 'wishUp' },
         'command.restart': { actions: 'wishUp' },
-        'command.stop': { actions: 'widenStop' },
+        'command.stop': [
+          { guard: 'hastens', target: 'stopping', reenter: true, actions: 'hasten' },
+          { actions: 'widenStop' },
+        ],
         // What is stopped to be started anew is the run that is due.
         'schedule.due': {
           guard: 'overlapKills',
@@ -986,7 +1000,7 @@ export const commandMachine = base.extend({ actions: { plan } }).createMachine({
           { guard: 'isScheduled', target: 'scheduled', actions: 'startOver' },
           { target: 'missing', actions: 'startOver' },
         ],
-        'command.stop': { target: 'stopping', actions: 'planStop' },
+        'command.stop': { target: 'stopping', actions: 'planRestingStop' },
         'lineage.counted': { actions: 'count' },
       },
     },
@@ -1022,7 +1036,7 @@ export const commandMachine = base.extend({ actions: { plan } }).createMachine({
           { guard: 'isScheduled', target: 'scheduled', actions: 'startOver' },
           { target: 'missing', actions: 'startOver' },
         ],
-        'command.stop': { target: 'stopping', actions: 'planStop' },
+        'command.stop': { target: 'stopping', actions: 'planUndoing' },
         'lineage.counted': { actions: 'count' },
       },
     },
@@ -1034,7 +1048,7 @@ export const commandMachine = base.extend({ actions: { plan } }).createMachine({
         'schedule.due': { target: 'missing', actions: 'beginRun' },
         'command.start': { target: 'missing', actions: 'startOver' },
         'command.restart': { target: 'missing', actions: 'startOver' },
-        'command.stop': { target: 'stopping', actions: 'planStop' },
+        'command.stop': { target: 'stopping', actions: 'planRestingStop' },
         'lineage.counted': { actions: 'count' },
       },
     },
@@ -1078,7 +1092,7 @@ export const commandMachine = base.extend({ actions: { plan } }).createMachine({
           { guard: 'isScheduled', target: 'scheduled', actions: 'startOver' },
           { target: 'missing', actions: 'startOver' },
         ],
-        'command.stop': { target: 'stopping', actions: 'planStop' },
+        'command.stop': { target: 'stopping', actions: 'planRestingStop' },
         'lineage.counted': { actions: 'count' },
       },
     },

@@ -688,6 +688,7 @@ describe('a stop in steps', () => {
       '6000 SIGINT tagged',
       '8000 SIGKILL tagged',
     ]);
+    expect(h.state()).toBe('stopping.killing');
     exits(h, 7, killedBy('SIGKILL'));
     expect(h.news()).toEqual(['8000 command.stopped took 7000 left 0', '8000 rested stopped 0']);
     expect(h.clock.pending()).toBe(0);
@@ -898,6 +899,24 @@ describe('a schedule', () => {
     expect(h.launches()).toEqual([60_000]);
     exits(h, 7, killedBy('SIGTERM'));
     expect(h.launches()).toEqual([60_000, 120_010]);
+  });
+
+  test('kill: a run that is stopped already makes room for it, whatever it was stopped for', () => {
+    const ready = { timeout: 5_000, interval: 250 };
+    const h = scheduled({ policy: { overlap: 'kill', ready } });
+    due(h);
+    launched(h, 7);
+    h.advance(5_000);
+    expect(h.news().slice(-4)).toContain(
+      '65000 command.failedStart 7 it was not ready in time failures 1 wait null',
+    );
+    due(h);
+    counted(h);
+    expect(h.news()).toEqual([
+      '65000 command.overlapped skip',
+      '65000 command.stopped took 0 left 0',
+      '65000 launch',
+    ]);
   });
 
   test('a run that waits for what it requires has not begun: another one due is left out', () => {
@@ -1118,9 +1137,9 @@ describe('what others have to do with it', () => {
       failed.advance(1_000);
       exits(failed, 7, status(1));
       expect(failed.state()).toBe('failed.ended');
+      expect(failed.context().held).toBe(false);
       failed.send({ type: 'command.rejoin' });
       expect(failed.state()).toBe('failed.ended');
-      expect(failed.context().held).toBe(false);
       const stopped = grouped();
       exits(stopped, 7, status(1));
       stop(stopped);
