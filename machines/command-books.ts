@@ -96,6 +96,12 @@ interface StopBook {
   readonly faulted: boolean;
   /** It was to stay down. */
   readonly forGood: boolean;
+  /** A one-shot that was done, whose stop command undoes what it did. */
+  readonly undoes: boolean;
+  /** Nothing was there that could be stopped. */
+  readonly idle: boolean;
+  /** A later order has left less time. */
+  readonly hastened: boolean;
 }
 
 export type LeaderExited = Extract<CommandFact, { type: 'leader.exited' }>;
@@ -106,6 +112,8 @@ export const NOTHING_REMAINS: Remains = { workers: 0, tagged: 0, sessions: 0 };
 
 /** ms for a stop that nobody gave a budget: a restart's, or that of one which is of no use. */
 export const DEFAULT_STOP = 9_000;
+
+const STOP_BEGINS = { left: 0, step: 0, undoes: false, idle: false, hastened: false } as const;
 
 /** A new life, in which nothing counts that was. */
 export const FORGIVEN = {
@@ -286,19 +294,18 @@ export function condemned(context: CommandContext, event: CommandEvent, reason: 
     reason,
     stop: {
       at,
-      budget: stopBudget(policy, DEFAULT_STOP),
+      budget: policy.stopTimeout ?? DEFAULT_STOP,
       everything: false,
-      left: 0,
-      step: 0,
       faulted: true,
       forGood: false,
+      ...STOP_BEGINS,
     },
   };
 }
 
 /** A stop begins: by order, or because the schedule's next run is due. */
 export function plannedStop(context: CommandContext, event: CommandEvent): Change {
-  const anew = { left: 0, step: 0, faulted: false };
+  const anew = { faulted: false, ...STOP_BEGINS };
   if (event.type === 'command.stop') {
     const { at, everything } = event;
     const budget = stopBudget(context.policy, event.budget);
@@ -307,12 +314,44 @@ export function plannedStop(context: CommandContext, event: CommandEvent): Chang
   }
   const stop = {
     at: timeOf(context, event),
-    budget: stopBudget(context.policy, DEFAULT_STOP),
+    budget: context.policy.stopTimeout ?? DEFAULT_STOP,
     everything: context.stop.everything,
     forGood: false,
     ...anew,
   };
   return { desired: 'up', bound: context.role.waits, held: false, stop };
+}
+
+/** A stop of what does not run. `undoes`: it was done, and has a stop command for that. */
+export function restingStop(context: CommandContext, event: CommandEvent, wasDone: boolean): Change {
+  const change = plannedStop(context, event);
+  const { policy, remains } = context;
+  const undoes = wasDone && policy.kind === 'oneshot' && policy.ownStop;
+  const idle = !undoes && remains.tagged === 0 && remains.sessions === 0;
+  return { ...change, stop: { ...change.stop!, undoes, idle } };
+}
+
+/** The order that came later leaves less time: what is left of the stop is done in that. */
+export function hastenedStop({ policy, stop }: CommandContext, event: CommandEvent): Change {
+  if (event.type !== 'command.stop') return {};
+  const budget = stopBudget(policy, event.budget);
+  const everything = stop.everything || event.everything;
+  return {
+    desired: 'down',
+    queued: false,
+    stop: { ...stop, at: event.at, budget, everything, hastened: true },
+  };
+}
+
+/** Is the service's own stop command the first that is done? */
+export function asksFirst({ policy, leader, stop }: CommandContext): boolean {
+  return policy.ownStop && !stop.hastened && (leader !== null || stop.undoes);
+}
+
+/** Does it leave less time than there is? */
+export function hastens({ policy, stop }: CommandContext, event: CommandEvent): boolean {
+  if (event.type !== 'command.stop') return false;
+  return event.at + stopBudget(policy, event.budget) < stop.at + stop.budget;
 }
 
 export function probed({ policy, health, since }: CommandContext, event: CommandEvent): HealthBook {

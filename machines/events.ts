@@ -205,13 +205,20 @@ export type Told = { readonly at: number } & (
       readonly remains: Remains;
       readonly signal: string;
     }
-  | { readonly type: 'command.stopping'; readonly command: string; readonly how: string }
+  /** `idle`: nothing was there to stop. */
+  | {
+      readonly type: 'command.stopping';
+      readonly command: string;
+      readonly how: string;
+      readonly idle: boolean;
+    }
   | {
       readonly type: 'command.stopped';
       readonly command: string;
       readonly exit: Exit | null;
       readonly took: number;
       readonly left: number;
+      readonly idle: boolean;
     }
   | { readonly type: 'command.failed'; readonly command: string; readonly reason: string }
   /** What it requires is not there yet. */

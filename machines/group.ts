@@ -181,8 +181,10 @@ const stopAffected = base.enqueueActions(({ context, event, enqueue }) => {
   const unrested = new Set([...affected].filter((name) => !resting.has(name)));
   const next = stoppable(beforeOf(commandsOf(plan)), unrested).filter((name) => !told.has(name));
   if (next.length === 0) return;
+  const timeouts = new Map(commandsOf(plan).map(({ name, policy }) => [name, policy.stopTimeout]));
   for (const command of next) {
-    const order: CommandOrder = { type: 'command.stop', at, budget: STOP_BUDGET, everything: false };
+    const budget = timeouts.get(command) ?? STOP_BUDGET;
+    const order: CommandOrder = { type: 'command.stop', at, budget, everything: false };
     enqueue({ type: 'order', params: { command, order } });
   }
   enqueue.assign({ told: new Set([...told, ...next]) });

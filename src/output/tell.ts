@@ -16,6 +16,7 @@ const MOST_NAMES = 10;
 export function tellPlain(told: Told, ctx: TellContext): string | null {
   // `command.running`, `command.failedStart` or `command.failed` follows, and tells how it went.
   if (told.type === 'command.launched') return null;
+  if ((told.type === 'command.stopping' || told.type === 'command.stopped') && told.idle) return null;
   const message = messageOf(told);
   const lines = lastLines(told, ctx);
   if (lines.length === 0) return plainLines(message);

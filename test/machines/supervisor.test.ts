@@ -295,7 +295,7 @@ describe('shutdown', () => {
     expect(s.news()).not.toContain('launch a');
   });
 
-  test('it ends a second after its time in any case, and says that something is left', () => {
+  test('a stop that is under way has no more time than the end of all, and what is left is said', () => {
     const s = supervise({ names: ['a', 'b'], grace: 2_000 });
     s.began({ a: process(7), b: process(8) });
     // Its own restart has a longer budget than the shutdown.
@@ -303,10 +303,12 @@ describe('shutdown', () => {
     s.facts(['a', counted(left({ tagged: 1 }))]);
     s.shutdown();
     s.facts(['b', gone(8)]);
-    s.clock.advance(2_999);
+    s.news();
+    s.clock.advance(1_999);
+    expect(s.news()).toContain('SIGKILL a everything');
     expect(s.output()).toBeNull();
     s.clock.advance(1);
-    expect(s.output()?.code).toBe(1);
+    expect(s.output()).toMatchObject({ code: 1, left: 1 });
   });
 
   test('without commands it is over at once', () => {

@@ -160,20 +160,23 @@ const SENTENCES: readonly (readonly [Told, string])[] = [
     },
     'apache2: sends SIGKILL to what its dead leader left behind: 2 processes and 3 sessions',
   ],
-  [{ type: 'command.stopping', at, command, how: 'SIGTERM' }, 'apache2: stopping: SIGTERM'],
+  [{ type: 'command.stopping', at, command, how: 'SIGTERM', idle: false }, 'apache2: stopping: SIGTERM'],
   [
-    { type: 'command.stopped', at, command, exit: ended({ code: 0 }), took: 120, left: 0 },
+    { type: 'command.stopped', at, command, exit: ended({ code: 0 }), took: 120, left: 0, idle: false },
     'apache2: stopped (status 0) after 120 ms',
   ],
   [
-    { type: 'command.stopped', at, command, exit: sigkill, took: 9000, left: 1 },
+    { type: 'command.stopped', at, command, exit: sigkill, took: 9000, left: 1, idle: false },
     'apache2: stopped (SIGKILL) after 9 s; 1 process is still there',
   ],
   [
-    { type: 'command.stopped', at, command, exit: unknown, took: 120, left: 2 },
+    { type: 'command.stopped', at, command, exit: unknown, took: 120, left: 2, idle: false },
     'apache2: stopped after 120 ms; 2 processes are still there',
   ],
-  [{ type: 'command.stopped', at, command, exit: null, took: 120, left: 0 }, 'apache2: stopped after 120 ms'],
+  [
+    { type: 'command.stopped', at, command, exit: null, took: 120, left: 0, idle: false },
+    'apache2: stopped after 120 ms',
+  ],
   [
     { type: 'command.failed', at, command, reason: '5 restarts in 10 s' },
     'apache2: failed for good: 5 restarts in 10 s',
