@@ -56,6 +56,8 @@ export interface PolicyFiles {
   readonly nextRun: typeof import('./policy/schedule.ts').nextRun;
 }
 
+const ENDING = 'cannot reload: everything is being stopped; nothing has changed';
+
 /** What start-up may refuse; afterwards nothing does. */
 export class StartError extends Error {}
 
@@ -330,9 +332,15 @@ export async function supervise(
     input: { ...plan, seed: Math.floor(Math.random() * 2 ** 31) },
   });
 
+  const isEnding = (): boolean => {
+    const snapshot = root.getSnapshot();
+    return snapshot.status !== 'active' || snapshot.matches('stopping');
+  };
+
   /** Reads the policy again. What is wrong in it is returned, and then nothing changes. */
   function reload(): { readonly diff: PolicyDiff } | { readonly error: string } {
     if (files === null) return { error: 'there is no policy file to read again; nothing has changed' };
+    if (isEnding()) return { error: ENDING };
     const read = files.read();
     if ('error' in read) return { error: `${read.error}\nnothing has changed` };
     const back = read.policy.commands.find(({ name }) => leaving.has(name));
@@ -382,6 +390,13 @@ export async function supervise(
       return { status: 409, body: { error } };
     }
     if (wanted.length > 0) {
+      if (isEnding()) return { status: 409, body: { error: ENDING } };
+      const leaders = lineage.leaders();
+      const absent = wanted.find((name) => leaders[name] === undefined);
+      if (absent !== undefined) {
+        const error = `cannot reload ${absent}: it does not run; when it is started, it reads its configuration anyway`;
+        return { status: 409, body: { error } };
+      }
       for (const name of wanted) {
         root.send({ type: 'command.ordered', command: name, order: { type: 'command.reload', at: now() } });
       }

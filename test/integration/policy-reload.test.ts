@@ -226,6 +226,77 @@ commands: {a: ${SERVICE}, b: ${SERVICE}, c: ${SERVICE}, d: ${SERVICE}}
     expect(await upkeep.stop()).toMatchObject({ code: 0, stopped: { left: 0 } });
   });
 
+  test('members come and go: the group is that of the new policy', async (context) => {
+    const text = (members: string) => `
+defaults: {${QUICK}}
+commands: {${members
+      .split(', ')
+      .map((name) => `${name}: ${SERVICE}`)
+      .join(', ')}}
+groups: {g: {members: [${members}], strategy: one_for_all}}
+`;
+    const kept = await keep(context, text('a, b, c'));
+    const { upkeep, inside } = kept;
+    const [a, b, c] = await upkeep.running('a', 'b', 'c');
+    kept.rewrite(text('d, b, a'));
+    expect(await kept.reload()).toMatchObject({ code: 0 });
+    await upkeep.running('d');
+    await upkeep.event('command.stopped', 'c');
+    expect(inside.isAlive(c!)).toBe(false);
+    expect(inside.isAlive(a!) && inside.isAlive(b!)).toBe(true);
+    await inside.end(kept.pidOf('d'));
+    await upkeep.until('all anew', () =>
+      ['a', 'b', 'd'].every((name) => upkeep.events('command.launched', name).length === 2),
+    );
+    expect(upkeep.events('command.launched', 'c')).toHaveLength(1);
+    expect(await upkeep.stop()).toMatchObject({ code: 0, stopped: { left: 0 } });
+  });
+
+  test('a service becomes a oneshot, a oneshot a schedule, and a schedule a service', async (context) => {
+    const text = (dir: string, kinds: readonly string[]) => `
+commands:
+  a: {run: 'echo a >> ${dir}/runs; ${kinds[0] === '' ? SERVICE : 'true'}', ${kinds[0]}}
+  b: {run: 'echo b >> ${dir}/runs', ${kinds[1]}}
+  c: {run: '${SERVICE}', ${kinds[2]}}
+`;
+    const yearly = 'schedule: 0 0 1 1 *';
+    const kept = await keep(context, ({ dir }) => text(dir, ['', 'kind: oneshot', yearly]));
+    const { upkeep, inside } = kept;
+    const [a] = await upkeep.running('a');
+    await upkeep.event('command.completed', 'b');
+    await upkeep.event('command.scheduled', 'c');
+    kept.rewrite(({ dir }) => text(dir, ['kind: oneshot', "schedule: '* * * * * *'", '']));
+    expect(await kept.reload()).toMatchObject({ code: 0 });
+    expect(await reloaded(kept)).toMatchObject({ restarted: ['a', 'b', 'c'] });
+    await upkeep.event('command.completed', 'a');
+    await upkeep.event('command.completed', 'b', 3);
+    await upkeep.running('c');
+    expect(inside.isAlive(a!)).toBe(false);
+    expect(await upkeep.stop()).toMatchObject({ code: 0, stopped: { left: 0 } });
+  });
+
+  test('a reload during the shutdown starts nobody', async (context) => {
+    const kept = await keep(
+      context,
+      ({ dir }) => `
+commands:
+  a: {run: 'trap "until test -e ${dir}/go; do sleep 0.05; done; exit" TERM; while :; do sleep 0.05; done'}
+`,
+    );
+    const { upkeep } = kept;
+    await upkeep.running('a');
+    upkeep.signal('SIGTERM');
+    await upkeep.event('command.stopping', 'a');
+    kept.rewrite(`commands: {a: ${SERVICE}, b: ${SERVICE}}`);
+    const answer = await kept.reload();
+    upkeep.signal('SIGHUP');
+    kept.touch('go');
+    expect(await upkeep.ended()).toMatchObject({ code: 0 });
+    expect(upkeep.events('command.launched')).toHaveLength(1);
+    expect(upkeep.events('supervisor.stopped')).toMatchObject([{ left: 0 }]);
+    expect(answer).toMatchObject({ code: 78, stderr: expect.stringContaining('is being stopped') });
+  });
+
   test('a new strategy or intensity of a group that stays holds from then on', async (context) => {
     const text = (rules: string) => `
 defaults: {${QUICK}}
@@ -439,9 +510,13 @@ commands:
 commands:
   a: {run: ${SERVICE}, reload: 'echo x >> ${dir}/reloads'}
   mute: {run: ${SERVICE}}
+  failed: {run: exit 1, restart: never, reload: HUP}
 `,
       );
       await kept.upkeep.running('a', 'mute');
+      await kept.upkeep.event('command.failed', 'failed');
+      const failed = await kept.reload('a', 'failed');
+      expect(failed).toMatchObject({ code: 78, stderr: expect.stringContaining('it does not run') });
       const unknown = await kept.reload('a', 'nobody');
       expect(unknown).toMatchObject({ code: 4, stderr: expect.stringContaining('no command has that name') });
       const mute = await kept.reload('a', 'mute');
