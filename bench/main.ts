@@ -11,6 +11,7 @@ import { idle } from './measures/idle.ts';
 import { logs } from './measures/logs.ts';
 import { masters } from './measures/masters.ts';
 import { pid1 } from './measures/pid1.ts';
+import { policy } from './measures/policy.ts';
 import { scan } from './measures/scan.ts';
 import { start } from './measures/start.ts';
 import { storms } from './measures/storm.ts';
@@ -19,7 +20,7 @@ import { PEERS, type Peer } from './peers.ts';
 import { cell, chartOf, goalsTable, page, type Results } from './report.ts';
 import { makeTools, type Tools } from './tools.ts';
 
-const MEASURES: readonly Measure[] = [death, start, idle, scan, storms, logs, crash, pid1, masters];
+const MEASURES: readonly Measure[] = [death, start, idle, scan, storms, logs, crash, pid1, masters, policy];
 
 const idOf = ({ name }: Peer): string => name.toLowerCase().replaceAll(' ', '-');
 

@@ -5,6 +5,7 @@
  * as long as it lives.
  *   run                 stays in the foreground
  *   daemon [PIDFILE]    puts itself into the background: its launcher leaves when it is up
+ *   ready MS FILE       stays in the foreground, and makes the file after so many ms
  *   crash               exits with 1
  *   lines COUNT         after SIGUSR1 writes COUNT lines of 100 bytes, the last one marked
  *   orphans COUNT       leaves COUNT orphans, which end when their parents have; tells "made" as well then
@@ -131,6 +132,10 @@ int main(int argc, char **argv) {
   else {
     tell_birth();
     if (!strcmp(kind, "crash")) return 1;
+    if (!strcmp(kind, "ready") && argc > 5) {
+      usleep(atol(more) * 1000);
+      close(open(argv[5], O_WRONLY | O_CREAT, 0644));
+    }
     if (!strcmp(kind, "crowd"))
       for (long i = atol(more); i > 0; i--)
         if (fork() == 0) break;

@@ -7,7 +7,7 @@ import type { Outcome } from './episode.ts';
 import { FairClock } from './fair-clock.ts';
 import type { Kind } from './faults.ts';
 import { Invariants, isAlive, type Seen, type Told, type Violation } from './invariants.ts';
-import { ORDINARY, type PolicyKind, type PolicyScene } from './policy-faults.ts';
+import { ORDINARY, POLICY_KINDS, type PolicyKind, type PolicyScene } from './policy-faults.ts';
 import { PolicyInvariants } from './policy-invariants.ts';
 import {
   changed,
@@ -213,7 +213,7 @@ class PolicyLife {
       }
       await pause(Math.min(LOOK, Math.max(0, due - performance.now())));
     }
-    if (end !== 'reload' || this.#failed) return;
+    if (end !== 'reload' || this.#failed || !this.#world.hearsTerm()) return;
     for (const change of ['env', 'add', 'remove'] as const)
       if (this.#random.chance(0.5)) this.#change(change);
     if (this.#ask()) this.#count('reload and stop', 1);
@@ -223,6 +223,10 @@ class PolicyLife {
   #hit(kinds: Weighted): void {
     if (kinds.length === 0 || this.#world.upkeepPid() === null) return;
     const kind = this.#random.weighted(kinds);
+    // Which of two files it reads at its start nobody could tell.
+    if (POLICY_KINDS.includes(kind) && !(this.#world.hearsTerm() && this.#world.hearsHup())) return;
+    // What is due in a stop is due at once after a long one of its own.
+    if (this.#expected !== null && kind.name === 'upkeep-stop') return;
     this.#count(kind.name, kind.inject(this.#scene()));
   }
 
