@@ -165,9 +165,7 @@ function ordered(
     case 'command.start':
       return {
         down: without(down, command),
-        ...(isAtRest(before) || before?.state === 'held'
-          ? { reached: noted(context, command, 'begun') }
-          : {}),
+        ...(isAtRest(before) ? { reached: noted(context, command, 'begun') } : {}),
       };
     default:
       return {};

@@ -155,6 +155,19 @@ describe('removed', () => {
     }
   });
 
+  test('with what the new policy says of it', () => {
+    const w = startWorld({ commands: [command('a'), command('b')] }, ['a', 'b']);
+    w.reload({ commands: [command('b')] });
+    const next = command('a', { policy: { stable: 7 }, requires: { b: 'started' } });
+    w.reload({ commands: [next, command('b')] });
+    w.advance(500);
+    expect(w.alive()).toEqual(['a', 'b']);
+    expect(w.actorOf('a')!.getSnapshot().context).toMatchObject({
+      policy: next.policy,
+      role: { waits: true, watched: true },
+    });
+  });
+
   test('and again and again', () => {
     const w = startWorld({ commands: [command('a'), command('b')] }, ['a', 'b']);
     w.dies.set('a', 100);
