@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { KINDS } from './faults.ts';
 import { parseOptions } from './options.ts';
-import { planEpisode } from './plan.ts';
+import { planEpisode, turnOf } from './plan.ts';
 import { createRandom, seedOf } from './random.ts';
 import { renderReport } from './report.ts';
 import { whoIs } from './table.ts';
@@ -142,4 +142,17 @@ test('the report tells what was made, what was not, and what was violated', () =
     '| oldest zombie, ms | 12 |',
   ])
     expect(report).toContain(text);
+});
+
+test('every fourth episode is one with a policy file, and the others have the numbers that they always had', () => {
+  const turns = Array.from({ length: 8 }, (_, turn) => turnOf(turn, 'both'));
+  expect(turns.map(({ policy, index }) => `${policy ? 'p' : ''}${index}`)).toEqual([
+    ...['0', '1', '2', 'p0'],
+    ...['3', '4', '5', 'p1'],
+  ]);
+  expect(turnOf(5, 'policy')).toEqual({ policy: true, index: 5 });
+  expect(turnOf(5, 'ordinary')).toEqual({ policy: false, index: 5 });
+  expect(parseOptions(['--episode', 'p3'], [], () => 0).episode).toEqual({ policy: true, index: 3 });
+  expect(parseOptions(['--episode', '3'], [], () => 0).episode).toEqual({ policy: false, index: 3 });
+  expect(() => parseOptions(['--episode', 'px'], [], () => 0)).toThrow('cannot take --episode x');
 });

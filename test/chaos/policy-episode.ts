@@ -118,6 +118,7 @@ class PolicyLife {
   #sizedAt = 0;
   #expected: readonly (number | string)[] | null = null;
   #ended = false;
+  #started = false;
   #stopping = false;
 
   constructor(
@@ -213,7 +214,7 @@ class PolicyLife {
       }
       await pause(Math.min(LOOK, Math.max(0, due - performance.now())));
     }
-    if (end !== 'reload' || this.#failed || !this.#world.hearsTerm()) return;
+    if (end !== 'reload' || this.#failed || !this.#started) return;
     for (const change of ['env', 'add', 'remove'] as const)
       if (this.#random.chance(0.5)) this.#change(change);
     if (this.#ask()) this.#count('reload and stop', 1);
@@ -224,7 +225,10 @@ class PolicyLife {
     if (kinds.length === 0 || this.#world.upkeepPid() === null) return;
     const kind = this.#random.weighted(kinds);
     // Which of two files it reads at its start nobody could tell.
-    if (POLICY_KINDS.includes(kind) && !(this.#world.hearsTerm() && this.#world.hearsHup())) return;
+    if (POLICY_KINDS.includes(kind) && !this.#started) {
+      if (kind.name.startsWith('reload') && this.#ask()) this.#count('reload before the start', 1);
+      return;
+    }
     // What is due in a stop is due at once after a long one of its own.
     if (this.#expected !== null && kind.name === 'upkeep-stop') return;
     this.#count(kind.name, kind.inject(this.#scene()));
@@ -319,6 +323,7 @@ class PolicyLife {
     const events = life.events.splice(0);
     for (const event of events) {
       if (event.event === 'command.running') this.#leaders.set(event.command, event.leader.pid);
+      if (event.event === 'upkeep.started') this.#started = true;
       if (event.event === 'supervisor.stopping') this.#stopping = true;
       this.#violate(this.#general.told(event));
       this.#violate(this.#policy.told(event));
@@ -413,7 +418,7 @@ class PolicyLife {
           const status = answer.statusCode ?? 0;
           const error = String((quietly(() => JSON.parse(body)) as { error?: string } | null)?.error);
           // Somebody may have written another one meanwhile.
-          if (version !== this.#version || this.#stopping || this.#ended) return;
+          if (version !== this.#version || this.#stopping || this.#ended || !this.#started) return;
           if (isRight ? status === 200 || error.includes('is still being stopped') : status === 409) return;
           this.#violate([
             {

@@ -14,6 +14,8 @@ export interface PolicyBounds {
 
 /** Upkeep decides at once, but tells of what it starts when that has begun. ms of its own clock. */
 const SLACK = 100;
+/** Whoever is released waits for those that are launched before it, each for the exec of the other. */
+const QUEUED = 1_000;
 /** How long, fair ms, a group that gives up may be at it. */
 const GIVING_UP = 30_000;
 /** The longest that a probe may run, ms: a try at readiness has 5 s. Stop commands and what kills them have the grace. */
@@ -336,8 +338,7 @@ export class PolicyInvariants {
     for (const other of after) {
       const kind = this.#file.commands[other]?.kind;
       const { tried, state } = this.#bookOf(other);
-      const passed =
-        kind === 'oneshot' ? isAtRest(state) || this.#bookOf(other).lost?.at === event.at : tried;
+      const passed = kind === 'oneshot' ? isAtRest(state) : tried;
       if (kind === 'cron' || passed) continue;
       found.push({
         invariant: 'what is required comes first',
@@ -354,7 +355,7 @@ export class PolicyInvariants {
       if (milestone === 'completed') return false;
       return one === 'ready' || (milestone === 'started' && (one === 'running' || one === 'launched'));
     };
-    return counts(state) || (lost !== null && at - lost.at <= SLACK && counts(lost.state));
+    return counts(state) || (lost !== null && at - lost.at <= QUEUED && counts(lost.state));
   }
 
   #stopping(name: string, book: Book, at: number): Violation[] {
@@ -470,7 +471,7 @@ const newBook = (): Book => ({
   tried: false,
   open: false,
   doomed: false,
-  groupUntil: 0,
+  groupUntil: Number.NEGATIVE_INFINITY,
   wished: true,
   rivals: '',
   probes: '',

@@ -1,0 +1,230 @@
+import { describe, expect, test } from 'vitest';
+import type { Seen, Told } from './invariants.ts';
+import { differenceOf, PolicyInvariants } from './policy-invariants.ts';
+import type { FileCommand, PolicyFile } from './policy-plan.ts';
+
+const BOUNDS = { unnamed: 10_000, atOnce: 3_000 };
+
+const fileOf = (
+  commands: Record<string, Partial<FileCommand>>,
+  groups: PolicyFile['groups'] = {},
+): PolicyFile => ({
+  commands: Object.fromEntries(
+    Object.entries(commands).map(([name, rest]) => [name, { run: name, ...rest }]),
+  ),
+  groups,
+  defaults: {},
+  container: { grace: '9s' },
+});
+
+const seen = (pid: number, command: string, role: Seen['role'] = 'master', of: Partial<Seen> = {}): Seen => ({
+  pid,
+  ppid: 1,
+  state: 'S',
+  startTicks: pid,
+  comm: `${command}:x`,
+  command,
+  role,
+  tag: '7',
+  ...of,
+});
+
+function watched(file: PolicyFile) {
+  const invariants = new PolicyInvariants(file, BOUNDS);
+  let at = 0;
+  let fair = 0;
+  const told = (event: string, of: Told = {}): string[] => {
+    at += 10;
+    return invariants.told({ event, at, ...of }).map(({ invariant }) => invariant);
+  };
+  const look = (processes: readonly Seen[], later = 40): string[] => {
+    fair += later;
+    return invariants.look({ fair, processes, upkeep: 1 }).map(({ invariant }) => invariant);
+  };
+  return {
+    invariants,
+    told,
+    look,
+    of: (command: string, ...events: string[]): string[] =>
+      events.flatMap((event) => told(`command.${event}`, { command })),
+    pass: (ms: number): void => {
+      at += ms;
+    },
+    reloaded: (of: Told = {}): string[] =>
+      told('policy.reloaded', { started: [], stopped: [], restarted: [], adjusted: [], ...of }),
+  };
+}
+
+describe('what is required comes first', () => {
+  const file = fileOf({ a: { ready: { listening: 1 } }, b: { requires: ['a'] }, c: { after: ['b'] } });
+
+  test('a start in order is right, and one before it is not', () => {
+    const { of } = watched(file);
+    expect(of('a', 'launched', 'running', 'ready')).toEqual([]);
+    expect(of('b', 'launched', 'running')).toEqual([]);
+    expect(of('c', 'launched')).toEqual([]);
+    const early = watched(file);
+    early.of('a', 'launched', 'running');
+    expect(early.of('b', 'launched')).toEqual(['what is required comes first']);
+    expect(watched(file).of('c', 'launched')).toEqual(['what is required comes first']);
+  });
+
+  test('what was lost a moment ago counts, what was lost long ago does not', () => {
+    for (const [ms, found] of [
+      [500, []],
+      [5_000, ['what is required comes first']],
+    ] as const) {
+      const { of, pass } = watched(file);
+      of('a', 'launched', 'running', 'ready', 'died');
+      pass(ms);
+      expect(of('b', 'launched')).toEqual(found);
+    }
+  });
+
+  test('a restart by itself waits for nobody, one by a reload does; so do runs of a schedule, but no retries', () => {
+    const { of, pass, reloaded, invariants } = watched(file);
+    of('a', 'launched', 'running', 'ready');
+    of('b', 'launched', 'running');
+    of('a', 'died');
+    pass(5_000);
+    expect(of('b', 'died', 'launched', 'running')).toEqual([]);
+    const next = fileOf({ ...file.commands, b: { requires: ['a'], env: { X: '1' } } });
+    invariants.wrote(next);
+    expect(reloaded({ restarted: ['b'] })).toEqual([]);
+    expect(of('b', 'stopping', 'stopped', 'launched')).toEqual(['what is required comes first']);
+
+    const cron = watched(fileOf({ a: {}, b: { kind: 'cron', schedule: '* * * * *', requires: ['a'] } }));
+    cron.of('a', 'launched', 'running');
+    cron.of('b', 'launched');
+    cron.of('a', 'died');
+    cron.pass(5_000);
+    expect(cron.of('b', 'failedStart', 'launched')).toEqual([]);
+    expect(cron.of('b', 'completed', 'launched')).toEqual(['what is required comes first']);
+  });
+});
+
+describe('starts and stops', () => {
+  test('nobody is stopped without a reason: a reload, a probe, the group', () => {
+    const group = { all: { members: ['a', 'b'], strategy: 'one_for_all' as const } };
+    const { of, told } = watched(fileOf({ a: {}, b: {}, c: {} }, group));
+    of('a', 'launched', 'running');
+    of('c', 'launched', 'running');
+    expect(of('c', 'stopping')).toEqual(['no stop without a reason']);
+    told('command.unhealthy', { command: 'c', next: 'restart' });
+    expect(of('c', 'stopping')).toEqual([]);
+    told('group.restarting', { group: 'all', members: ['a'] });
+    expect(of('a', 'stopping')).toEqual([]);
+  });
+
+  test('what has completed is not started again but by a reload', () => {
+    const file = fileOf({ a: { kind: 'oneshot' } });
+    const { of, invariants, reloaded } = watched(file);
+    of('a', 'launched', 'completed');
+    expect(of('a', 'launched')).toEqual(['no start without a wish']);
+    of('a', 'completed');
+    invariants.wrote(fileOf({ a: { kind: 'oneshot', env: { X: '1' } } }));
+    reloaded({ restarted: ['a'] });
+    expect(of('a', 'launched')).toEqual([]);
+  });
+
+  test('a second launch without the end of the first is one leader too many', () => {
+    const { of } = watched(fileOf({ a: {} }));
+    expect(of('a', 'launched', 'running', 'died', 'launched')).toEqual([]);
+    expect(of('a', 'launched')).toEqual(['one leader']);
+  });
+
+  test('in a stop those go first that come after others, and nobody is started', () => {
+    const file = fileOf({ a: {}, b: { requires: ['a'] } });
+    const begin = () => {
+      const one = watched(file);
+      one.of('a', 'launched', 'running');
+      one.of('b', 'launched', 'running');
+      one.told('supervisor.stopping');
+      return one;
+    };
+    expect(begin().of('b', 'stopping', 'stopped')).toEqual([]);
+    expect(begin().of('a', 'stopping')).toEqual(['stopped in order']);
+    const late = begin();
+    late.pass(9_000);
+    expect(late.of('a', 'stopping')).toEqual([]);
+    const hurried = begin();
+    hurried.invariants.hurried();
+    expect(hurried.of('a', 'stopping')).toEqual([]);
+    const again = begin();
+    again.of('b', 'died');
+    again.pass(1_000);
+    expect(again.of('b', 'launched')).toContain('no start without a wish');
+  });
+});
+
+describe('reloads', () => {
+  const before = fileOf({ a: {}, b: { after: ['a'] } });
+  const after = fileOf({ a: { env: { X: '1' } }, c: {} });
+
+  test('the difference of two files is that of their commands, by their meaning', () => {
+    expect(differenceOf(before, before)).toBe('; ; ');
+    expect(differenceOf(before, after)).toBe('c; b; a');
+    expect(
+      differenceOf(
+        fileOf({ a: {}, b: { requires: ['a'] } }),
+        fileOf({ a: {}, b: { requires: { a: 'ready' } } }),
+      ),
+    ).toBe('; ; ');
+  });
+
+  test('what upkeep says of one is what a file says that was written', () => {
+    const { invariants, reloaded } = watched(before);
+    expect(reloaded({ started: ['c'], stopped: ['b'], restarted: ['a'] })).toEqual([
+      'a reload does what the file says',
+    ]);
+    invariants.wrote(after);
+    expect(reloaded({ started: ['c'], stopped: ['b'], restarted: ['a'] })).toEqual([]);
+    expect(invariants.file).toBe(after);
+  });
+
+  test('what is not named any more is gone after a while, and not started', () => {
+    const { invariants, reloaded, look, of } = watched(before);
+    invariants.wrote(after);
+    look([seen(5, 'b')]);
+    reloaded({ started: ['c'], stopped: ['b'], restarted: ['a'] });
+    expect(look([seen(5, 'b')], 9_000)).toEqual([]);
+    expect(look([seen(5, 'b')], 2_000)).toEqual(['only what is named']);
+    expect(of('b', 'launched')).toEqual(['no start without a wish']);
+  });
+});
+
+describe('probes', () => {
+  test('two of one command at once, seen twice, are one too many; what one of them forks is none', () => {
+    const { look } = watched(fileOf({ a: {} }));
+    const child = seen(6, 'a', 'probe', { ppid: 5 });
+    for (let count = 0; count < 3; count++) expect(look([seen(5, 'a', 'probe'), child])).toEqual([]);
+    expect(look([seen(5, 'a', 'probe'), seen(7, 'a', 'probe')])).toEqual([]);
+    expect(look([seen(5, 'a', 'probe'), seen(7, 'a', 'probe')])).toEqual(['one probe at a time']);
+  });
+
+  test('one that is there for long is left over, and said once', () => {
+    const { look } = watched(fileOf({ a: {} }));
+    look([seen(5, 'a', 'probe')]);
+    expect(look([seen(5, 'a', 'probe')], 7_000)).toEqual([]);
+    expect(look([seen(5, 'a', 'probe')], 2_000)).toEqual(['no helper left over']);
+    expect(look([seen(5, 'a', 'probe')])).toEqual([]);
+  });
+});
+
+test('what is missing: neither what failed, nor who waits for that, nor a schedule', () => {
+  const { invariants, of } = watched(
+    fileOf({
+      a: {},
+      b: { requires: ['a'] },
+      once: { kind: 'oneshot' },
+      cron: { kind: 'cron', schedule: '* * * * *' },
+      up: {},
+    }),
+  );
+  expect(invariants.missing([])).toEqual(['a (down)', 'b (down)', 'once (down)', 'up (down)']);
+  of('a', 'launched', 'failed');
+  of('once', 'launched', 'completed');
+  of('up', 'launched', 'running');
+  expect(invariants.missing([seen(5, 'up')])).toEqual([]);
+  expect(invariants.missing([])).toEqual(['up (ready)']);
+});
