@@ -426,7 +426,7 @@ export class PolicyInvariants {
     for (const name of Object.keys(file.commands)) {
       const book = this.#bookOf(name);
       // Who moves is somebody else's from now on, and may be begun anew.
-      if (groupsOf(before, name).join() === groupsOf(file, name).join()) continue;
+      if (placeOf(before, name) === placeOf(file, name)) continue;
       book.open = false;
       if (book.state === 'failed') book.wished = true;
     }
@@ -480,6 +480,15 @@ const newBook = (): Book => ({
 
 const isAtRest = (state: State): boolean =>
   state === 'completed' || state === 'failed' || state === 'stopped';
+
+/** The outermost group that it is in, with all that is in it: that is made anew when anything of it is another. */
+function placeOf(file: PolicyFile, name: string): string {
+  const outer = groupsOf(file, name).at(-1);
+  if (outer === undefined) return '';
+  const structure = (member: string): unknown =>
+    member in file.groups ? [member, file.groups[member]!.members.map(structure)] : member;
+  return JSON.stringify(structure(outer));
+}
 
 /** Which commands come, which go, and which are others: sorted, as a text. */
 export function differenceOf(before: PolicyFile, after: PolicyFile): string {

@@ -234,7 +234,8 @@ function planHealth(
       ['ignore', 3],
       ['fail', 1],
     ] as const),
-    ...(random.chance(0.3) ? { grace: '1s' } : {}),
+    // A policy under which nothing ever comes to rest would say nothing.
+    grace: random.pick(['3s', '5s']),
   };
   switch (kind) {
     case 'file':
