@@ -79,7 +79,7 @@ const changing = (name: string, about: string, change: Change, weight = 1.5): Po
   inject: (scene) => (scene.change(change) && scene.ask() ? 1 : 0),
 });
 
-export const CHANGES: readonly Change[] = [
+const CHANGES: readonly Change[] = [
   'env',
   'rules',
   'add',

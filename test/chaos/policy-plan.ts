@@ -302,7 +302,7 @@ function grouped(random: Random, file: PolicyFile): PolicyFile | null {
 }
 
 /** Whoever is named is there and earlier in the file; and nobody is in front of a member of rest_for_one that comes before. */
-export function isSound(file: PolicyFile): boolean {
+function isSound(file: PolicyFile): boolean {
   const order = Object.keys(file.commands);
   const inGroups = Object.values(file.groups).flatMap(({ members }) => members);
   if (new Set(inGroups).size !== inGroups.length) return false;
