@@ -207,7 +207,7 @@ export function hasGivenUp({ policy, failures, heat, doomed }: CommandContext): 
 }
 
 /** What is told of the next try: ms, 0 for at once, null for none. */
-export function nextTry(context: CommandContext): number | null {
+function nextTry(context: CommandContext): number | null {
   return hasGivenUp(context) ? null : context.wait;
 }
 
