@@ -339,7 +339,8 @@ export function hastenedStop({ policy, stop }: CommandContext, event: CommandEve
   return {
     desired: 'down',
     queued: false,
-    stop: { ...stop, at: event.at, budget, everything, hastened: true },
+    held: false,
+    stop: { ...stop, at: event.at, budget, everything, faulted: false, forGood: true, hastened: true },
   };
 }
 

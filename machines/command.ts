@@ -316,6 +316,8 @@ const base = setup({
     mustClear: ({ context }) => toClear(context) > 0,
     isClear: ({ context, event }) =>
       event.type === 'lineage.counted' && toClear({ ...context, remains: event.remains }) === 0,
+    /** What is cleared are the workers of the one before: it is not among them. */
+    isNotCleared: ({ context }) => context.clear === 'workers',
     canAsk: ({ context }) => asksFirst(context),
     hastens: ({ context, event }) => hastens(context, event),
     /** Sessions are to end as well: they have had no signal yet. */
@@ -753,6 +755,12 @@ export const commandMachine = base.extend({ actions: { plan } }).createMachine({
               { guard: 'isClear', target: 'decided', actions: 'count' },
               { actions: 'count' },
             ],
+            // Late, but there: another one beside it would be one too many.
+            'leader.seen': {
+              guard: 'isNotCleared',
+              target: '#command.running',
+              actions: ['waited', 'follow'],
+            },
           },
         },
         decided: {
@@ -1127,8 +1135,8 @@ export const IGNORED: Readonly<Record<string, readonly string[]>> = {
   'running.ready.unchecked': [...RUNNING, ...without('leader.exited')],
   'running.ready.pausing': [...RUNNING, ...without('leader.exited')],
   'running.ready.probing': [...RUNNING, ...without('leader.exited', 'probe.finished')],
-  'missing.clearing.asking': [...UNASKED, ...without('lineage.counted')],
-  'missing.clearing.killing': [...UNASKED, ...without('lineage.counted')],
+  'missing.clearing.asking': [...UNASKED, ...without('leader.seen', 'lineage.counted')],
+  'missing.clearing.killing': [...UNASKED, ...without('leader.seen', 'lineage.counted')],
   backoff: [...UNASKED, ...without('leader.seen', 'lineage.counted')],
   'restarting.launching': [...STARTING, ...without('launcher.started', 'launch.failed')],
   'restarting.settling.patient': [...STARTING, ...without('leader.exited')],

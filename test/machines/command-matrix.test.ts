@@ -253,12 +253,14 @@ const HANDLED: Record<string, Partial<Record<CommandEvent['type'], readonly [str
     'command.restart': ['missing.clearing.asking'],
     'command.stop': STOP,
     'lineage.counted': ['missing.clearing.asking'],
+    'leader.seen': ['running.ready.unchecked', 'command.running adopted 8 took 0'],
   },
   'missing.clearing.killing': {
     'command.start': ['missing.clearing.killing'],
     'command.restart': ['missing.clearing.killing'],
     'command.stop': STOP,
     'lineage.counted': ['missing.clearing.killing'],
+    'leader.seen': ['running.ready.unchecked', 'command.running adopted 8 took 250'],
   },
   backoff: {
     'command.start': ['restarting.launching', 'launch'],

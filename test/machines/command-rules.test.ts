@@ -668,6 +668,12 @@ describe('health', () => {
     counted(stopped);
     expect(stopped.state()).toBe('stopped');
     expect(stopped.context()).toMatchObject({ failures: 0, held: false });
+    const hastened = foreground({ policy: { health: { ...health, failures: 1 } } });
+    probe(hastened, 'hangs');
+    stop(hastened, 1_000);
+    counted(hastened);
+    expect(hastened.state()).toBe('stopped');
+    expect(hastened.context()).toMatchObject({ failures: 0, held: false, stop: { forGood: true } });
   });
 });
 

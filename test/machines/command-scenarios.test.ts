@@ -376,6 +376,28 @@ describe('adoption', () => {
   });
 });
 
+describe('who shows up while workers of the one before are stopped', () => {
+  test('is followed, and no other one is started beside it', () => {
+    const h = foreground();
+    exits(h, 7, status(0), null, left({ workers: 1, tagged: 2 }));
+    expect(h.state()).toBe('missing.clearing.asking');
+    h.send({ type: 'leader.seen', leader: process(9) });
+    expect(h.state()).toBe('running.ready.unchecked');
+    h.advance(1e6);
+    expect(h.launches()).toEqual([0]);
+  });
+
+  test('is not followed where it is stopped with all that a failed start has left', () => {
+    const h = startCommand();
+    launched(h, 7);
+    exits(h, 7, status(1), null, left({ tagged: 1 }));
+    h.send({ type: 'leader.seen', leader: process(9) });
+    expect(h.state()).toBe('missing.clearing.asking');
+    counted(h);
+    expect(h.state()).toBe('restarting.launching');
+  });
+});
+
 describe('handover', () => {
   test('the heir of a running leader is followed, and the run goes on', () => {
     const h = foreground();
