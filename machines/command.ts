@@ -317,7 +317,7 @@ const base = setup({
     isClear: ({ context, event }) =>
       event.type === 'lineage.counted' && toClear({ ...context, remains: event.remains }) === 0,
     /** What is cleared are the workers of the one before: it is not among them. */
-    isNotCleared: ({ context }) => context.clear === 'workers',
+    isNotCleared: ({ context }) => context.clear === 'workers' && !hasGivenUp(context),
     canAsk: ({ context }) => asksFirst(context),
     hastens: ({ context, event }) => hastens(context, event),
     /** Sessions are to end as well: they have had no signal yet. */

@@ -387,6 +387,14 @@ describe('who shows up while workers of the one before are stopped', () => {
     expect(h.launches()).toEqual([0]);
   });
 
+  test('is not followed by who has given up', () => {
+    const h = foreground({ policy: { giveUpAfter: 1 } });
+    exits(h, 7, status(0), null, left({ workers: 1, tagged: 2 }));
+    h.send({ type: 'leader.seen', leader: process(9) });
+    counted(h, { tagged: 1 });
+    expect(h.state()).toBe('failed.ended');
+  });
+
   test('is not followed where it is stopped with all that a failed start has left', () => {
     const h = startCommand();
     launched(h, 7);
