@@ -1,5 +1,3 @@
-// Its promises are loaded when they are first used: not by whoever writes no files.
-import * as fs from 'node:fs';
 import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -9,6 +7,8 @@ import { HARD_LIMIT, HIGH_WATER } from './sink.ts';
 const RETRY = 1000;
 const NEWLINE = 10;
 /** A symbolic link is not followed: who owns the folder could have upkeep write anywhere. A FIFO must not hold up a thread. */
+/** Loaded when they are first used: not by whoever writes no files. */
+const promises = () => import('node:fs/promises');
 const FLAGS =
   constants.O_WRONLY |
   constants.O_APPEND |
@@ -160,7 +160,7 @@ export function createLogFile(path: string, options: LogFileOptions): LogFile {
 
   async function isThere(): Promise<boolean> {
     if (handle === null) return false;
-    const there = await fs.promises.lstat(path).catch(() => null);
+    const there = await (await promises()).lstat(path).catch(() => null);
     if (there === null || !isSame(there, identity)) return false;
     // Somebody may have emptied it.
     size = there.size;
@@ -296,27 +296,27 @@ function isSame(a: Identity, b: Identity): boolean {
 
 async function openOrCreate(path: string): Promise<FileHandle> {
   try {
-    return await fs.promises.open(path, FLAGS, 0o640);
+    return await (await promises()).open(path, FLAGS, 0o640);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    await fs.promises.mkdir(dirname(path), { recursive: true });
-    return fs.promises.open(path, FLAGS, 0o640);
+    await (await promises()).mkdir(dirname(path), { recursive: true });
+    return (await promises()).open(path, FLAGS, 0o640);
   }
 }
 
 /** `path` becomes `path.1`, that becomes `path.2` …, and the last one goes. Where one is missing, none behind it moves: a
  * shift that failed half way is completed by the next. */
 async function shiftFiles(path: string, count: number): Promise<void> {
-  if (count === 0) return fs.promises.unlink(path);
+  if (count === 0) return (await promises()).unlink(path);
   let last = 1;
   while (last < count && (await exists(`${path}.${last}`))) last++;
-  for (let n = last; n > 1; n--) await fs.promises.rename(`${path}.${n - 1}`, `${path}.${n}`);
-  await fs.promises.rename(path, `${path}.1`);
+  for (let n = last; n > 1; n--) await (await promises()).rename(`${path}.${n - 1}`, `${path}.${n}`);
+  await (await promises()).rename(path, `${path}.1`);
 }
 
 async function exists(path: string): Promise<boolean> {
   try {
-    await fs.promises.lstat(path);
+    await (await promises()).lstat(path);
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
