@@ -498,7 +498,7 @@ const group = mapping({
     .optional(),
   intensity: intensity()
     .describe(
-      'More restarts than this, of all its members together, make it fail for good. Default: no limit.',
+      'More deaths than this, of all its members together, make it fail for good; starts that fail do not count. Default: no limit.',
     )
     .optional(),
   onFailed: oneOf(['ignore', 'exit'])
