@@ -52,6 +52,7 @@ import type {
   CommandRested,
   CommandRole,
   Leader,
+  Remains,
   SignalScope,
   Telling,
 } from './events.ts';
@@ -73,6 +74,8 @@ export interface CommandInput {
   readonly seed: number;
   /** Who stood for the service when upkeep began, if anybody did. */
   readonly found: Leader | null;
+  /** What is alive of it though nobody leads: it is stopped before anything is started. */
+  readonly remains?: Remains;
   readonly role: CommandRole;
   /** It is not to be started, and why: it was so before the policy was read again. */
   readonly rest: CommandRested['state'] | null;
@@ -374,8 +377,8 @@ export const commandMachine = base.extend({ actions: { plan } }).createMachine({
     wait: 0,
     lastExit: null,
     reason: null,
-    remains: NOTHING_REMAINS,
-    clear: 'workers',
+    remains: input.remains ?? NOTHING_REMAINS,
+    clear: input.remains === undefined ? 'workers' : 'tagged',
     cleared: false,
     heat: NO_HEAT,
     doomed: false,

@@ -342,6 +342,8 @@ export type SupervisorEvent =
       readonly plan: SupervisorPlan;
       readonly diff: PolicyDiff;
       readonly found: Readonly<Record<string, Leader>>;
+      /** What is alive of those whom nobody leads, where anything is. */
+      readonly remains?: Readonly<Record<string, Remains>>;
     }
   /** End the container's life; the second such order kills. */
   | { readonly type: 'shutdown.ordered'; readonly at: number; readonly reason: string };

@@ -15,6 +15,7 @@ import type {
   GroupEvent,
   Leader,
   NamedFact,
+  Remains,
   Telling,
 } from './events.ts';
 import { startLevels, stoppable } from './order.ts';
@@ -28,6 +29,8 @@ export interface GroupInput {
   readonly seed: number;
   /** Who was found alive, by command. */
   readonly found: Readonly<Record<string, Leader>>;
+  /** What is alive of those whom nobody leads. */
+  readonly remains?: Readonly<Record<string, Remains>>;
   /** Who is not to be started, and why. */
   readonly rest: Readonly<Record<string, CommandRested['state']>>;
   readonly roles: Roles;
@@ -528,13 +531,19 @@ function whyGivesUp({ intensity }: GroupPlan, event: GroupEvent): string {
 }
 
 /** What a command is spawned with. A group that is made anew is not to fail by what has failed in another. */
-function inputOf({ name, policy }: CommandPlan, seed: number, { plan, found, rest, roles }: GroupInput) {
+function inputOf(
+  { name, policy }: CommandPlan,
+  seed: number,
+  { plan, found, remains = {}, rest, roles }: GroupInput,
+) {
   const rests = ownOf(rest, name) ?? null;
+  const left = ownOf(remains, name);
   return {
     name,
     policy,
     seed,
     found: ownOf(found, name) ?? null,
+    ...(left === undefined ? {} : { remains: left }),
     role: ownOf(roles, name) ?? NO_ROLE,
     rest: rests === 'failed' && plan.strategy !== 'one_for_one' ? null : rests,
   };

@@ -14,6 +14,7 @@ import type {
   Exit,
   Leader,
   NamedFact,
+  Remains,
   SupervisorEvent,
   Telling,
 } from './events.ts';
@@ -291,7 +292,7 @@ const restrain = base.enqueueActions(({ context, enqueue }) => {
 /** The policy was read again: only what differs is touched. */
 const change = base.enqueueActions(({ context, event, enqueue }) => {
   if (event.type !== 'policy.changed') return;
-  const { at, plan, found, diff } = event;
+  const { at, plan, found, remains = {}, diff } = event;
   const { groups, groupOf, leaving, down, reached } = context;
   const leavers = Object.values(context.plans).filter(({ name }) => leaving.has(name));
   const changes = regrouping([...context.plan.groups, ...unwritten(leavers)], plan.groups, context.made);
@@ -345,7 +346,7 @@ const change = base.enqueueActions(({ context, event, enqueue }) => {
   for (const group of groups) if (!busy.has(group)) enqueue.stopChild(group);
   enqueue({
     type: 'makeGroups',
-    params: { plans: made, found, rest: Object.fromEntries(rest), roles },
+    params: { plans: made, found, remains, rest: Object.fromEntries(rest), roles },
   });
   for (const name of moved) if (restarted.has(name)) order(name, { type: 'command.restart', at });
   enqueue({ type: 'tell', params: { type: 'policy.reloaded', ...diff } });
@@ -541,6 +542,7 @@ export const supervisorMachine = base
               params: ({ context, event }) => ({
                 plans: context.plan.groups,
                 found: event.found,
+                remains: {},
                 rest: {},
                 roles: rolesOf(context.plan.groups),
               }),
@@ -602,6 +604,7 @@ export const supervisorMachine = base
 interface Making {
   readonly plans: readonly GroupPlan[];
   readonly found: Readonly<Record<string, Leader>>;
+  readonly remains: Readonly<Record<string, Remains>>;
   readonly rest: Readonly<Record<string, CommandRested['state']>>;
   readonly roles: Roles;
 }

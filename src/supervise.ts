@@ -4,7 +4,7 @@ import { execa } from 'execa';
 import { Subject } from 'rxjs';
 import { createActor } from 'xstate';
 import { commandMachine } from '../machines/command.ts';
-import type { Exit, PolicyDiff, Told } from '../machines/events.ts';
+import type { Exit, Leader, PolicyDiff, Remains, Told } from '../machines/events.ts';
 import { groupMachine } from '../machines/group.ts';
 import { DEFAULT_POLICY } from '../machines/restart-policy.ts';
 import { EXIT_INTERNAL, type SupervisorOutput, supervisorMachine } from '../machines/supervisor.ts';
@@ -375,8 +375,19 @@ export async function supervise(
       ],
       notes,
     };
-    root.send({ type: 'policy.changed', at: now(), plan, diff, found: lineage.leaders() });
+    const found = lineage.leaders();
+    root.send({ type: 'policy.changed', at: now(), plan, diff, found, remains: remainsWithout(found) });
     return { diff };
+  }
+
+  /** What is alive of commands that nobody leads. */
+  function remainsWithout(found: Readonly<Record<string, Leader>>): Record<string, Remains> {
+    const remains: Record<string, Remains> = {};
+    for (const name of specs.keys()) {
+      const tagged = Object.hasOwn(found, name) ? 0 : lineage.targets(name, 'tagged').length;
+      if (tagged > 0) remains[name] = { workers: 0, tagged, sessions: 0 };
+    }
+    return remains;
   }
 
   async function answerReload(wanted: readonly string[]): Promise<Answer> {
