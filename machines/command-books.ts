@@ -355,6 +355,11 @@ export function hastens({ policy, stop }: CommandContext, event: CommandEvent): 
   return event.at + stopBudget(policy, event.budget) < stop.at + stop.budget;
 }
 
+/** What is told when another process has taken over. */
+export function handedOver({ name }: CommandContext, event: CommandEvent): Telling {
+  return { type: 'command.running', command: name, leader: heirOf(event)!, how: 'handover', took: null };
+}
+
 export function probed({ policy, health, since }: CommandContext, event: CommandEvent): HealthBook {
   if (event.type !== 'probe.finished' || policy.health === null) return health;
   return afterProbe(policy.health, health, event.reason === null, event.at - since);

@@ -22,6 +22,7 @@ import {
   EXITED,
   FORGIVEN,
   failedStart,
+  handedOver,
   hasGivenUp,
   hastenedStop,
   hastens,
@@ -534,7 +535,7 @@ export const commandMachine = base.extend({ actions: { plan } }).createMachine({
               invoke: { src: 'probe', input: ({ context }) => ({ command: context.name, which: 'ready' }) },
               on: {
                 'probe.finished': [
-                  { guard: 'hasSucceeded', target: '#command.running.ready', actions: 'noteReady' },
+                  { guard: 'hasSucceeded', target: '#command.running.ready' },
                   { target: 'pausing' },
                 ],
               },
@@ -551,13 +552,7 @@ export const commandMachine = base.extend({ actions: { plan } }).createMachine({
                   'follow',
                   {
                     type: 'tell',
-                    params: ({ context, event }) => ({
-                      type: 'command.running',
-                      command: context.name,
-                      leader: heirOf(event)!,
-                      how: 'handover',
-                      took: null,
-                    }),
+                    params: ({ context, event }) => handedOver(context, event),
                   },
                 ],
               },
@@ -581,7 +576,7 @@ export const commandMachine = base.extend({ actions: { plan } }).createMachine({
           description: 'Nothing is known that speaks against its use.',
           initial: 'deciding',
           entry: [
-            assign({ isReady: true }),
+            'noteReady',
             enqueueActions(({ context, event, enqueue }) => {
               if (context.policy.ready === null) return;
               const took = Math.max(0, timeOf(context, event) - context.since);
@@ -651,13 +646,7 @@ export const commandMachine = base.extend({ actions: { plan } }).createMachine({
               'follow',
               {
                 type: 'tell',
-                params: ({ context, event }) => ({
-                  type: 'command.running',
-                  command: context.name,
-                  leader: heirOf(event)!,
-                  how: 'handover',
-                  took: null,
-                }),
+                params: ({ context, event }) => handedOver(context, event),
               },
             ],
           },

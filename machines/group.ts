@@ -7,7 +7,7 @@
  */
 import { type ActorRefFrom, type AnyActorRef, assign, enqueueActions, sendParent, setup } from 'xstate';
 import { commandMachine } from './command.ts';
-import { inWords } from './command-books.ts';
+import { DEFAULT_STOP, inWords } from './command-books.ts';
 import type {
   CommandOrder,
   CommandPlan,
@@ -56,9 +56,6 @@ export interface GroupContext {
   /** Why it restarts some, or gives up. */
   readonly reason: string;
 }
-
-/** ms for a stop by a strategy, where the command's policy has no timeout of its own. */
-const STOP_BUDGET = 9_000;
 
 const NOBODY: ReadonlySet<string> = new Set();
 
@@ -186,7 +183,7 @@ const stopAffected = base.enqueueActions(({ context, event, enqueue }) => {
   if (next.length === 0) return;
   const timeouts = new Map(commandsOf(plan).map(({ name, policy }) => [name, policy.stopTimeout]));
   for (const command of next) {
-    const budget = timeouts.get(command) ?? STOP_BUDGET;
+    const budget = timeouts.get(command) ?? DEFAULT_STOP;
     const order: CommandOrder = { type: 'command.stop', at, budget, everything: false };
     enqueue({ type: 'order', params: { command, order } });
   }

@@ -61,7 +61,7 @@ export function isVital(group: GroupPlan, isDown: (command: string) => boolean):
 }
 
 /** Who comes before whom. */
-export function beforeOf(commands: readonly CommandPlan[]): Before {
+export function beforeOf(commands: readonly Pick<CommandPlan, 'name' | 'requires' | 'after'>[]): Before {
   return new Map(commands.map(({ name, requires, after }) => [name, [...Object.keys(requires), ...after]]));
 }
 

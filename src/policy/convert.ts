@@ -1,8 +1,9 @@
 /** One command of a policy file, checked by the schema, as the rest of upkeep knows it. */
+import type { Milestone } from '../../machines/events.ts';
 import { type Backoff, type CommandPolicy, DEFAULT_POLICY } from '../../machines/restart-policy.ts';
 import { type Path, writtenAt } from './document.ts';
 import type { RawCommand, RawDefaults } from './schema.ts';
-import type { CommandExtras, CommandSpec, ExecutionSpec, LogSpec, Milestone, ProbeSpec } from './spec.ts';
+import type { CommandExtras, CommandSpec, ExecutionSpec, LogSpec, ProbeSpec } from './spec.ts';
 import {
   readAccount,
   readAssignment,

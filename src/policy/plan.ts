@@ -1,7 +1,8 @@
 /** From what a policy says to what the machines decide by. Pure. */
 import type { CommandPlan } from '../../machines/events.ts';
-import { type CommandPolicy, DEFAULT_POLICY } from '../../machines/restart-policy.ts';
+import type { CommandPolicy } from '../../machines/restart-policy.ts';
 import { type GroupPlan, type SupervisorPlan, unwritten } from '../../machines/tree.ts';
+import { DEFAULT_CONTAINER, extrasOf } from './extras.ts';
 import type { RunOptions } from './options.ts';
 import type { CommandSpec, Policy } from './spec.ts';
 
@@ -41,23 +42,19 @@ function commandPlan(
   { exitOnFailed }: Pick<RunOptions, 'exitOnFailed'>,
 ): CommandPlan {
   const asked = exitOnFailed === true || (exitOnFailed !== false && exitOnFailed.includes(spec.name));
-  const vital = asked || spec.policy?.onFailed === 'exit';
+  const { machine, requires, after, onFailed } = extrasOf(spec);
+  const vital = asked || onFailed === 'exit';
   return {
     name: spec.name,
     vital,
-    policy: machinePolicy(spec, vital || container.exitWhen === 'any-failed'),
-    requires: spec.policy?.requires ?? {},
-    after: spec.policy?.after ?? [],
+    policy: machinePolicy(machine, vital || container.exitWhen === 'any-failed'),
+    requires,
+    after,
   };
 }
 
 /** @param ends its failure for good ends the container, and so there has to be one */
-function machinePolicy(spec: CommandSpec, ends: boolean): CommandPolicy {
-  const policy = spec.policy?.machine ?? {
-    ...DEFAULT_POLICY,
-    returns: spec.returns,
-    ownStop: spec.stop !== null,
-  };
+function machinePolicy(policy: CommandPolicy, ends: boolean): CommandPolicy {
   // Whoever writes that a one-shot is tried without end means it.
   const unlimited =
     policy.kind === 'service' &&
@@ -69,5 +66,5 @@ function machinePolicy(spec: CommandSpec, ends: boolean): CommandPolicy {
 
 /** The policy of commands that were given as arguments alone. */
 export function policyOf(commands: readonly CommandSpec[]): Policy {
-  return { commands, groups: [], container: { grace: null, exitWhen: 'never', exitCodeFrom: null } };
+  return { commands, groups: [], container: DEFAULT_CONTAINER };
 }

@@ -1,9 +1,12 @@
 /** What commands and groups of a policy say of one another. */
+import type { Milestone } from '../../machines/events.ts';
 import { type Before, findCycle } from '../../machines/order.ts';
+import { beforeOf as plansBefore } from '../../machines/tree.ts';
 import type { Draft, References } from './convert.ts';
 import type { Path } from './document.ts';
+import { extrasOf } from './extras.ts';
 import type { RawContainer, RawGroup } from './schema.ts';
-import type { CommandExtras, CommandSpec, ContainerSpec, GroupSpec, Milestone, Policy } from './spec.ts';
+import type { CommandExtras, CommandSpec, ContainerSpec, GroupSpec, Policy } from './spec.ts';
 import { didYouMean, shown } from './usage-error.ts';
 import { readDuration, readExitWhen } from './values.ts';
 
@@ -43,11 +46,11 @@ export function related(parts: Parts, report: Report): Policy {
 
 /** By command, those that are started before it. */
 export function beforeOf(commands: readonly CommandSpec[]): Before {
-  return new Map(
-    commands.map(({ name, policy }) => [
-      name,
-      policy === null ? [] : [...new Set([...Object.keys(policy.requires), ...policy.after])],
-    ]),
+  return plansBefore(
+    commands.map((command) => {
+      const { requires, after } = extrasOf(command);
+      return { name: command.name, requires, after };
+    }),
   );
 }
 

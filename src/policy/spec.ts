@@ -1,7 +1,9 @@
 /**
  * What policy/ hands to the rest, validated and with every default filled in. All durations are in milliseconds.
  */
+import type { Milestone } from '../../machines/events.ts';
 import type { CommandPolicy, Intensity, Strategy } from '../../machines/restart-policy.ts';
+import type { ExitWhen } from '../../machines/tree.ts';
 
 /** A program to execute as it is, or by /bin/sh -c where `shell`. */
 export interface ProgramSpec {
@@ -48,10 +50,6 @@ export interface CommandExtras {
   readonly execution: ExecutionSpec;
   readonly log: LogSpec;
 }
-
-/** `started`: it runs. `ready`: its readiness probe has succeeded (where it has none, it runs). `completed`: it has run
- * to its end with success. */
-export type Milestone = 'started' | 'ready' | 'completed';
 
 /** Who may be the leader, where lineage is not enough. All that is given must hold. */
 export interface MatchSpec {
@@ -152,9 +150,6 @@ export interface GroupSpec {
   readonly intensity: Intensity | null;
   readonly onFailed: 'ignore' | 'exit';
 }
-
-/** When the container ends by itself. */
-export type ExitWhen = 'never' | 'all-done' | 'any-failed' | { readonly done: string };
 
 export interface ContainerSpec {
   /** null: as `--grace` says. */
