@@ -196,7 +196,13 @@ export async function supervise(
   };
   /** What runs is helped and stopped with the rights and the environment that it was started with. */
   const launchedAs = new Map<string, Runnable>();
-  const runnableOf = (name: string): Runnable => launchedAs.get(name) ?? runnableNow(name);
+  const runnableOf = (name: string): Runnable => {
+    const launched = launchedAs.get(name);
+    if (launched === undefined) return runnableNow(name);
+    // A policy that was read since may have a stop command where there was none.
+    const { stop } = launched.stop === null ? specOf(name) : launched;
+    return stop === launched.stop ? launched : { ...launched, stop };
+  };
   const programs = createPrograms({
     launchOptions: {
       execa,
@@ -243,14 +249,7 @@ export async function supervise(
           return programs.start(name);
         },
       }),
-      stopper: stopperActor({
-        now,
-        run(name, ended) {
-          // A policy that was read since may have one where there was none.
-          const { stop } = runnableOf(name).stop === null ? runnableNow(name) : runnableOf(name);
-          return programs.run(name, { ...stop!, env: {} }, ended);
-        },
-      }),
+      stopper: stopperActor({ now, run: programs.stop }),
       probe: probeActor({ now, run: extras.probe }),
       schedule: scheduleActor({
         now,
