@@ -10,6 +10,7 @@ export default defineConfig({
           name: 'unit',
           include: ['test/**/*.test.ts'],
           exclude: ['test/integration/**', 'test/container/**'],
+          setupFiles: ['test/seeded.ts'],
           testTimeout: 120_000,
         },
       },

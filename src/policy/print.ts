@@ -32,7 +32,8 @@ export function printPolicy(policy: Policy): string {
       groups: new Map(policy.groups.map(({ name }) => [name, (whole.groups as Texts)[name]])),
     }),
   };
-  return stringify(escaped(ordered), { lineWidth: 0, aliasDuplicateObjects: false });
+  // Without block texts: of a text of blanks and line ends, the package's own would lose some.
+  return stringify(escaped(ordered), { blockQuote: false, lineWidth: 0, aliasDuplicateObjects: false });
 }
 
 type Texts = Record<string, unknown>;

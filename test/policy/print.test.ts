@@ -44,6 +44,14 @@ test('defaults are left out, and a command that has nothing else is its line', (
   );
 });
 
+test.each(['\n', ' \n', ' \n ', '\t\n', 'a\nb\n', ' a\n b', 'x\n\n\n', '  \n  x'])(
+  'the text %j keeps each blank',
+  (text) => {
+    const policy = load(JSON.stringify({ commands: { web: 'x' }, defaults: { env: { A: text } } }));
+    expect(load(printPolicy(policy))).toEqual(policy);
+  },
+);
+
 test('commands keep their order, whatever they are called', () => {
   const policy = load('commands: {web: x, "7": y, a: z}');
   expect(policy.commands.map(({ name }) => name)).toEqual(['web', '7', 'a']);
