@@ -346,14 +346,19 @@ const base = setup({
   },
 });
 
-/** Has a schedule's times told, and nobody else's: those of the policy that holds now. */
+/** Has a schedule's times told, and nobody else's. */
 const plan = base.enqueueActions(({ context, enqueue }) => {
-  enqueue.stopChild('schedule');
   if (context.policy.kind !== 'cron') return;
   enqueue.spawnChild('schedule', { id: 'schedule', input: { command: context.name } });
 });
+const planning = base.extend({ actions: { plan } });
+/** The times are those of the policy that holds now. */
+const planAnew = planning.enqueueActions(({ enqueue }) => {
+  enqueue.stopChild('schedule');
+  enqueue({ type: 'plan' });
+});
 
-export const commandMachine = base.extend({ actions: { plan } }).createMachine({
+export const commandMachine = planning.extend({ actions: { planAnew } }).createMachine({
   id: 'command',
   // A cycle of eventless transitions is to be an error, not a hang.
   options: { maxIterations: 100 },
@@ -403,7 +408,7 @@ export const commandMachine = base.extend({ actions: { plan } }).createMachine({
     },
   }),
   on: {
-    'command.adjust': { actions: ['adjust', 'plan'] },
+    'command.adjust': { actions: ['adjust', 'planAnew'] },
     'command.rejoin': { guard: 'isHeld', actions: 'rejoin' },
     'schedule.planned': [
       {
@@ -472,7 +477,7 @@ export const commandMachine = base.extend({ actions: { plan } }).createMachine({
           guard: 'losesItsGroup',
           target: 'waiting',
           reenter: true,
-          actions: ['adjust', 'plan'],
+          actions: ['adjust', 'planAnew'],
         },
         'command.start': [
           { guard: 'isHeld', target: 'waiting', reenter: true, actions: 'forgive' },
@@ -544,7 +549,9 @@ export const commandMachine = base.extend({ actions: { plan } }).createMachine({
           },
           on: {
             // Somebody may wait for what it has reached long ago.
-            'command.adjust': { actions: ['adjust', 'plan', { type: 'reach', params: { what: 'started' } }] },
+            'command.adjust': {
+              actions: ['adjust', 'planAnew', { type: 'reach', params: { what: 'started' } }],
+            },
             'leader.exited': [
               {
                 guard: 'handsOver',
@@ -585,7 +592,9 @@ export const commandMachine = base.extend({ actions: { plan } }).createMachine({
             { type: 'reach', params: { what: 'ready' } },
           ],
           on: {
-            'command.adjust': { actions: ['adjust', 'plan', { type: 'reach', params: { what: 'ready' } }] },
+            'command.adjust': {
+              actions: ['adjust', 'planAnew', { type: 'reach', params: { what: 'ready' } }],
+            },
           },
           states: {
             deciding: { always: [{ guard: 'isChecked', target: 'pausing' }, { target: 'unchecked' }] },
@@ -597,7 +606,10 @@ export const commandMachine = base.extend({ actions: { plan } }).createMachine({
             },
             probing: {
               always: { guard: 'isUnchecked', target: 'unchecked', actions: 'presumeHealth' },
-              invoke: { src: 'probe', input: ({ context }) => ({ command: context.name, which: 'health' }) },
+              invoke: {
+                src: 'probe',
+                input: ({ context }) => ({ command: context.name, which: 'health' }),
+              },
               on: {
                 'probe.finished': [
                   {

@@ -2,7 +2,7 @@
 import { constants } from 'node:os';
 import { execa } from 'execa';
 import { Subject } from 'rxjs';
-import { createActor } from 'xstate';
+import { type AnyStateMachine, createActor } from 'xstate';
 import { commandMachine } from '../machines/command.ts';
 import type { Exit, Leader, PolicyDiff, Remains, Told } from '../machines/events.ts';
 import { groupMachine } from '../machines/group.ts';
@@ -238,7 +238,7 @@ export async function supervise(
     );
   }
 
-  const command = commandMachine.provide({
+  const command = equip(commandMachine, {
     actors: {
       launch: launchActor({
         now,
@@ -303,10 +303,10 @@ export async function supervise(
     },
     notice,
   });
-  const supervisor = supervisorMachine.provide({
-    // A machine that provides is not provided to: the root is given the group with the command in it.
+  const supervisor = equip(supervisorMachine, {
+    // What is invoked is not provided to: the root is given the group with the command in it.
     actors: {
-      group: groupMachine.provide({
+      group: equip(groupMachine, {
         actors: { command },
         actions: { tell: (_, telling) => tell({ at: now(), ...telling }) },
       }),
@@ -496,4 +496,12 @@ function kinOf({ name, fits, policy }: CommandSpec): Kin {
 function exitCodeOf({ code, exit }: SupervisorOutput): number {
   if (exit?.signal) return 128 + (constants.signals[exit.signal as NodeJS.Signals] ?? 0);
   return exit?.code ?? code;
+}
+
+/** What `machine.provide` returns, but in the machine itself: that builds each state a second time, and there is one of us. */
+function equip<T extends AnyStateMachine>(machine: T, ports: Parameters<T['provide']>[0]): T {
+  const { implementations } = machine;
+  Object.assign(implementations.actors, ports.actors);
+  Object.assign(implementations.actions, ports.actions);
+  return machine;
 }
