@@ -27,11 +27,12 @@ const common = {
   metafile: true,
   logLevel: 'warning',
 };
-/** What takes a policy file is another bundle, which is loaded when there is one. */
-const policyApart = {
-  name: 'policy-apart',
+/** Bundles of their own, which are loaded when they are asked for: what takes a policy file, and what hears syslog messages. */
+const apart = {
+  name: 'apart',
   setup({ onResolve }) {
     onResolve({ filter: /\/policy\/reader\.ts$/ }, () => ({ path: './policy.js', external: true }));
+    onResolve({ filter: /^\.\/syslog\.ts$/ }, () => ({ path: './syslog.js', external: true }));
   },
 };
 const policy = await build({
@@ -41,12 +42,17 @@ const policy = await build({
   // The one for Node asks the environment at every token whether it is to tell of them.
   alias: { yaml: resolve('node_modules/yaml/browser/index.js') },
 });
+const syslog = await build({
+  ...common,
+  entryPoints: ['src/syslog.ts'],
+  outfile: join(outdir, 'syslog.js'),
+});
 const program = await build({
   ...common,
   entryPoints: ['src/main.ts'],
   outfile: join(outdir, 'program.js'),
   external: ['koffi'],
-  plugins: [policyApart],
+  plugins: [apart],
   // Under Node's own conditions rxjs is CommonJS, of which nothing can be left out.
   alias: {
     rxjs: resolve('node_modules/rxjs/dist/esm/index.js'),
@@ -76,7 +82,7 @@ const starter = await build({
 });
 writeFileSync(join(outdir, 'package.json'), '{"type":"commonjs"}\n');
 /** What of others is in the bundle and beside it. */
-export const shipped = shippedPackages(program.metafile, policy.metafile, starter.metafile);
+export const shipped = shippedPackages(program.metafile, policy.metafile, syslog.metafile, starter.metafile);
 writeFileSync(join(outdir, 'THIRD-PARTY.md'), thirdPartyPage(shipped));
 await writeSchema();
 await makeCodeCache();

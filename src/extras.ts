@@ -6,6 +6,7 @@ import type { CommandSpec, ProbeSpec } from './policy/spec.ts';
 import type { Native } from './process/native.ts';
 import { createNotify, type Notify } from './process/notify.ts';
 import { createProbes, type Probes, type ProbesOptions } from './process/probe.ts';
+import type { LogSource } from './process/probe-log.ts';
 
 export interface ExtrasOptions extends Pick<ProbesOptions, 'runHelper' | 'pidsOf' | 'now'> {
   readonly specOf: (command: string) => CommandSpec;
@@ -31,7 +32,7 @@ export interface Extras {
     answer: (reason: string | null) => void,
   ) => () => void;
   /** What the service has written. */
-  readonly heard: (command: string, chunk: Buffer, stream: 'stdout' | 'stderr') => void;
+  readonly heard: (command: string, chunk: Buffer, stream: LogSource) => void;
   /** Reads, at once, what a service that just died has said last in its files. */
   readonly drain: (command: string) => void;
   readonly resume: () => void;

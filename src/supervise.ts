@@ -36,6 +36,7 @@ import { createSignaller, endAll } from './process/signal.ts';
 import { createStreams } from './process/streams.ts';
 import { chooseTable } from './process/table-choose.ts';
 import { chooseTagging } from './process/tagging.ts';
+import type { Syslog } from './syslog.ts';
 
 export interface Supervision {
   /** Ends the container's life; the second call kills. */
@@ -110,11 +111,15 @@ export async function supervise(
     extras.heard(name, chunk, stream);
     return log.service(name).push(chunk, stream);
   });
+  /** null: nobody has asked for it. */
+  let syslog: Syslog | null = null;
   log.onResume(() => {
     streams.resume();
     extras.resume();
+    syslog?.resume();
   });
   const finishLines = (name: string): void => {
+    syslog?.drain();
     if (raw) return;
     streams.drain(name);
     extras.drain(name);
@@ -173,7 +178,12 @@ export async function supervise(
       : `pid ${pid} goes on`;
     notice(name, message, stopped ? 'warn' : 'info');
   };
-  const reaper = native === null ? null : createReaper(native, lineage.dying, onEnd, onStop);
+  const onDying = (pid: number): void => {
+    // As long as a sender is there, it is known whose it is.
+    syslog?.drain();
+    lineage.dying(pid);
+  };
+  const reaper = native === null ? null : createReaper(native, onDying, onEnd, onStop);
   const deathWatch = native === null ? null : createDeathWatch(native, () => news.next());
   const onChild = (): void => {
     if (reaper === null) news.next();
@@ -327,6 +337,23 @@ export async function supervise(
   });
   for (const message of notices) notice(null, message);
 
+  /** Hears syslog messages where the policy says now, or the options. */
+  async function listenForSyslog(): Promise<void> {
+    const pathNow = (): string | null => (policy.container.syslog ?? options.syslog) || null;
+    if (syslog === null && pathNow() === null) return;
+    const { createSyslog } = await import('./syslog.ts');
+    syslog ??= createSyslog({
+      native: loaded,
+      log,
+      commandOf: lineage.commandOf,
+      commands: () => specs.values(),
+      heard: (name, lines) => extras.heard(name, lines, 'syslog'),
+      notice: (message) => notice(null, message),
+    });
+    syslog.listen(pathNow());
+  }
+  await listenForSyslog();
+
   const root = createActor(supervisor, {
     input: { ...plan, seed: Math.floor(Math.random() * 2 ** 31) },
   });
@@ -376,6 +403,7 @@ export async function supervise(
     };
     const found = lineage.leaders();
     root.send({ type: 'policy.changed', at: now(), plan, diff, found, remains: remainsWithout(found) });
+    void listenForSyslog();
     return { diff };
   }
 
@@ -420,6 +448,7 @@ export async function supervise(
   const done = new Promise<number>((resolve) => {
     const finish = (code: number, left: number, begun: number): void => {
       for (const name of [...specs.keys(), ...leaving.keys()]) finishLines(name);
+      syslog?.listen(null);
       const took = now() - begun;
       tell({ type: 'supervisor.stopped', at: now(), code, took, left });
       process.removeListener('SIGCHLD', onChild);

@@ -18,6 +18,8 @@ export interface LineFormatter {
   push(chunk: Buffer, stream: StreamName): Buffer;
   /** The same for what came out of a file, each of which has an unfinished line of its own. */
   pushFile(chunk: Buffer, path: string): Buffer;
+  /** Its lines, formatted: they are whole, and are part of no stream. */
+  record(record: LogRecord): Buffer;
   /** The unfinished last line of each stream and file, formatted, with a newline. */
   end(): Buffer;
   /** The service's last lines, the unfinished one included, blank ones not: at most 10, and 2 KiB together. */
@@ -29,6 +31,16 @@ export interface LineFormatter {
 }
 
 export type LineKind = 'plain' | 'json';
+
+/** What was said otherwise than on a stream. */
+export interface LogRecord {
+  /** Stands in front of each plain line. */
+  readonly head: string;
+  /** One line or more, without the last newline. */
+  readonly text: string;
+  /** What a JSON object says of it, without braces. */
+  readonly label: string;
+}
 
 export interface LineOptions {
   /** Columns of the name, see `nameWidth`. */
@@ -52,6 +64,7 @@ export function nameWidth(names: readonly string[]): number {
  */
 export function createLineFormatter(kind: LineKind, name: string, opts: LineOptions = {}): LineFormatter {
   let format = formatOf(kind, name, opts);
+  let isJson = kind === 'json';
   let bare = opts.bare ?? null;
   const stdout = createSource('"stream":"stdout"');
   const stderr = createSource('"stream":"stderr"');
@@ -81,6 +94,12 @@ export function createLineFormatter(kind: LineKind, name: string, opts: LineOpti
       }
       return emit(source, source.splitter.push(chunk));
     },
+    record({ head, text, label }) {
+      const headed = Buffer.from(head + text.replaceAll('\n', `\n${head}`));
+      tail.add(headed, headed.length);
+      bare?.(bareFormat({ bytes: headed, what: 'lines' }, label));
+      return format({ bytes: isJson ? Buffer.from(text) : headed, what: 'lines' }, label);
+    },
     end() {
       const out = sources().map((source) => emit(source, source.splitter.end()));
       files.clear();
@@ -90,6 +109,7 @@ export function createLineFormatter(kind: LineKind, name: string, opts: LineOpti
     forgetTail: () => tail.clear(),
     reformat(newKind, newOpts) {
       format = formatOf(newKind, name, newOpts);
+      isJson = newKind === 'json';
       bare = newOpts.bare ?? null;
     },
   };

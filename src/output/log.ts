@@ -1,6 +1,13 @@
 import { resolve } from 'node:path';
 import type { Told } from '../../machines/events.ts';
-import { createLineFormatter, type LineKind, nameWidth, type StreamName } from './lines.ts';
+import {
+  createLineFormatter,
+  type LineFormatter,
+  type LineKind,
+  type LogRecord,
+  nameWidth,
+  type StreamName,
+} from './lines.ts';
 import { createLogFile, type LogFile } from './log-file.ts';
 import type { Sink } from './sink.ts';
 import { type TellContext, tellJson, tellPlain } from './tell.ts';
@@ -43,6 +50,8 @@ export interface ServiceLog {
   push(chunk: Buffer, stream: StreamName): boolean;
   /** The same for what came out of one of the command's own log files. */
   pushFile(chunk: Buffer, path: string): boolean;
+  /** The same for what came otherwise. */
+  record(record: LogRecord): boolean;
   /** Writes out a last line without a newline: when nobody is left who could end it. */
   flushPartial(): void;
   /** Its last lines: at most 10, and 2 KiB together. */
@@ -54,6 +63,8 @@ export interface ServiceLog {
 /** Puts upkeep's own events and the services' lines on one sink, line by line. */
 export interface Log {
   tell(told: Told): void;
+  /** What nobody's service has said: among upkeep's own lines. false: as `push`. */
+  record(record: LogRecord): boolean;
   /** The same object for the same name, whatever starts and ends meanwhile. */
   service(name: string): ServiceLog;
   /** Looks otherwise, or goes elsewhere, from the command's next line on. null: as without a policy. A file that no command
@@ -85,6 +96,7 @@ export function createLog(options: LogOptions): Log {
   const { format, sink, colour, wallClock = () => new Date() } = options;
   const kind = format === 'json' ? 'json' : 'plain';
   let width = nameWidth(options.names);
+  let own: LineFormatter | null = null;
   const services = new Map<string, Service>();
   const files = new Map<string, LogFile>();
   const closing = new Set<Promise<void>>();
@@ -171,6 +183,7 @@ export function createLog(options: LogOptions): Log {
       log: {
         push: (chunk, stream) => write(formatter.push(chunk, stream)),
         pushFile: (chunk, from) => write(formatter.pushFile(chunk, from)),
+        record: (record) => write(formatter.record(record)),
         flushPartial() {
           write(formatter.end());
         },
@@ -198,6 +211,10 @@ export function createLog(options: LogOptions): Log {
 
   return {
     tell,
+    record(record) {
+      own ??= createLineFormatter(kind, 'upkeep', { wallClock });
+      return sink.write(own.record(record));
+    },
     service: (name) => serviceOf(name).log,
     configure(name, spec) {
       serviceOf(name).configure(spec ?? PLAIN);

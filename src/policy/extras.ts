@@ -19,7 +19,12 @@ const DEFAULT_EXECUTION: ExecutionSpec = {
 
 const DEFAULT_LOG: LogSpec = { prefix: null, format: null, file: null, tail: [] };
 
-export const DEFAULT_CONTAINER: ContainerSpec = { grace: null, exitWhen: 'never', exitCodeFrom: null };
+export const DEFAULT_CONTAINER: ContainerSpec = {
+  grace: null,
+  exitWhen: 'never',
+  exitCodeFrom: null,
+  syslog: null,
+};
 
 /** What a policy file says of a command, or would say of one that was given otherwise. */
 export function extrasOf({ policy, returns, stop }: CommandSpec): CommandExtras {

@@ -61,6 +61,8 @@ Options, before the first COMMAND:
                               (default: what suits the platform)
   --socket PATH               the control socket (default: /run/upkeep.sock, or
                               where that can't be written a folder that can)
+  --syslog[=PATH]             log what programs send to syslog, as the lines of
+                              their command (PATH: /dev/log; default: don't)
   -h, --help                  show this
   -V, --version               show the version
   --                          end of the options

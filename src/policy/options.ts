@@ -19,7 +19,12 @@ export interface RunOptions {
   readonly table: 'procfs' | 'ps-list' | null;
   /** The control socket's path; null: the default one. */
   readonly socket: string | null;
+  /** Where syslog messages are heard; null: nowhere. */
+  readonly syslog: string | null;
 }
+
+/** Where programs send syslog messages to. */
+export const SYSLOG_PATH = '/dev/log';
 
 /** Where `upkeep run` has its commands from. */
 export interface Sources {
@@ -44,6 +49,7 @@ export const RUN_DEFAULTS: RunOptions = {
   adopt: true,
   table: null,
   socket: null,
+  syslog: null,
 };
 
 export type HelpTopic = 'run' | 'check' | 'reload';
@@ -67,6 +73,7 @@ const OPTIONS: Readonly<Record<string, 'none' | 'needed' | 'optional'>> = {
   '--process-table': 'needed',
   '--procfile': 'needed',
   '--socket': 'needed',
+  '--syslog': 'optional',
   '--version': 'none',
   '-V': 'none',
   '-h': 'none',
@@ -163,6 +170,13 @@ function parseRun(argv: readonly string[]): RunRequest {
         break;
       case '--socket':
         options.socket = value;
+        break;
+      case '--syslog':
+        if (value === '')
+          throw new UsageError(
+            `cannot use ${shown(argument)}: the path is empty; write --syslog alone for ${SYSLOG_PATH}, or --syslog=PATH`,
+          );
+        options.syslog = value ?? SYSLOG_PATH;
         break;
       case '--policy':
         policy = once(policy, value!, name);

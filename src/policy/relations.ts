@@ -5,6 +5,7 @@ import { beforeOf as plansBefore } from '../../machines/tree.ts';
 import type { Draft, References } from './convert.ts';
 import type { Path } from './document.ts';
 import { extrasOf } from './extras.ts';
+import { SYSLOG_PATH } from './options.ts';
 import type { RawContainer, RawGroup } from './schema.ts';
 import type { CommandExtras, CommandSpec, ContainerSpec, GroupSpec, Policy } from './spec.ts';
 import { didYouMean, shown } from './usage-error.ts';
@@ -255,5 +256,6 @@ function containerOf({ container, drafts }: Parts, known: Names, report: Report)
     grace: container.grace === undefined ? null : readDuration(container.grace),
     exitWhen,
     exitCodeFrom: container.exitCodeFrom ?? null,
+    syslog: container.syslog === true ? SYSLOG_PATH : (container.syslog ?? null),
   };
 }

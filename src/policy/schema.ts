@@ -520,6 +520,12 @@ const container = mapping({
       "The command whose exit status is the container's when that ends by itself. Default: that of NAME with exitWhen: NAME done, else upkeep's own.",
     )
     .optional(),
+  syslog: z
+    .union([flag(), text('the path of a socket')], expected('true, false, or the path of a socket'))
+    .describe(
+      'Whether what programs send to syslog is logged: true for /dev/log, or the path of a socket. Default: as --syslog says.',
+    )
+    .optional(),
 });
 
 /** A whole file, without its keys that begin with `x-`. */

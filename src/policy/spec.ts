@@ -157,6 +157,8 @@ export interface ContainerSpec {
   readonly exitWhen: ExitWhen;
   /** The command whose exit status is the container's; null: upkeep's own exit codes. */
   readonly exitCodeFrom: string | null;
+  /** Where syslog messages are heard. false: nowhere; null: as `--syslog` says. */
+  readonly syslog: string | false | null;
 }
 
 /** All that one `upkeep run` is to do. */

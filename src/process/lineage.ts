@@ -151,6 +151,8 @@ export interface Lineage {
   readonly strangers: () => number[];
   /** The command that this process stands for. */
   readonly ledBy: (pid: number) => string | null;
+  /** The command that this process belongs to, read anew just now, or belonged to when it was there; null: not known. */
+  readonly commandOf: (pid: number) => string | null;
   /** What the last look found has to be confirmed by another one, now. */
   readonly isUnsure: () => boolean;
   /** Something is being waited for that the kernel does not tell of: scan soon again. */
@@ -161,6 +163,10 @@ export interface Lineage {
 const RECOUNT = 100;
 /** The same for how many processes a service has, as long as it runs. */
 const MUSTER = 1_000;
+/** Of so many is remembered whose they were: what a process has said last may be read when it is gone. */
+const MOST_DEPARTED = 64;
+/** How far up a process is followed to one that is known. */
+const MOST_ANCESTORS = 32;
 
 const UNKNOWN_EXIT: Exit = { known: false, code: null, signal: null, core: false };
 
@@ -171,6 +177,8 @@ export function createLineage(options: LineageOptions): Lineage {
   const bounded = new Set<Service>();
   const owners = new Map<number, Member>();
   const helpers = new Set<number>();
+  /** Whose the last ones were that left. */
+  const departed = new Map<number, string>();
 
   const parentOf = (row: ProcessRow): ProcessRow | undefined => table.rows.get(row.ppid);
   const ageOf = (row: ProcessRow): number => now() - options.sinceOf(row.startTicks);
@@ -230,35 +238,57 @@ export function createLineage(options: LineageOptions): Lineage {
     const member = owners.get(pid);
     if (member === undefined) return;
     owners.delete(pid);
+    departed.set(pid, member.command);
+    if (departed.size > MOST_DEPARTED) departed.delete(departed.keys().next().value!);
     const service = services.get(member.command)!;
     service.members.delete(pid);
     service.changes++;
   }
 
-  /** Finds out whose a process is that was not there before. */
-  function attribute(row: ProcessRow): void {
-    if (row.pid === self || helpers.has(row.pid)) return;
+  /** Whose a process is, and why; null: nobody's. */
+  function kinshipOf(row: ProcessRow): { readonly command: string; readonly via: Via } | null {
     const parent = owners.get(row.ppid);
     const tagged = tags?.commandOf(row.locks) ?? null;
+    const descends = parent?.via === 'tag' || parent?.via === 'descent';
     if (tagged !== null) {
       // A tag that is not the parent's was not inherited: pam_limits copies that of PID 1, which may just have been
       // launching something else. Who opened the session is known by descent.
-      const inherits = parent === undefined || parent.command === tagged;
-      const strange = !inherits && (parent.via === 'tag' || parent.via === 'descent');
-      if (strange) join(row, services.get(parent.command)!, 'descent');
-      else join(row, services.get(tagged)!, 'tag');
-    } else if (parent !== undefined) {
-      join(
-        row,
-        services.get(parent.command)!,
-        parent.via === 'tag' || parent.via === 'descent' ? 'descent' : parent.via,
-      );
-    } else if (tags === null) {
-      // Without tags, an orphan of ours is its session's.
-      const kin =
-        row.session > 0 ? [...owners.values()].find((other) => other.row.session === row.session) : undefined;
-      if (kin !== undefined) join(row, services.get(kin.command)!, 'ancestry');
+      const strange = descends && parent.command !== tagged;
+      return strange ? { command: parent.command, via: 'descent' } : { command: tagged, via: 'tag' };
     }
+    if (parent !== undefined) return { command: parent.command, via: descends ? 'descent' : parent.via };
+    // Without tags, an orphan of ours is its session's.
+    const kin =
+      tags === null && row.session > 0
+        ? [...owners.values()].find((other) => other.row.session === row.session)
+        : undefined;
+    return kin === undefined ? null : { command: kin.command, via: 'ancestry' };
+  }
+
+  /** Finds out whose a process is that was not there before. */
+  function attribute(row: ProcessRow): void {
+    if (row.pid === self || helpers.has(row.pid)) return;
+    const kinship = kinshipOf(row);
+    if (kinship !== null) join(row, services.get(kinship.command)!, kinship.via);
+  }
+
+  /** See `Lineage`. Takes nobody in: that is for a look to do. */
+  function commandOf(pid: number): string | null {
+    let found: string | null = null;
+    for (
+      let at = pid, steps = 0;
+      found === null && at > 1 && at !== self && steps < MOST_ANCESTORS;
+      steps++
+    ) {
+      // Null where the number has another process than before, and then the next one tells.
+      const row = table.refresh(at) ?? table.refresh(at);
+      const known = owners.get(at);
+      if (row === null || row === 'unknown') return known?.command ?? departed.get(at) ?? null;
+      const isKnown = known !== undefined && [0, row.startTicks].includes(known.row.startTicks);
+      found = isKnown ? known.command : (kinshipOf(row)?.command ?? null);
+      at = row.ppid;
+    }
+    return found;
   }
 
   /** Reads a member anew; false when it is dead or gone. A process that can't be read counts as alive. */
@@ -713,6 +743,7 @@ export function createLineage(options: LineageOptions): Lineage {
         ? member.command
         : null;
     },
+    commandOf,
     isUnsure: () =>
       [...services.values()].some(
         ({ hasty, leader, counting, endSeen, emptySeen }) =>

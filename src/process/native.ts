@@ -44,6 +44,8 @@ export interface Native {
   /** Takes the next datagram of such a socket: its length, though no more than fits is written to `into`, and the pid of
    * whoever sent it (0: of another namespace). null: none waits. */
   receive(fd: number, into: Uint8Array): { length: number; pid: number } | null;
+  /** Whether a datagram could be sent to this path just now: 0, or the errno, negative. Nothing is sent. */
+  reachDatagram(path: string): number;
 }
 
 const RLIMIT_LOCKS = 10;
@@ -208,18 +210,21 @@ function bind(koffi: typeof import('koffi').default): Native {
     },
     bindDatagram: (path) => datagrams().bind(path),
     receive: (fd, into) => datagrams().receive(fd, into),
+    reachDatagram: (path) => datagrams().reach(path),
   };
 }
 
 interface Datagrams {
   readonly bind: Native['bindDatagram'];
   readonly receive: Native['receive'];
+  readonly reach: Native['reachDatagram'];
 }
 
 /** Apart from the rest: few need them, and each call that is bound makes every start longer. */
 function bindDatagrams(koffi: Koffi, libc: ReturnType<Koffi['load']>): Datagrams {
   const socket = libc.func('int socket(int domain, int type, int protocol)');
   const bindTo = libc.func('int bind(int fd, const uint8_t *address, uint32_t length)');
+  const connectTo = libc.func('int connect(int fd, const uint8_t *address, uint32_t length)');
   const setsockopt = libc.func(
     'int setsockopt(int fd, int level, int name, const int *value, uint32_t length)',
   );
@@ -230,21 +235,31 @@ function bindDatagrams(koffi: Koffi, libc: ReturnType<Koffi['load']>): Datagrams
   const parts = new BigUint64Array(new ArrayBuffer(16));
   const told = new DataView(control.buffer);
 
+  /** A new socket that `call` has given the path; or its errno, negative. */
+  function socketAt(path: string, call: typeof bindTo): number {
+    const name = Buffer.from(path);
+    if (name.length > LONGEST_PATH) return -EINVAL;
+    const fd = socket(AF_UNIX, SOCK_DGRAM | O_CLOEXEC | O_NONBLOCK, 0);
+    if (fd < 0) return -koffi.errno();
+    // struct sockaddr_un: the family in two bytes, and the path with a zero.
+    const address = Buffer.concat([Buffer.from([AF_UNIX, 0]), name, Buffer.alloc(1)]);
+    if (call(fd, address, address.length) === 0) return fd;
+    const refused = -koffi.errno();
+    close(fd);
+    return refused;
+  }
+
   return {
     bind(path) {
-      const name = Buffer.from(path);
-      if (name.length > LONGEST_PATH) return -EINVAL;
-      const fd = socket(AF_UNIX, SOCK_DGRAM | O_CLOEXEC | O_NONBLOCK, 0);
-      if (fd < 0) return -koffi.errno();
-      // struct sockaddr_un: the family in two bytes, and the path with a zero.
-      const address = Buffer.concat([Buffer.from([AF_UNIX, 0]), name, Buffer.alloc(1)]);
-      if (bindTo(fd, address, address.length) === 0) {
-        setsockopt(fd, SOL_SOCKET, SO_PASSCRED, [1], 4);
-        return fd;
-      }
-      const refused = -koffi.errno();
+      const fd = socketAt(path, bindTo);
+      if (fd >= 0) setsockopt(fd, SOL_SOCKET, SO_PASSCRED, [1], 4);
+      return fd;
+    },
+    reach(path) {
+      const fd = socketAt(path, connectTo);
+      if (fd < 0) return fd;
       close(fd);
-      return refused;
+      return 0;
     },
     receive(fd, into) {
       parts.set([koffi.address(into), BigInt(into.length)]);

@@ -1,19 +1,10 @@
 /**
  * What services say by the protocol of sd_notify(3): each command has a datagram socket of its own, whose path its
- * processes are given as NOTIFY_SOCKET. One poll over all of them, in a thread, as in pidfd.ts.
+ * processes are given as NOTIFY_SOCKET.
  */
-import {
-  chmodSync,
-  closeSync,
-  lstatSync,
-  mkdirSync,
-  readSync,
-  rmdirSync,
-  unlinkSync,
-  writeSync,
-} from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { getSystemErrorName } from 'node:util';
+import { createDatagrams, type Datagrams } from './datagrams.ts';
 import type { Native } from './native.ts';
 import { hash } from './tags.ts';
 
@@ -50,10 +41,6 @@ export interface Notify {
 const LONGEST_MESSAGE = 4096;
 const LONGEST_STATUS = 200;
 const MOST_PIDS = 2 ** 22;
-/** How many messages of one command are taken before others have their turn. */
-const MOST_PER_TURN = 32;
-/** What sun_path holds, less its final zero. */
-const LONGEST_PATH = 107;
 
 /**
  * @param native null: the sockets cannot be had, and `pathOf` says so
@@ -63,106 +50,65 @@ export function createNotify(
   native: Pick<Native, 'bindDatagram' | 'receive' | 'eventfd' | 'pollReadable'> | null,
   folder: string,
 ): Notify {
-  const sockets = new Map<string, { readonly path: string; readonly fd: number }>();
+  /** By command, and the other way round. */
+  const paths = new Map<string, string>();
+  const commands = new Map<string, string>();
   const listeners: ((command: string, message: Message) => void)[] = [];
-  const scratch = Buffer.allocUnsafeSlow(LONGEST_MESSAGE);
-  /** Interrupts the poll. -1: not needed yet, or not to be had. */
-  let wake = -1;
-  let polling = false;
+  const datagrams: Datagrams | null =
+    native === null
+      ? null
+      : createDatagrams<Message>(native, {
+          longest: LONGEST_MESSAGE,
+          parse: (bytes, length, pid) =>
+            length > LONGEST_MESSAGE ? null : parseMessage(bytes.toString('utf8'), pid),
+          deliver(path, messages) {
+            const command = commands.get(path);
+            if (command === undefined) return;
+            for (const message of messages) for (const listener of listeners) listener(command, message);
+          },
+        });
 
   /** @returns why there is no socket; null: there is */
   function open(command: string): string | null {
-    if (native === null) return 'koffi cannot be loaded; use another readiness probe';
+    if (datagrams === null) return 'koffi cannot be loaded; use another readiness probe';
     const path = join(folder, fileNameOf(command));
-    if (Buffer.byteLength(path) > LONGEST_PATH)
-      return `${path} is longer than the ${LONGEST_PATH} bytes that a socket's path may have; put the control socket in a folder with a shorter path`;
-    const refused = prepareFolder(folder) ?? removeStale(path);
+    const refused = prepareFolder(folder) ?? datagrams.open(path);
     if (refused !== null) return refused;
-    if (wake < 0) wake = native.eventfd();
-    if (wake < 0) return 'no file descriptors are left; raise the nofile limit';
-    // Whoever the service has become may tell.
-    const mask = process.umask(0o111);
-    const fd = native.bindDatagram(path);
-    process.umask(mask);
-    if (fd < 0)
-      return `${path} cannot be bound (${getSystemErrorName(fd)}); see that the folder can be written`;
-    // A thread that still polls would hold up our own end.
-    if (sockets.size === 0) process.once('exit', interrupt);
-    sockets.set(command, { path, fd });
-    interrupt();
-    poll();
+    paths.set(command, path);
+    commands.set(path, command);
     return null;
   }
 
-  function interrupt(): void {
-    if (polling) writeSync(wake, new Uint8Array(new BigUint64Array([1n]).buffer));
-  }
-
-  function poll(): void {
-    if (polling || sockets.size === 0) return;
-    polling = true;
-    native!.pollReadable([wake, ...[...sockets.values()].map(({ fd }) => fd)], (readable) => {
-      polling = false;
-      if (readable.includes(wake)) readSync(wake, new Uint8Array(8));
-      const heard = [...sockets].flatMap(([command, { fd }]) =>
-        readable.includes(fd) ? [{ command, messages: read(fd) }] : [],
-      );
-      poll();
-      for (const { command, messages } of heard) deliver(command, messages);
-    });
-  }
-
-  function read(fd: number): Message[] {
-    const messages: Message[] = [];
-    for (let count = 0; count < MOST_PER_TURN; count++) {
-      const datagram = native!.receive(fd, scratch);
-      if (datagram === null) break;
-      const { length, pid } = datagram;
-      if (length <= LONGEST_MESSAGE) messages.push(parseMessage(scratch.toString('utf8', 0, length), pid));
-    }
-    return messages;
-  }
-
-  function deliver(command: string, messages: readonly Message[]): void {
-    for (const message of messages) for (const listener of listeners) listener(command, message);
-  }
-
   function forget(command: string): void {
-    const socket = sockets.get(command);
-    if (socket === undefined) return;
-    sockets.delete(command);
-    closeSync(socket.fd);
-    try {
-      unlinkSync(socket.path);
-    } catch {
-      // Somebody else has removed it.
-    }
-    if (sockets.size === 0) process.removeListener('exit', interrupt);
-    interrupt();
+    const path = paths.get(command);
+    if (path === undefined) return;
+    paths.delete(command);
+    commands.delete(path);
+    datagrams?.close(path);
   }
 
   return {
     pathOf(command) {
-      const known = sockets.get(command);
-      if (known !== undefined) return known.path;
+      const known = paths.get(command);
+      if (known !== undefined) return known;
       let error: string | null;
       try {
         error = open(command);
       } catch (thrown) {
         error = `${(thrown as Error).message}; see that the folder can be written`;
       }
-      return error === null ? sockets.get(command)!.path : { error: `cannot use notify: ${error}` };
+      return error === null ? paths.get(command)! : { error: `cannot use notify: ${error}` };
     },
     onMessage(listener) {
       listeners.push(listener);
     },
     drain(command) {
-      const socket = sockets.get(command);
-      if (socket !== undefined) deliver(command, read(socket.fd));
+      const path = paths.get(command);
+      if (path !== undefined) datagrams?.drain(path);
     },
     forget,
     close() {
-      for (const command of [...sockets.keys()]) forget(command);
+      for (const command of [...paths.keys()]) forget(command);
       try {
         rmdirSync(folder);
       } catch {
@@ -218,14 +164,5 @@ function prepareFolder(folder: string): string | null {
     return `${folder} is no folder that this user alone can write to; remove it`;
   // Services of other users have to get to their socket, and need not see the others.
   chmodSync(folder, 0o711);
-  return null;
-}
-
-/** An upkeep that was killed has left its sockets. @returns why the path cannot be used */
-function removeStale(path: string): string | null {
-  const stat = lstatSync(path, { throwIfNoEntry: false });
-  if (stat === undefined) return null;
-  if (!stat.isSocket()) return `${path} is there and is no socket; remove it`;
-  unlinkSync(path);
   return null;
 }

@@ -2,13 +2,16 @@
 import { compilePattern, type Pattern, TAKES_TOO_LONG } from './patterns.ts';
 import type { StreamName } from './streams.ts';
 
+/** What lines come by, each of which has an unfinished one of its own. */
+export type LogSource = StreamName | 'syslog';
+
 export interface LogWatch {
   /** A new run begins: nothing has been seen of these patterns. */
   readonly launched: (command: string, patterns: readonly string[]) => void;
   /** Whether `push` is of use: there is a pattern that has not been seen. */
   readonly wants: (command: string) => boolean;
   /** Takes what was read, which may be used again afterwards. */
-  readonly push: (command: string, chunk: Buffer, stream: StreamName) => void;
+  readonly push: (command: string, chunk: Buffer, stream: LogSource) => void;
   /** `told` hears once, perhaps at once, that the pattern was seen (null), or why it will not be.
    * @returns a function after which `told` hears nothing */
   readonly wait: (command: string, pattern: string, told: (refused: string | null) => void) => () => void;
@@ -33,7 +36,7 @@ interface Sought {
 interface Watch {
   readonly sought: Map<string, Sought>;
   /** The beginning of the line that nobody has ended. */
-  readonly held: Record<StreamName, Buffer>;
+  readonly held: Record<LogSource, Buffer>;
 }
 
 export function createLogWatch(): LogWatch {
@@ -42,7 +45,7 @@ export function createLogWatch(): LogWatch {
   function watchOf(command: string): Watch {
     let watch = watches.get(command);
     if (watch === undefined) {
-      watch = { sought: new Map(), held: { stdout: NOTHING, stderr: NOTHING } };
+      watch = { sought: new Map(), held: { stdout: NOTHING, stderr: NOTHING, syslog: NOTHING } };
       watches.set(command, watch);
     }
     return watch;

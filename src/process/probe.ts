@@ -9,8 +9,7 @@ import type { Program } from './launch.ts';
 import { findListener } from './listening.ts';
 import type { Message, Notify } from './notify.ts';
 import { type HttpProbe, probeHttp } from './probe-http.ts';
-import { createLogWatch } from './probe-log.ts';
-import type { StreamName } from './streams.ts';
+import { createLogWatch, type LogSource } from './probe-log.ts';
 
 /** What is asked. All durations are in milliseconds. */
 export type Probe =
@@ -48,7 +47,7 @@ export interface Probes {
   /** Whether `line` is of use. */
   readonly wantsLines: (command: string) => boolean;
   /** Takes what the service has written, in pieces as they come, which may be used again afterwards. */
-  readonly line: (command: string, chunk: Buffer, stream: StreamName) => void;
+  readonly line: (command: string, chunk: Buffer, stream: LogSource) => void;
   /** What the service has said last of its state; null: nothing. */
   readonly statusOf: (command: string) => string | null;
 }
