@@ -18,7 +18,7 @@ export interface LineFormatter {
   push(chunk: Buffer, stream: StreamName): Buffer;
   /** The same for what came out of a file, each of which has an unfinished line of its own. */
   pushFile(chunk: Buffer, path: string): Buffer;
-  /** Its lines, formatted: they are whole, and are part of no stream. */
+  /** Its line, formatted: it is whole, and part of no stream. */
   record(record: LogRecord): Buffer;
   /** The unfinished last line of each stream and file, formatted, with a newline. */
   end(): Buffer;
@@ -36,7 +36,7 @@ export type LineKind = 'plain' | 'json';
 export interface LogRecord {
   /** Stands in front of each plain line. */
   readonly head: string;
-  /** One line or more, without the last newline. */
+  /** One line, without a newline. */
   readonly text: string;
   /** What a JSON object says of it, without braces. */
   readonly label: string;
@@ -95,10 +95,10 @@ export function createLineFormatter(kind: LineKind, name: string, opts: LineOpti
       return emit(source, source.splitter.push(chunk));
     },
     record({ head, text, label }) {
-      const headed = Buffer.from(head + text.replaceAll('\n', `\n${head}`));
-      tail.add(headed, headed.length);
-      bare?.(bareFormat({ bytes: headed, what: 'lines' }, label));
-      return format({ bytes: isJson ? Buffer.from(text) : headed, what: 'lines' }, label);
+      const headed: Part = { bytes: Buffer.from(head + text), what: 'unended' };
+      tail.add(headed.bytes, headed.bytes.length);
+      bare?.(bareFormat(headed, label));
+      return format(isJson ? { ...headed, bytes: Buffer.from(text) } : headed, label);
     },
     end() {
       const out = sources().map((source) => emit(source, source.splitter.end()));

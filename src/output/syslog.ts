@@ -11,7 +11,7 @@ export interface SyslogMessage {
   readonly msgid: string | null;
   /** Structured data: parameters by the id of their element. */
   readonly structured: Readonly<Record<string, Readonly<Record<string, string>>>> | null;
-  /** Lines, without control characters. */
+  /** One line, without control characters. */
   readonly text: string;
 }
 
@@ -80,7 +80,7 @@ function parse5424(rest: string): Said | null {
     procid,
     msgid,
     structured,
-    text: linesOf(text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text),
+    text: lineOf(text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text),
   };
 }
 
@@ -103,20 +103,18 @@ function parse3164(rest: string): Said {
     procid: procid === undefined ? null : clean(procid),
     msgid: null,
     structured: null,
-    text: linesOf(content.slice(head.length)),
+    text: lineOf(content.slice(head.length)),
   };
 }
 
-/** Without the end that many senders write behind it. */
-function linesOf(text: string): string {
-  return text
-    .replace(/[\r\n\0]+$/, '')
-    .split(/\r?\n/)
-    .map(clean)
-    .join('\n');
+/** One line, without the end that many senders write behind it. */
+function lineOf(text: string): string {
+  let end = text.length;
+  while (end > 0 && '\r\n\0'.includes(text[end - 1]!)) end--;
+  return clean(text.slice(0, end));
 }
 
-/** Control characters as syslog daemons write them: `#033`. */
+/** Control characters as rsyslog writes them: `#012` for a newline. A message of many lines would be as many times its fields. */
 function clean(text: string): string {
   return text.replaceAll(
     /[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]/g,

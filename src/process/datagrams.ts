@@ -41,8 +41,8 @@ export function createDatagrams<Message>(
   let polling = false;
 
   function open(path: string): string | null {
-    if (Buffer.byteLength(path) > LONGEST_PATH)
-      return `${path} is longer than the ${LONGEST_PATH} bytes that a socket's path may have; put it in a folder with a shorter path`;
+    const long = tooLong(path);
+    if (long !== null) return long;
     const stat = lstatSync(path, { throwIfNoEntry: false });
     if (stat !== undefined && !stat.isSocket()) return `${path} is there and is no socket; remove it`;
     if (stat !== undefined) unlinkSync(path);
@@ -123,6 +123,13 @@ export function createDatagrams<Message>(
       interrupt();
     },
   };
+}
+
+/** @returns why no socket can have this path; null: one can */
+export function tooLong(path: string): string | null {
+  return Buffer.byteLength(path) > LONGEST_PATH
+    ? `${path} is longer than the ${LONGEST_PATH} bytes that a socket's path may have; put it in a folder with a shorter path`
+    : null;
 }
 
 /** Tells one file under a path from another; null: there is none. */

@@ -4,7 +4,7 @@
  */
 import { chmodSync, lstatSync, mkdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { createDatagrams, type Datagrams } from './datagrams.ts';
+import { createDatagrams, type Datagrams, tooLong } from './datagrams.ts';
 import type { Native } from './native.ts';
 import { hash } from './tags.ts';
 
@@ -72,7 +72,7 @@ export function createNotify(
   function open(command: string): string | null {
     if (datagrams === null) return 'koffi cannot be loaded; use another readiness probe';
     const path = join(folder, fileNameOf(command));
-    const refused = prepareFolder(folder) ?? datagrams.open(path);
+    const refused = tooLong(path) ?? prepareFolder(folder) ?? datagrams.open(path);
     if (refused !== null) return refused;
     paths.set(command, path);
     commands.set(path, command);
