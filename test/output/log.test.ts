@@ -73,6 +73,60 @@ describe.each(['plain', 'raw'] as const)('%s', (format) => {
   });
 });
 
+describe('a record', () => {
+  const record = { head: 'sshd[7]: ', text: 'hello', label: '"stream":"syslog","tag":"sshd"' };
+
+  test('of a service is one of its lines, between those that it prints', () => {
+    const { log, text, written } = logOn('plain');
+    log.service('web').push(Buffer.from('no end'), 'stdout');
+    expect(log.service('web').record(record)).toBe(true);
+    log.service('web').flushPartial();
+    expect(text()).toBe('web     | sshd[7]: hello\nweb     | no end\n');
+    expect(written[0]!.own).toBe(false);
+    expect(log.service('web').tail()).toEqual(['sshd[7]: hello', 'no end']);
+  });
+
+  test('of nobody’s is among upkeep’s lines, though it may not take their room', () => {
+    for (const [format, line] of [
+      ['plain', 'upkeep | sshd[7]: hello\n'],
+      [
+        'json',
+        '{"time":"2026-03-04T12:00:00.000Z","name":"upkeep","stream":"syslog","tag":"sshd","line":"hello"}\n',
+      ],
+    ] as const) {
+      const { log, written } = logOn(format, { colour: true });
+      log.record(record);
+      expect(written).toEqual([{ text: line, own: false }]);
+    }
+  });
+
+  test('says when there is no room', () => {
+    const { log, sink, drain } = logOn('plain');
+    sink.write = () => false;
+    expect(log.record(record)).toBe(false);
+    expect(log.service('web').record(record)).toBe(false);
+    let resumed = 0;
+    log.onResume(() => resumed++);
+    drain();
+    expect(resumed).toBe(1);
+  });
+
+  test('has the form that its service’s lines have, and goes where they go', () => {
+    const { log, text } = logOn('plain');
+    log.configure('web', { prefix: null, format: 'json', file: null });
+    log.service('web').record(record);
+    log.configure('web', { prefix: '', format: null, file: null });
+    log.service('web').record(record);
+    expect(text()).toBe(
+      '{"time":"2026-03-04T12:00:00.000Z","name":"web","stream":"syslog","tag":"sshd","line":"hello"}\nsshd[7]: hello\n',
+    );
+    const { log: quiet, ...other } = logOn('json');
+    quiet.configure('web', { prefix: null, format: 'plain', file: null });
+    quiet.service('web').record(record);
+    expect(other.text()).toBe('web     | sshd[7]: hello\n');
+  });
+});
+
 describe('a service', () => {
   test('its lines are its own name’s, padded, and no line of upkeep’s', () => {
     const { log, written } = logOn('plain');

@@ -78,6 +78,11 @@ test('commands come and go; groups and the container change', () => {
     groupsChanged: true,
     containerChanged: true,
   });
+  const on = load('commands: {a: x}\ncontainer: {syslog: true}');
+  expect(diffPolicies(load('commands: {a: x}'), on).containerChanged).toBe(true);
+  expect(diffPolicies(on, load('commands: {a: x}\ncontainer: {syslog: /dev/log}')).containerChanged).toBe(
+    false,
+  );
 });
 
 test('a command that was given as an argument is as one in a file that says nothing else', () => {

@@ -43,6 +43,7 @@ test('the defaults', () => {
     adopt: true,
     table: null,
     socket: null,
+    syslog: null,
   });
 });
 
@@ -63,6 +64,8 @@ test.each<[string[], Partial<RunOptions>]>([
   [['--process-table', 'ps-list'], { table: 'ps-list' }],
   [['--process-table=procfs'], { table: 'procfs' }],
   [['--socket', '/x y'], { socket: '/x y' }],
+  [['--syslog'], { syslog: '/dev/log' }],
+  [['--syslog=/run/log'], { syslog: '/run/log' }],
   [['--socket=-a=b'], { socket: '-a=b' }],
 ])('%j', (argv, options) => {
   for (const end of [[], ['--']]) {
@@ -102,6 +105,10 @@ test.each<[string[], RegExp]>([
   [['run', '--interval'], /it needs a value; write --interval 5s/],
   [['run', '--log', '--adopt', 'a'], /--log: it needs a value; write --log json/],
   [['run', '--socket=', 'a'], /it needs a value/],
+  [
+    ['run', '--syslog=', 'a'],
+    /cannot use "--syslog=": the path is empty; write --syslog alone for \/dev\/log, or --syslog=PATH/,
+  ],
   [['run', '--adopt=no', 'a'], /--adopt takes no value; write --adopt or --no-adopt alone/],
   [['run', '--help=x', 'a'], /--help takes no value/],
   [['run', '--interval', '49ms', 'a'], /"49ms" for --interval: the least is 50 ms/],
@@ -295,7 +302,15 @@ describe('help', () => {
       '--socket': '/x',
     };
     expect([...shown].sort()).toEqual(
-      [...Object.keys(values), '--adopt', '--exit-on-failed', '--help', '--no-adopt', '--version'].sort(),
+      [
+        ...Object.keys(values),
+        '--adopt',
+        '--exit-on-failed',
+        '--help',
+        '--no-adopt',
+        '--syslog',
+        '--version',
+      ].sort(),
     );
     for (const option of shown) {
       const value = values[option];

@@ -289,7 +289,13 @@ export const rawPolicies = fc
       onFailed: oneOf('ignore', 'exit'),
       strategy: oneOf('one_for_all', 'rest_for_one', 'one_for_one'),
     }),
-    maybe({ container: maybe({ grace: duration, exitWhen: oneOf('never', 'all-done', 'any-failed') }) }),
+    maybe({
+      container: maybe({
+        grace: duration,
+        exitWhen: oneOf('never', 'all-done', 'any-failed'),
+        syslog: fc.constantFrom(true, false, '/dev/log', '/run/log', 'true'),
+      }),
+    }),
   )
   .map(([names, commands, relations, defaults, group, container]) => {
     const isCron = (index: number): boolean =>

@@ -222,7 +222,20 @@ describe('container', () => {
       'a: {run: x, kind: oneshot}',
       'container: {grace: 20s, exitWhen: a done, exitCodeFrom: a}',
     );
-    expect(load(text).container).toEqual({ grace: 20_000, exitWhen: { done: 'a' }, exitCodeFrom: 'a' });
+    expect(load(text).container).toEqual({
+      grace: 20_000,
+      exitWhen: { done: 'a' },
+      exitCodeFrom: 'a',
+      syslog: null,
+    });
+  });
+
+  test.each([
+    ['true', '/dev/log'],
+    ['false', false],
+    ['/run/log', '/run/log'],
+  ])('syslog: %s', (value, syslog) => {
+    expect(load(file('a: x', `container: {syslog: ${value}}`)).container.syslog).toBe(syslog);
   });
 
   test.each([
@@ -240,6 +253,7 @@ describe('container', () => {
       'exitCodeFrom: gg',
       'container.exitCodeFrom: no command is called "gg"; it is a group, write one command of it',
     ],
+    ['syslog: 7', 'container.syslog: expected true, false, or the path of a socket, got 7'],
   ])('%s', (text, message) => {
     const lines = file('a: x, c: {run: x, schedule: "@daily"}', `container: {${text}}\ngroups: {gg: [a]}`);
     expect(told(lines).map((line) => line.replace(/^\S+ /, ''))).toEqual([message]);

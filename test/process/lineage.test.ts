@@ -31,6 +31,9 @@ function world(options: { tagged?: boolean; reaping?: boolean; match?: Partial<M
   const living = new Map<number, ProcessRow>();
   const unreadable = new Set<number>();
   const rows = new Map<number, ProcessRow>();
+  /** What a refresh has found since the last look: whom that look tells of as well. */
+  const met = new Set<number>();
+  const replaced: ProcessRow[] = [];
   let time = 1_000;
   const table: ProcessTable = {
     kind: 'procfs',
@@ -42,7 +45,15 @@ function world(options: { tagged?: boolean; reaping?: boolean; match?: Partial<M
     refresh(pid) {
       if (unreadable.has(pid)) return 'unknown';
       const row = living.get(pid) ?? null;
-      if (row !== null) rows.set(pid, row);
+      const old = rows.get(pid);
+      if (row === null) return null;
+      if (old !== undefined && old.startTicks !== row.startTicks) {
+        replaced.push(old);
+        rows.delete(pid);
+        return null;
+      }
+      if (old === undefined) met.add(pid);
+      rows.set(pid, row);
       return row;
     },
   };
@@ -69,16 +80,17 @@ function world(options: { tagged?: boolean; reaping?: boolean; match?: Partial<M
 
   function look(at = time): TableChange {
     const appeared: ProcessRow[] = [];
-    const vanished: ProcessRow[] = [];
+    const vanished: ProcessRow[] = replaced.splice(0);
     for (const [pid, old] of [...rows]) {
       if (living.get(pid)?.startTicks === old.startTicks) continue;
       vanished.push(old);
       rows.delete(pid);
     }
     for (const [pid, row] of living) {
-      if (!rows.has(pid)) appeared.push(row);
+      if (!rows.has(pid) || met.has(pid)) appeared.push(row);
       rows.set(pid, row);
     }
+    met.clear();
     return { at, appeared, vanished };
   }
 
@@ -1135,5 +1147,99 @@ describe('how many processes a service has', () => {
     all.put(13, { command: 'web', ppid: 10, session: 10, comm: 'helper', argv: ['helper'] });
     expect(later(all, 3)).toEqual([]);
     expect(all.notices).toEqual([]);
+  });
+});
+
+describe('whose a process is', () => {
+  /** A service with a worker and a session that PAM opened. */
+  function service() {
+    const all = world();
+    all.put(10, { command: 'web' });
+    all.put(11, { command: 'web', ppid: 10, session: 10 });
+    all.put(12, { ppid: 10, session: 12 });
+    all.adopt();
+    return all;
+  }
+
+  test('is known by what it carries, and of a session by who opened it', () => {
+    const { lineage } = service();
+    expect([10, 11, 12].map(lineage.commandOf)).toEqual(['web', 'web', 'web']);
+  });
+
+  test('is known of one that no look has found yet, and it is not taken in by being asked for', () => {
+    const { lineage, put, look } = service();
+    put(13, { command: 'db' });
+    put(14, { ppid: 12, session: 12 });
+    put(15, { ppid: 14, session: 12 });
+    const before = lineage.changes('web');
+    expect([13, 14, 15].map(lineage.commandOf)).toEqual(['db', 'web', 'web']);
+    expect(lineage.changes('web')).toBe(before);
+    look();
+    lineage.count('web', 'everything');
+    expect(factsOf(look(), 'web')).toMatchObject([{ remains: { tagged: 2, sessions: 3 } }]);
+  });
+
+  test('is known by descent where the tag is what PAM has copied from upkeep', () => {
+    const { lineage, put } = service();
+    put(13, { command: 'db', ppid: 10 });
+    expect(lineage.commandOf(13)).toBe('web');
+  });
+
+  test('is known of one that is gone, as long as it is remembered', () => {
+    const { lineage, put, drop, look } = service();
+    drop(11);
+    expect(lineage.commandOf(11)).toBe('web');
+    look();
+    expect(lineage.commandOf(11)).toBe('web');
+    for (let pid = 100; pid < 200; pid++) put(pid, { command: 'db' });
+    look();
+    for (let pid = 100; pid < 200; pid++) drop(pid);
+    look();
+    expect(lineage.commandOf(199)).toBe('db');
+    expect(lineage.commandOf(11)).toBe(null);
+  });
+
+  test('is known of a leader that is dead and buried', () => {
+    const { lineage, look, die } = service();
+    die(10, KILLED);
+    expect(factsOf(look(), 'web')).toMatchObject([{ type: 'leader.exited' }]);
+    expect(lineage.commandOf(10)).toBe('web');
+  });
+
+  test('is that of who has the number now', () => {
+    const { lineage, put, drop } = service();
+    put(11, { command: 'db', startTicks: 99 });
+    expect(lineage.commandOf(11)).toBe('db');
+    put(12, { startTicks: 99 });
+    expect(lineage.commandOf(12)).toBe(null);
+    drop(10);
+    put(10, { ppid: 7, startTicks: 99 });
+    expect(lineage.commandOf(10)).toBe(null);
+  });
+
+  test('is nobody’s where it is none of upkeep’s', () => {
+    const { lineage, put } = service();
+    put(7, { ppid: 0 });
+    put(20, { ppid: 7 });
+    put(21, { ppid: 20 });
+    // What is read of two of them at different times may be a circle.
+    put(30, { ppid: 31 });
+    put(31, { ppid: 30 });
+    expect([SELF, 0, 7, 20, 21, 30, 404].map(lineage.commandOf)).toEqual(Array(7).fill(null));
+  });
+
+  test('is what was known last where it cannot be read', () => {
+    const { lineage, unreadable } = service();
+    unreadable.add(11).add(404);
+    expect([11, 404].map(lineage.commandOf)).toEqual(['web', null]);
+  });
+
+  test('without tags it is known by ancestry', () => {
+    const { lineage, launch, put, look } = world({ tagged: false });
+    launch('web', 10);
+    look();
+    put(11, { ppid: 10, session: 10 });
+    put(12, { ppid: SELF, session: 10 });
+    expect([11, 12].map(lineage.commandOf)).toEqual(['web', 'web']);
   });
 });
