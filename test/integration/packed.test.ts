@@ -31,6 +31,17 @@ describe('the npm package', () => {
     expect(files.sort()).toEqual([...pages, ...program, 'package.json'].sort());
   });
 
+  test('keeps apart what not everybody asks for: the program does not hold it', () => {
+    const read = (name: string): string => readFileSync(join(inside, 'dist', name), 'utf8');
+    for (const [name, word] of [
+      ['policy.js', 'draft-2020-12'],
+      ['syslog.js', 'solaris-cron'],
+    ] as const) {
+      expect(read(name)).toContain(word);
+      expect(read('program.js')).not.toContain(word);
+    }
+  });
+
   test('runs from where it was unpacked', () => {
     const { version } = JSON.parse(readFileSync(join(inside, 'package.json'), 'utf8'));
     const { stdout, stderr } = spawnSync(process.execPath, [join(inside, 'dist', 'upkeep.js'), '--version'], {
