@@ -256,6 +256,8 @@ export type Told = { readonly at: number } & (
       readonly members: readonly string[];
     }
   | { readonly type: 'group.failed'; readonly group: string; readonly reason: string }
+  /** Somebody has asked for it over the control socket. Without commands it is for upkeep itself. */
+  | { readonly type: 'operator.ordered'; readonly order: string; readonly commands: readonly string[] }
   | ({ readonly type: 'policy.reloaded' } & PolicyDiff)
   | { readonly type: 'supervisor.stopping'; readonly reason: string; readonly budget: number }
   | {

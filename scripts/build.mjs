@@ -32,6 +32,9 @@ const apart = {
   name: 'apart',
   setup({ onResolve }) {
     onResolve({ filter: /\/policy\/reader\.ts$/ }, () => ({ path: './policy.js', external: true }));
+    // The server's routes, and the verbs that ask for them.
+    onResolve({ filter: /^\.\/routes\.ts$/ }, () => ({ path: './control.js', external: true }));
+    onResolve({ filter: /\/control\/cli\.ts$/ }, () => ({ path: './client.js', external: true }));
     onResolve({ filter: /^\.\/syslog\.ts$/ }, () => ({ path: './syslog.js', external: true }));
   },
 };
@@ -46,6 +49,16 @@ const syslog = await build({
   ...common,
   entryPoints: ['src/syslog.ts'],
   outfile: join(outdir, 'syslog.js'),
+});
+const control = await build({
+  ...common,
+  entryPoints: ['src/control/routes.ts'],
+  outfile: join(outdir, 'control.js'),
+});
+const client = await build({
+  ...common,
+  entryPoints: ['src/control/cli.ts'],
+  outfile: join(outdir, 'client.js'),
 });
 const program = await build({
   ...common,
@@ -82,7 +95,14 @@ const starter = await build({
 });
 writeFileSync(join(outdir, 'package.json'), '{"type":"commonjs"}\n');
 /** What of others is in the bundle and beside it. */
-export const shipped = shippedPackages(program.metafile, policy.metafile, syslog.metafile, starter.metafile);
+export const shipped = shippedPackages(
+  program.metafile,
+  policy.metafile,
+  syslog.metafile,
+  control.metafile,
+  client.metafile,
+  starter.metafile,
+);
 writeFileSync(join(outdir, 'THIRD-PARTY.md'), thirdPartyPage(shipped));
 await writeSchema();
 await makeCodeCache();

@@ -1,7 +1,7 @@
 /** argv, environment, OS signals, exit code. Nothing else touches them. */
 import { writeSync } from 'node:fs';
 import { helpText } from './policy/help.ts';
-import { parseRunArguments, type RunRequest } from './policy/options.ts';
+import { type ControlVerb, parseRunArguments, type RunRequest } from './policy/options.ts';
 import { policyOf } from './policy/plan.ts';
 import type { Read } from './policy/reader.ts';
 import { UsageError } from './policy/usage-error.ts';
@@ -9,13 +9,9 @@ import type { PolicyFiles } from './supervise.ts';
 
 declare const __VERSION__: string;
 
-const EXIT_NO_NAME = 4;
-const EXIT_NOBODY = 7;
 const EXIT_USAGE = 64;
 const EXIT_CONFIGURATION = 78;
 const EXIT_INTERNAL = 70;
-/** ms without an answer. */
-const RELOAD_TIMEOUT = 30_000;
 
 async function main(): Promise<void> {
   let request: RunRequest;
@@ -32,8 +28,8 @@ async function main(): Promise<void> {
       return leave(0, helpText(request.topic), 1);
     case 'check':
       return check(request.file, request.json);
-    case 'reload':
-      return reload(request.names, request.socket);
+    case 'control':
+      return control(request.verb, request.words);
     case 'run':
       return run(request);
   }
@@ -45,18 +41,17 @@ async function check(file: string, json: boolean): Promise<void> {
   leave(ok ? 0 : EXIT_CONFIGURATION, text, ok || json ? 1 : 2);
 }
 
-async function reload(names: readonly string[], socket: string | null): Promise<void> {
-  const { ask, NobodyError } = await import('./control/client.ts');
-  const { defaultSocketPath } = await import('./control/socket.ts');
-  try {
-    const path = socket ?? defaultSocketPath(process.env);
-    const { status, body } = await ask(path, 'POST', '/v1/reload', { names }, RELOAD_TIMEOUT);
-    if (status === 200) return leave(0, `${body.message}\n`, 1);
-    leave(status === 404 ? EXIT_NO_NAME : EXIT_CONFIGURATION, `upkeep: ${body.error}\n`);
-  } catch (error) {
-    if (!(error instanceof NobodyError)) throw error;
-    leave(EXIT_NOBODY, `upkeep: ${error.message}\n`);
-  }
+/** Asks a running upkeep. */
+async function control(verb: ControlVerb, words: readonly string[]): Promise<void> {
+  const { runVerb } = await import('./control/cli.ts');
+  const { isTTY = false, columns = 80 } = process.stdout;
+  process.exitCode = await runVerb(verb, words, {
+    env: process.env,
+    columns: isTTY ? columns : null,
+    colour: isTTY && !process.env.NO_COLOR,
+    out: (text) => write(1, text),
+    error: (text) => write(2, text),
+  });
 }
 
 async function run(request: Extract<RunRequest, { kind: 'run' }>): Promise<void> {
@@ -101,12 +96,22 @@ async function run(request: Extract<RunRequest, { kind: 'run' }>): Promise<void>
 }
 
 function leave(code: number, text: string, fd = 2): void {
-  try {
-    writeSync(fd, text);
-  } catch {
-    // Nobody reads it.
-  }
+  write(fd, text);
   process.exitCode = code;
+}
+
+/** @returns false: nobody reads it */
+function write(fd: number, text: string): boolean {
+  const bytes = Buffer.from(text);
+  for (let at = 0; at < bytes.length; ) {
+    try {
+      at += writeSync(fd, bytes, at);
+    } catch (error) {
+      // A pipe that is full, and whose other end has made it non-blocking.
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return false;
+    }
+  }
+  return true;
 }
 
 main().catch((error) => leave(EXIT_INTERNAL, `upkeep: cannot go on: ${error?.stack ?? error}\n`));

@@ -1,4 +1,5 @@
 /** WIRES: the one place that provides, creates and starts actors. */
+import type { Socket } from 'node:net';
 import { constants } from 'node:os';
 import { execa } from 'execa';
 import { Subject } from 'rxjs';
@@ -13,10 +14,14 @@ import { probeActor } from './actors/probe.ts';
 import { scanActor } from './actors/scan.ts';
 import { scheduleActor } from './actors/schedule.ts';
 import { stopperActor } from './actors/stopper.ts';
-import { type Answer, createControl } from './control/server.ts';
+import type { Answer, Inside } from './control/inside.ts';
+import { createControl } from './control/server.ts';
 import { claimSocket, defaultSocketPath } from './control/socket.ts';
 import type { createExtras } from './extras.ts';
+import { candidateOf, createStates, waitingFor } from './inside.ts';
+import { createJournal } from './output/journal.ts';
 import { createLog } from './output/log.ts';
+import { createRecent } from './output/recent.ts';
 import { openSink } from './output/sink.ts';
 import { differenceOf, howItEnded } from './output/tell.ts';
 import type { RunOptions } from './policy/options.ts';
@@ -91,8 +96,14 @@ export async function supervise(
   if (native !== null) closeInherited(native);
   const { table, notices } = chooseTableOrRefuse(options.table);
   const socketPath = options.socket ?? defaultSocketPath(env);
-  const control = createControl({ version, reload: (wanted) => answerReload(wanted) });
-  const claim = await claimSocket(socketPath, control);
+  let inside: Inside | null = null;
+  const control = createControl({
+    version,
+    inside: () => inside,
+    uidOf: (client) => native?.peerUid(descriptorOf(client)) ?? null,
+    ownUid: process.getuid?.() ?? 0,
+  });
+  const claim = options.control ? await claimSocket(socketPath, control) : { server: null };
   if ('holder' in claim) {
     throw new StartError(
       `cannot start: ${claim.holder} holds ${socketPath}; stop it first, or give this one a socket of its own with --socket PATH`,
@@ -107,8 +118,12 @@ export async function supervise(
   const colour = sink.isTTY && !env.NO_COLOR;
   const redactor = createRedactor();
   const log = createLog({ format: options.log, sink, colour, names, redact: redactor.redact });
+  const journal = createJournal();
+  const states = createStates(journal, now);
+  const recent = raw ? null : createRecent({ limit: options.logMemory });
   const streams = createStreams(native, (name, chunk, stream) => {
     extras.heard(name, chunk, stream);
+    recent?.push(name, chunk, stream);
     return log.service(name).push(chunk, stream);
   });
   /** null: nobody has asked for it. */
@@ -130,6 +145,7 @@ export async function supervise(
     // What a process said last comes before what is said of its end.
     if (told.type === 'command.died' || told.type === 'command.failedStart') finishLines(told.command);
     log.tell(told);
+    journal.note(told);
     if (told.type === 'command.running' && told.how === 'adopted') {
       streams.takeOver(told.command, told.leader.pid);
     }
@@ -138,6 +154,7 @@ export async function supervise(
       lineage.remove(told.command);
       launchedAs.delete(told.command);
       extras.forget(told.command);
+      recent?.forget(told.command);
     }
   };
   const notice = (command: string | null, message: string, level: 'info' | 'warn' = 'warn'): void =>
@@ -277,17 +294,25 @@ export async function supervise(
     },
   });
 
+  /** @returns why it is not sent; null: it is */
+  function sendToLeader(name: string, signal: string): string | null {
+    // Read anew: nobody else is to get it who has the number by now.
+    const leader = lineage.targets(name, 'tagged').find(({ pid }) => lineage.ledBy(pid) === name);
+    if (leader === undefined) return 'it does not run';
+    try {
+      process.kill(leader.pid, signal);
+      return null;
+    } catch (error) {
+      return (error as Error).message;
+    }
+  }
+
   function reloadCommand(name: string): void {
     const how = specOf(name).policy?.reload ?? null;
     if (how === null) return;
     if ('signal' in how) {
-      // Read anew: nobody else is to get it who has the number by now.
-      const leader = lineage.targets(name, 'tagged').find(({ pid }) => lineage.ledBy(pid) === name);
-      try {
-        if (leader !== undefined) process.kill(leader.pid, how.signal);
-      } catch (error) {
-        notice(name, `cannot send ${how.signal} to pid ${leader?.pid}: ${(error as Error).message}`);
-      }
+      const refused = sendToLeader(name, how.signal);
+      if (refused !== null) notice(name, `cannot send ${how.signal} to its leader: ${refused}`);
       return;
     }
     programs.run(name, how.program, (result) => {
@@ -356,6 +381,7 @@ export async function supervise(
 
   const root = createActor(supervisor, {
     input: { ...plan, seed: Math.floor(Math.random() * 2 ** 31) },
+    inspect: states.inspect,
   });
 
   const isEnding = (): boolean => {
@@ -453,7 +479,7 @@ export async function supervise(
       tell({ type: 'supervisor.stopped', at: now(), code, took, left });
       process.removeListener('SIGCHLD', onChild);
       reaper?.close();
-      if ('server' in claim) claim.server.close();
+      if ('server' in claim) claim.server?.close();
       extras.close();
       // A reader that has stalled gets what is left of the budget, and no more.
       const rest = Math.max(200, Math.min(1_000, plan.grace - took));
@@ -482,6 +508,28 @@ export async function supervise(
   });
   root.start();
 
+  const began = Date.now() - now();
+  inside = {
+    version,
+    now,
+    timeOf: (at) => began + at,
+    isEnding,
+    names: () => [...specs.keys()],
+    groups: () => plan.groups,
+    viewOf: (name) => (specs.has(name) ? states.viewOf(name) : null),
+    waitingFor: (name) => waitingFor(root.getSnapshot().context, name),
+    candidatesOf: (name) => lineage.evidenceOf(name).map(candidateOf(sinceOf)),
+    grace: () => plan.grace,
+    note: (order, commands) => tell({ type: 'operator.ordered', at: now(), order, commands }),
+    order: (name, order) => root.send({ type: 'command.ordered', command: name, order }),
+    signal: sendToLeader,
+    shutdown: (reason) => root.send({ type: 'shutdown.ordered', at: now(), reason }),
+    reload: answerReload,
+    redact: redactor.redact,
+    journal,
+    recent,
+  };
+
   return {
     shutdown(reason) {
       root.send({ type: 'shutdown.ordered', at: now(), reason });
@@ -493,6 +541,11 @@ export async function supervise(
     notice: (message) => notice(null, message, 'info'),
     done,
   };
+}
+
+/** Node does not say by itself. */
+function descriptorOf(client: Socket): number {
+  return (client as unknown as { _handle?: { fd?: number } | null })._handle?.fd ?? -1;
 }
 
 function chooseTableOrRefuse(wanted: RunOptions['table']): ReturnType<typeof chooseTable> {

@@ -82,13 +82,15 @@ describe('the command line', () => {
     expect(shown.filter((option) => !known.includes(option))).toEqual([]);
   });
 
-  const asText = (value: unknown): string =>
-    typeof value === 'number' ? formatDuration(value) : String(value);
+  const asText = (value: unknown, key: string): string => {
+    if (typeof value !== 'number') return String(value);
+    return key === 'logMemory' ? `${value / 1024}k` : formatDuration(value);
+  };
 
   test('the defaults of run: all of them, as they are', () => {
     const rows = rowsOf(section(REFERENCE.commandLine, 'Defaults of `run`'));
     const shown = [...rows].map(([key, rest]) => [key, rest.split(' | ')[0]]);
-    const actual = Object.entries(RUN_DEFAULTS).map(([key, value]) => [key, asText(value)]);
+    const actual = Object.entries(RUN_DEFAULTS).map(([key, value]) => [key, asText(value, key)]);
     expect(Object.fromEntries(shown)).toEqual(Object.fromEntries(actual));
   });
 });

@@ -22,12 +22,7 @@ export function ask(
   timeout: number,
 ): Promise<Reply> {
   return new Promise((resolve, reject) => {
-    const fail = (why: string): void =>
-      reject(
-        new NobodyError(
-          `cannot ask upkeep at ${path}: ${why}; see whether it runs there, or name its socket with --socket PATH`,
-        ),
-      );
+    const fail = (why: string): void => reject(nobody(path, why));
     const asked = request({ socketPath: path, method, path: route, timeout, agent: false }, (response) => {
       let text = '';
       response.setEncoding('utf8');
@@ -55,3 +50,56 @@ const WHY: Readonly<Record<string, string>> = {
   EACCES: 'only the user that upkeep runs as may',
   ENOTSOCK: 'it is no socket',
 };
+
+/**
+ * Reads an answer of many lines, which may never end, and gives them one by one.
+ *
+ * @param refused makes an error of an answer that is none
+ * @param take false: no more
+ * @throws NobodyError, and what `refused` makes
+ */
+export function follow(
+  path: string,
+  route: string,
+  refused: (reply: Reply) => Error,
+  take: (line: string) => boolean,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const asked = request({ socketPath: path, path: route, agent: false }, (response) => {
+      let rest = '';
+      let ended = false;
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => {
+        rest += chunk;
+        if (response.statusCode !== 200) return;
+        const lines = rest.split('\n');
+        rest = lines.pop()!;
+        for (const line of lines) {
+          if (ended || take(line)) continue;
+          ended = true;
+          asked.destroy();
+          resolve();
+        }
+      });
+      response.on('error', () => resolve());
+      response.on('end', () => {
+        if (response.statusCode === 200) return resolve();
+        try {
+          reject(refused({ status: response.statusCode ?? 0, body: JSON.parse(rest) }));
+        } catch {
+          reject(nobody(path, 'what it answers is no JSON'));
+        }
+      });
+    });
+    asked.on('error', (error: NodeJS.ErrnoException) =>
+      reject(nobody(path, WHY[error.code ?? ''] ?? error.message)),
+    );
+    asked.end();
+  });
+}
+
+function nobody(path: string, why: string): NobodyError {
+  return new NobodyError(
+    `cannot ask upkeep at ${path}: ${why}; see whether it runs there, or name its socket with --socket PATH`,
+  );
+}

@@ -60,7 +60,8 @@ function lastLines(told: Told, ctx: TellContext): readonly string[] {
   return told.type === 'command.failedStart' ? ctx.tail(told.command) : [];
 }
 
-function messageOf(told: Told): string {
+/** One sentence for a human, most often on one line. */
+export function messageOf(told: Told): string {
   return subject(told) + sentenceOf(told);
 }
 
@@ -114,6 +115,8 @@ function sentenceOf(told: Told): string {
       return `group ${told.group}: ${told.because}; ${told.strategy} restarts ${told.members.length === 0 ? 'nobody else' : told.members.join(', ')}`;
     case 'group.failed':
       return `group ${told.group} gives up: ${told.reason}; all of it is stopped`;
+    case 'operator.ordered':
+      return `ordered over the control socket: ${told.order}${told.commands.length === 0 ? '' : ` ${told.commands.join(', ')}`}`;
     case 'policy.reloaded':
       return `policy read again: ${differenceOf(told)}`;
     case 'supervisor.stopping':

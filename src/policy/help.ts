@@ -24,7 +24,17 @@ Usage:
   upkeep run --policy FILE        the same from a file that says how
   upkeep check FILE               tell every mistake in such a file, or what it
                                   would run
-  upkeep reload                   have a running upkeep read its file again
+
+Ask a running upkeep, as in docker exec CONTAINER upkeep status:
+  upkeep status [NAME…]           what runs, what does not, and what comes next
+  upkeep why NAME                 the evidence: which processes, which rules
+  upkeep logs, events [NAME…]     what was written, what has happened
+  upkeep start, stop, restart     NAME…, --group NAME or --all
+  upkeep signal NAME SIGNAL       send a signal to a command's leader
+  upkeep reload [NAME…]           have it read its policy file again
+  upkeep health [NAME…]           for HEALTHCHECK and probes: 0 is well
+  upkeep shutdown                 stop everything, and end
+
   upkeep help [VERB]              show this, or the help for one of these
   upkeep --version                show the version
 
@@ -49,6 +59,8 @@ Options, before the first COMMAND:
                               what is left is killed (0 to 1h; default: 9s)
   --log plain|json|raw        how upkeep and its commands are logged
                               (default: plain)
+  --log-memory SIZE           how much of what each command writes is kept for
+                              upkeep logs (1k to 1G; default: 64k)
   --exit-on-failed[=NAME,…]   end when one of these has failed for good; without
                               names: when any command has (default: never)
   --adopt, --no-adopt         take over what runs already instead of starting it
@@ -61,6 +73,7 @@ Options, before the first COMMAND:
                               (default: what suits the platform)
   --socket PATH               the control socket (default: /run/upkeep.sock, or
                               where that can't be written a folder that can)
+  --no-control                no control socket: upkeep can't be asked anything
   --syslog[=PATH]             log what programs send to syslog, as the lines of
                               their command (PATH: /dev/log; default: don't)
   -h, --help                  show this
@@ -94,28 +107,6 @@ Example:
   upkeep check upkeep.yaml
 `;
 
-const RELOAD = `Usage: upkeep reload [--socket PATH] [NAME…]
-
-Has a running upkeep read its policy file again. What is wrong in it is told,
-and then nothing changes; else only what differs is stopped, started or
-restarted. With NAMEs: tells these commands to read their own configuration
-again, by the signal or command that the policy names (reload:).
-
-Options:
-  --socket PATH   the control socket of that upkeep (default: as for upkeep run)
-  -h, --help      show this
-
-Exit codes:
-  0   it is done
-  4   no command has that name
-  7   no upkeep listens there
-  64  the command line can't be understood
-  78  the file can't be used; nothing has changed
-
-Example:
-  docker exec CONTAINER upkeep reload
-`;
-
 /** What `--help` shows: at most 80 columns, with a line break at its end. */
 export function helpText(topic: HelpTopic | null): string {
   switch (topic) {
@@ -125,7 +116,5 @@ export function helpText(topic: HelpTopic | null): string {
       return RUN;
     case 'check':
       return CHECK;
-    case 'reload':
-      return RELOAD;
   }
 }

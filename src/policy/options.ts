@@ -19,6 +19,10 @@ export interface RunOptions {
   readonly table: 'procfs' | 'ps-list' | null;
   /** The control socket's path; null: the default one. */
   readonly socket: string | null;
+  /** Something listens on the socket. */
+  readonly control: boolean;
+  /** Bytes that are kept in memory of what each command has written last. */
+  readonly logMemory: number;
   /** Where syslog messages are heard; null: nowhere. */
   readonly syslog: string | null;
 }
@@ -37,7 +41,8 @@ export interface Sources {
 export type RunRequest =
   | ({ readonly kind: 'run'; readonly options: RunOptions } & Sources)
   | { readonly kind: 'check'; readonly file: string; readonly json: boolean }
-  | { readonly kind: 'reload'; readonly names: readonly string[]; readonly socket: string | null }
+  /** The words behind a verb that asks a running upkeep: whoever asks reads them. */
+  | { readonly kind: 'control'; readonly verb: ControlVerb; readonly words: readonly string[] }
   | { readonly kind: 'help'; readonly topic: HelpTopic | null }
   | { readonly kind: 'version' };
 
@@ -49,13 +54,31 @@ export const RUN_DEFAULTS: RunOptions = {
   adopt: true,
   table: null,
   socket: null,
+  control: true,
+  logMemory: 64 * 1024,
   syslog: null,
 };
 
-export type HelpTopic = 'run' | 'check' | 'reload';
+/** Verbs that ask a running upkeep. */
+export const CONTROL_VERBS = [
+  'status',
+  'why',
+  'start',
+  'stop',
+  'restart',
+  'reload',
+  'signal',
+  'shutdown',
+  'logs',
+  'events',
+  'health',
+] as const;
+export type ControlVerb = (typeof CONTROL_VERBS)[number];
 
-const TOPICS: readonly HelpTopic[] = ['run', 'check', 'reload'];
-const VERBS = [...TOPICS, 'help'];
+export type HelpTopic = 'run' | 'check';
+
+const TOPICS: readonly HelpTopic[] = ['run', 'check'];
+const VERBS = [...TOPICS, ...CONTROL_VERBS, 'help'];
 const EXAMPLE = 'upkeep run "/usr/sbin/sshd" "/etc/init.d/apache2 start"';
 const LOGS = ['plain', 'json', 'raw'] as const;
 const TABLES = ['procfs', 'ps-list'] as const;
@@ -68,7 +91,9 @@ const OPTIONS: Readonly<Record<string, 'none' | 'needed' | 'optional'>> = {
   '--help': 'none',
   '--interval': 'needed',
   '--log': 'needed',
+  '--log-memory': 'needed',
   '--no-adopt': 'none',
+  '--no-control': 'none',
   '--policy': 'needed',
   '--process-table': 'needed',
   '--procfile': 'needed',
@@ -87,7 +112,8 @@ export function parseRunArguments(argv: readonly string[]): RunRequest {
   }
   if (verb === 'run') return parseRun(rest);
   if (verb === 'check') return parseCheck(rest);
-  if (verb === 'reload') return parseReload(rest);
+  const control = CONTROL_VERBS.find((each) => each === verb);
+  if (control !== undefined) return { kind: 'control', verb: control, words: rest };
   if (verb === '--help' || verb === '-h') return { kind: 'help', topic: null };
   if (verb === '--version' || verb === '-V') return { kind: 'version' };
   if (verb === 'help') {
@@ -100,6 +126,8 @@ export function parseRunArguments(argv: readonly string[]): RunRequest {
     if (topic === undefined || topic === 'help') return { kind: 'help', topic: null };
     const known = TOPICS.find((each) => each === topic);
     if (known !== undefined) return { kind: 'help', topic: known };
+    const asking = CONTROL_VERBS.find((each) => each === topic);
+    if (asking !== undefined) return { kind: 'control', verb: asking, words: ['--help'] };
     throw new UsageError(
       `cannot show help for ${shown(topic)}: there is no such verb${didYouMean(topic, VERBS)}; write upkeep --help`,
     );
@@ -164,6 +192,19 @@ function parseRun(argv: readonly string[]): RunRequest {
         break;
       case '--log':
         options.log = oneOf(value!, name, LOGS);
+        break;
+      case '--log-memory': {
+        const bytes = parseSize(value!);
+        if (bytes === null || bytes < LOG_MEMORY_LEAST || bytes > LOG_MEMORY_MOST) {
+          throw new UsageError(
+            `cannot use ${shown(value!)} for ${name}: it is no size from 1k to 1G; write, for instance, ${name} 256k`,
+          );
+        }
+        options.logMemory = bytes;
+        break;
+      }
+      case '--no-control':
+        options.control = false;
         break;
       case '--process-table':
         options.table = oneOf(value!, name, TABLES);
@@ -254,22 +295,6 @@ function parseCheck(argv: readonly string[]): RunRequest {
   return { kind: 'check', file, json };
 }
 
-function parseReload(argv: readonly string[]): RunRequest {
-  let socket: string | null = null;
-  const names: string[] = [];
-  for (let at = 0; at < argv.length; at++) {
-    const argument = argv[at]!;
-    if (argument === '--help' || argument === '-h') return { kind: 'help', topic: 'reload' };
-    if (optionName(argument) === '--socket') {
-      socket = argument.includes('=') ? argument.slice(argument.indexOf('=') + 1) : (argv[++at] ?? '');
-      if (socket === '')
-        throw new UsageError('cannot use --socket: it needs a value; write --socket /run/upkeep.sock');
-    } else if (argument.startsWith('-')) throw unknownHere(argument, 'reload', ['--socket', '--help']);
-    else names.push(argument);
-  }
-  return { kind: 'reload', names, socket };
-}
-
 function unknownHere(argument: string, verb: string, known: readonly string[]): UsageError {
   const name = optionName(argument);
   return new UsageError(
@@ -282,6 +307,7 @@ const EXAMPLE_VALUES: Readonly<Record<string, string>> = {
   '--interval': '5s',
   '--policy': 'upkeep.yaml',
   '--log': 'json',
+  '--log-memory': '256k',
   '--process-table': 'ps-list',
   '--procfile': 'Procfile',
   '--socket': '/run/upkeep.sock',
@@ -311,6 +337,16 @@ export function parseDuration(text: string, what: string): number {
     );
   }
   return ms;
+}
+
+const LOG_MEMORY_LEAST = 1_024;
+const LOG_MEMORY_MOST = 1_024 ** 3;
+
+/** Reads `512k`, `10MB`, `1GiB`: powers of 1024. @returns bytes; null: it is no size */
+export function parseSize(text: string): number | null {
+  const [, number, unit = ''] = /^(\d+(?:\.\d+)?) ?(?:([kmg])?i?b?)?$/i.exec(text) ?? [];
+  const bytes = Math.round(Number(number) * 1024 ** ['', 'k', 'm', 'g'].indexOf(unit.toLowerCase()));
+  return number !== undefined && Number.isSafeInteger(bytes) ? bytes : null;
 }
 
 function bounded(text: string, what: string, least: number, most: number): number {

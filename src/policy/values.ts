@@ -4,7 +4,8 @@
  */
 import { Cron } from 'croner';
 import { parseNamed, parseWords } from './command.ts';
-import { parseDuration } from './options.ts';
+import { parseDuration, parseSize } from './options.ts';
+import { SIGNALS } from './signals.ts';
 import type { CommandSpec, ExecutionSpec, ProgramSpec } from './spec.ts';
 import { didYouMean, shown, UsageError } from './usage-error.ts';
 
@@ -13,11 +14,6 @@ export type RawCommandLine = string | readonly string[];
 
 /** Longer than this, timers can't wait. */
 const LONGEST_DURATION = 2_147_483_647;
-
-const SIGNALS =
-  'HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS'.split(
-    ' ',
-  );
 
 /** What prlimit calls the limits of a process; locks is upkeep's own, for the tag. */
 export const LIMITS =
@@ -63,9 +59,8 @@ export function readDuration(value: string | number, least = 0): number {
 
 /** Bytes. `k`, `M`, `G` are powers of 1024, with or without `B` or `iB`. */
 export function readSize(value: string | number): number {
-  const [, number, unit = ''] = /^(\d+(?:\.\d+)?) ?(?:([kmg])?i?b?)?$/i.exec(String(value)) ?? [];
-  const bytes = Math.round(Number(number) * 1024 ** ['', 'k', 'm', 'g'].indexOf(unit.toLowerCase()));
-  if (number !== undefined && Number.isSafeInteger(bytes)) return bytes;
+  const bytes = parseSize(String(value));
+  if (bytes !== null) return bytes;
   throw unexpected('a size such as 512k, 10MB or 1GB', value);
 }
 

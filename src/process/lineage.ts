@@ -113,6 +113,15 @@ export interface LineageOptions {
   readonly surroundings?: Surroundings;
 }
 
+/** A process, and what it is to a command. */
+export interface Evidence {
+  readonly row: ProcessRow;
+  /** `leader`: stands for it. `member`: is the command's. `refused`: is not. */
+  readonly verdict: 'leader' | 'member' | 'refused';
+  /** In words. */
+  readonly because: string;
+}
+
 export interface Lineage {
   /** One more command, with a tag of its own. What carries that tag, as it had been there before and was removed, is its
    * own again: whoever then leads is returned, and taken to lead. */
@@ -153,6 +162,8 @@ export interface Lineage {
   readonly ledBy: (pid: number) => string | null;
   /** The command that this process belongs to, read anew just now, or belonged to when it was there; null: not known. */
   readonly commandOf: (pid: number) => string | null;
+  /** Who is, or by its name could be, the command's, read anew, and the rule that says so. Oldest first. */
+  readonly evidenceOf: (command: string) => readonly Evidence[];
   /** What the last look found has to be confirmed by another one, now. */
   readonly isUnsure: () => boolean;
   /** Something is being waited for that the kernel does not tell of: scan soon again. */
@@ -744,6 +755,22 @@ export function createLineage(options: LineageOptions): Lineage {
         : null;
     },
     commandOf,
+    evidenceOf(command) {
+      const service = services.get(command);
+      if (service === undefined) return [];
+      const above = new Set(ancestorsOf(self));
+      return byAge([...table.rows.values()]).flatMap(({ pid }): Evidence[] => {
+        const row = table.refresh(pid);
+        if (row === null || row === 'unknown') return [];
+        const owner = owners.get(pid);
+        if (owner?.command === command) {
+          const verdict = service.leader?.pid === pid ? 'leader' : 'member';
+          return [{ row, verdict, because: whyMember(service, owner, row) }];
+        }
+        const because = row.argv.length > 0 && service.fits.own(row) ? whyRefused(service, row, above) : null;
+        return because === null ? [] : [{ row, verdict: 'refused', because }];
+      });
+    },
     isUnsure: () =>
       [...services.values()].some(
         ({ hasty, leader, counting, endSeen, emptySeen }) =>
@@ -755,6 +782,29 @@ export function createLineage(options: LineageOptions): Lineage {
       ),
   };
 
+  function whyMember({ leader, deadSession }: Service, { via }: Member, row: ProcessRow): string {
+    if (isDead(row)) return 'a zombie: it has ended, and its parent has not asked how';
+    const how = OWNED_BY[via];
+    if (leader?.pid === row.pid) return `${how}; ${LEADS_BY[leader.rule]}`;
+    if (via === 'descent') return how;
+    if (leader?.rule === 'launcher') return `${how}; the launcher is there, and leads as long as it stays`;
+    if (leader === null && row.session === deadSession) return `${how}; a worker of the leader that died`;
+    return `${how}; the leader is another one`;
+  }
+
+  /** Why somebody of the command's name is not the command's; null: there is no reason to speak of it. */
+  function whyRefused({ leader, name }: Service, row: ProcessRow, above: ReadonlySet<number>): string | null {
+    const owner = owners.get(row.pid);
+    if (row.pid === self || above.has(row.pid)) return null;
+    if (helpers.has(row.pid)) return 'only its name fits: it is a helper (a probe, a stop command)';
+    if (owner !== undefined)
+      return `only its name fits: it belongs to ${owner.command}, ${OWNED_BY[owner.via]}`;
+    if (isForeign(row)) return 'only its name fits: it carries the tag of another upkeep';
+    return leader === null
+      ? `only its name fits: upkeep did not start it, and adopts by name at its own start alone`
+      : `only its name fits: ${name} has a leader that is known by more`;
+  }
+
   function ancestorsOf(pid: number): number[] {
     const found: number[] = [];
     for (let row = table.rows.get(pid); row !== undefined && row.ppid > 0; row = table.rows.get(row.ppid)) {
@@ -764,6 +814,20 @@ export function createLineage(options: LineageOptions): Lineage {
     return found;
   }
 }
+
+const OWNED_BY: Readonly<Record<Via, string>> = {
+  tag: "it carries the command's tag",
+  ancestry: 'it descends from what upkeep started',
+  name: 'its name fits',
+  descent: 'a session that the service opened (a login, a job of cron): no part of the service',
+};
+
+const LEADS_BY: Readonly<Record<Leader['rule'], string>> = {
+  launcher: 'upkeep started it, and it stayed',
+  tag: 'it outlived its launcher, and its name fits best or it is the oldest',
+  ancestry: 'it outlived its launcher',
+  name: 'nothing better is known',
+};
 
 function musterFor({ match }: Kin): Muster | null {
   const [least, most] = match?.count ?? [];

@@ -37,6 +37,8 @@ export interface Native {
   pipe(): [number, number] | null;
   /** Lets others run first that wait for this CPU. */
   yieldCpu(): void;
+  /** The user of the process at the other end of a connected socket of this machine; null: the kernel does not say. */
+  peerUid(fd: number): number | null;
   /** Sets close-on-exec. */
   closeOnExec(fd: number): void;
   /** A datagram socket at this path, close-on-exec and non-blocking; or its errno, negative. */
@@ -71,6 +73,7 @@ const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
 const SOL_SOCKET = 1;
 const SO_PASSCRED = 16;
+const SO_PEERCRED = 17;
 const SCM_CREDENTIALS = 2;
 const MSG_TRUNC = 0x20;
 const MSG_DONTWAIT = 0x40;
@@ -141,6 +144,7 @@ function bind(koffi: typeof import('koffi').default): Native {
   const view = new DataView(info.buffer);
   const single = new Uint8Array(POLLFD_BYTES);
   const one = new DataView(single.buffer);
+  let getsockopt: ReturnType<typeof libc.func> | null = null;
   let bound: Datagrams | null = null;
   const datagrams = (): Datagrams => {
     bound ??= bindDatagrams(koffi, libc);
@@ -204,6 +208,16 @@ function bind(koffi: typeof import('koffi').default): Native {
     },
     yieldCpu() {
       schedYield();
+    },
+    peerUid(fd) {
+      // Bound when it is asked for: few ask, and each call that is bound makes every start longer.
+      getsockopt ??= libc.func(
+        'int getsockopt(int fd, int level, int name, _Out_ uint8_t *value, _Inout_ uint32_t *length)',
+      );
+      // struct ucred: pid, uid, gid.
+      const credentials = new Uint8Array(12);
+      if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, credentials, [12]) !== 0) return null;
+      return new DataView(credentials.buffer).getUint32(4, true);
     },
     closeOnExec(fd) {
       fcntl(fd, F_SETFD, FD_CLOEXEC);

@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ask, NobodyError } from '../../src/control/client.ts';
 import { createControl } from '../../src/control/server.ts';
+import { createInside } from './inside.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'upkeep-control-'));
 const path = join(dir, 'sock');
@@ -14,14 +15,14 @@ const asked: (readonly string[])[] = [];
 let server: Server;
 
 beforeAll(async () => {
-  const control = createControl({
-    version: '1.2.3',
+  const inside = createInside({
     async reload(names) {
       asked.push(names);
       if (names[0] === 'broken') throw new Error('a mistake');
       return { status: 200, body: { message: 'done' } };
     },
   });
+  const control = createControl({ version: '1.2.3', inside: () => inside, uidOf: () => null, ownUid: 0 });
   server = createServer((client) => {
     client.on('error', () => {});
     control(client);
@@ -44,7 +45,10 @@ describe('a request', () => {
   });
 
   test('with a mistake of ours behind it is answered with that', async () => {
-    expect(await post({ names: ['broken'] })).toEqual({ status: 500, body: { error: 'a mistake' } });
+    expect(await post({ names: ['broken'] })).toEqual({
+      status: 500,
+      body: { error: 'cannot answer: a mistake in upkeep: a mistake; please report it' },
+    });
   });
 
   test.each([
@@ -60,7 +64,7 @@ describe('a request', () => {
 
   test('of more than it may be is refused', async () => {
     const { status, body } = await post({ names: ['x'.repeat(100_000)] });
-    expect([status, body.error]).toEqual([500, expect.stringMatching(/larger than/)]);
+    expect([status, body.error]).toEqual([413, expect.stringMatching(/larger than/)]);
   });
 });
 

@@ -17,7 +17,7 @@ afterEach(() => {
 });
 
 /** What upkeep answers with. */
-const control = createControl({ version: '1.2.3', reload: async () => ({ status: 200, body: {} }) });
+const control = createControl({ version: '1.2.3', inside: () => null, uidOf: () => null, ownUid: 0 });
 
 async function claim(path: string) {
   const result = await claimSocket(path, control);

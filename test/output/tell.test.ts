@@ -264,6 +264,14 @@ const SENTENCES: readonly (readonly [Told, string])[] = [
     'policy read again: nothing differs; 5 unchanged',
   ],
   [
+    { type: 'operator.ordered', at, order: 'stop', commands: ['web', 'db'] },
+    'ordered over the control socket: stop web, db',
+  ],
+  [
+    { type: 'operator.ordered', at, order: 'shutdown', commands: [] },
+    'ordered over the control socket: shutdown',
+  ],
+  [
     { type: 'supervisor.stopping', at, reason: 'SIGTERM', budget: 9000 },
     'stopping everything, within 9 s: SIGTERM',
   ],
@@ -297,6 +305,7 @@ test('no event is left out here', () => {
     'command.reloading': true,
     'group.restarting': true,
     'group.failed': true,
+    'operator.ordered': true,
     'policy.reloaded': true,
     'supervisor.stopping': true,
     'supervisor.stopped': true,

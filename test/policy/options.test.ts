@@ -43,6 +43,8 @@ test('the defaults', () => {
     adopt: true,
     table: null,
     socket: null,
+    control: true,
+    logMemory: 65_536,
     syslog: null,
   });
 });
@@ -64,6 +66,9 @@ test.each<[string[], Partial<RunOptions>]>([
   [['--process-table', 'ps-list'], { table: 'ps-list' }],
   [['--process-table=procfs'], { table: 'procfs' }],
   [['--socket', '/x y'], { socket: '/x y' }],
+  [['--no-control'], { control: false }],
+  [['--log-memory', '256k'], { logMemory: 262_144 }],
+  [['--log-memory=1M'], { logMemory: 1_048_576 }],
   [['--syslog'], { syslog: '/dev/log' }],
   [['--syslog=/run/log'], { syslog: '/run/log' }],
   [['--socket=-a=b'], { socket: '-a=b' }],
@@ -105,6 +110,10 @@ test.each<[string[], RegExp]>([
   [['run', '--interval'], /it needs a value; write --interval 5s/],
   [['run', '--log', '--adopt', 'a'], /--log: it needs a value; write --log json/],
   [['run', '--socket=', 'a'], /it needs a value/],
+  [
+    ['run', '--log-memory', '10', 'a'],
+    /cannot use "10" for --log-memory: it is no size from 1k to 1G; write, for instance, --log-memory 256k/,
+  ],
   [
     ['run', '--syslog=', 'a'],
     /cannot use "--syslog=": the path is empty; write --syslog alone for \/dev\/log, or --syslog=PATH/,
@@ -253,17 +262,20 @@ describe('the other verbs', () => {
     expect(parseRunArguments(['check', '--json', 'f'])).toEqual({ kind: 'check', file: 'f', json: true });
   });
 
-  test('reload takes names and a socket', () => {
-    expect(parseRunArguments(['reload'])).toEqual({ kind: 'reload', names: [], socket: null });
-    expect(parseRunArguments(['reload', 'a', '--socket', '/s', 'b'])).toEqual({
-      kind: 'reload',
-      names: ['a', 'b'],
-      socket: '/s',
+  test('the words behind a verb that asks are for whoever asks', () => {
+    expect(parseRunArguments(['reload', 'a', '--socket', '/s'])).toEqual({
+      kind: 'control',
+      verb: 'reload',
+      words: ['a', '--socket', '/s'],
     });
-    expect(parseRunArguments(['reload', '--socket=/s'])).toMatchObject({ socket: '/s' });
+    expect(parseRunArguments(['help', 'status'])).toEqual({
+      kind: 'control',
+      verb: 'status',
+      words: ['--help'],
+    });
   });
 
-  test.each(['check', 'reload'] as const)('%s has its own help', (verb) => {
+  test.each(['check'] as const)('%s has its own help', (verb) => {
     expect(parseRunArguments([verb, '--help'])).toEqual({ kind: 'help', topic: verb });
     expect(parseRunArguments(['help', verb])).toEqual({ kind: 'help', topic: verb });
     for (const line of helpText(verb).split('\n')) expect([...line].length, line).toBeLessThanOrEqual(80);
@@ -274,8 +286,6 @@ describe('the other verbs', () => {
     [['check'], /no file is given; write upkeep check/],
     [['check', 'a', 'b'], /2 files are given/],
     [['check', '--jsn', 'a'], /did you mean --json/],
-    [['reload', '--socket'], /needs a value/],
-    [['reload', '--sock', 'a'], /did you mean --socket/],
   ])('%j is refused', (words, why) => {
     expect(() => parseRunArguments(words)).toThrow(why);
   });
@@ -296,6 +306,7 @@ describe('help', () => {
       '--interval': '1s',
       '--grace': '1s',
       '--log': 'raw',
+      '--log-memory': '1M',
       '--policy': 'upkeep.yaml',
       '--process-table': 'procfs',
       '--procfile': 'Procfile',
@@ -308,6 +319,7 @@ describe('help', () => {
         '--exit-on-failed',
         '--help',
         '--no-adopt',
+        '--no-control',
         '--syslog',
         '--version',
       ].sort(),

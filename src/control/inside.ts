@@ -1,0 +1,69 @@
+/** What control may know of a running upkeep, and ask of it. supervise.ts provides it. */
+import type { CommandContext } from '../../machines/command-books.ts';
+import type { CommandOrder } from '../../machines/events.ts';
+import type { GroupPlan } from '../../machines/tree.ts';
+import type { Journal } from '../output/journal.ts';
+import type { Recent } from '../output/recent.ts';
+
+/** One command's machine, as it is now. */
+export interface CommandView {
+  /** As in `running.ready`: two levels at most. */
+  readonly state: string;
+  /** Monotonic ms at which the first of these levels was entered. */
+  readonly since: number;
+  readonly context: CommandContext;
+}
+
+/** A process that could be, or was found to be, a command's, and the rule that says so. */
+export interface Candidate {
+  readonly pid: number;
+  readonly ppid: number;
+  readonly name: string;
+  /** One letter, as in /proc/PID/stat; `Z` is a zombie. */
+  readonly state: string;
+  readonly argv: readonly string[];
+  /** Monotonic ms at which it began. */
+  readonly since: number;
+  /** `leader`: stands for the command. `member`: is the command's, and does not. `refused`: is not the command's. */
+  readonly verdict: 'leader' | 'member' | 'refused';
+  /** In words: `it carries the command's tag`. */
+  readonly because: string;
+}
+
+/** What a request comes to. */
+export interface Answer {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+export interface Inside {
+  readonly version: string;
+  /** Monotonic ms. */
+  readonly now: () => number;
+  /** Time of day, ms since 1970, of a monotonic time. */
+  readonly timeOf: (at: number) => number;
+  readonly isEnding: () => boolean;
+  /** In the order in which they were given. */
+  readonly names: () => readonly string[];
+  readonly groups: () => readonly GroupPlan[];
+  /** null: there is no such command, or it has not begun. */
+  readonly viewOf: (name: string) => CommandView | null;
+  /** What the command requires and has not got: `db: ready`. */
+  readonly waitingFor: (name: string) => readonly string[];
+  readonly candidatesOf: (name: string) => readonly Candidate[];
+  /** ms that a stop may take at most, unless the policy says less. */
+  readonly grace: () => number;
+  /** Tells that somebody has asked for something. */
+  readonly note: (order: string, names: readonly string[]) => void;
+  readonly order: (name: string, order: CommandOrder) => void;
+  /** To the leader alone. @returns why not; null: it is sent */
+  readonly signal: (name: string, signal: string) => string | null;
+  readonly shutdown: (reason: string) => void;
+  /** Reads the policy again; without names the whole of it, with names these commands' own configuration. */
+  readonly reload: (names: readonly string[]) => Promise<Answer>;
+  /** Takes out what nobody should be shown. */
+  readonly redact: (text: string) => string;
+  readonly journal: Journal;
+  /** null: upkeep does not see what services write. */
+  readonly recent: Recent | null;
+}

@@ -1,0 +1,197 @@
+/** What `upkeep status` tells of each command, from its machine. */
+import type { CommandContext } from '../../machines/command-books.ts';
+import type { Exit, Rule } from '../../machines/events.ts';
+import { killAfter } from '../../machines/restart-policy.ts';
+import { type GroupPlan, isGroup } from '../../machines/tree.ts';
+import type { CommandView, Inside } from './inside.ts';
+
+/** Of the answers' shape: it grows when a field changes its meaning or goes. */
+export const STATUS_VERSION = 1;
+
+/** What comes next, by itself. */
+export interface Next {
+  readonly what: 'retry' | 'run' | 'release' | 'kill' | 'probe' | 'settle';
+  /** ms; null: it is not a matter of time. */
+  readonly in: number | null;
+  /** For a human: `retry 4 in 7.2 s` without the time, which is in `in`. */
+  readonly text: string;
+}
+
+export interface CommandStatus {
+  readonly name: string;
+  readonly kind: 'service' | 'oneshot' | 'cron';
+  /** The group that holds it; null: nobody wrote one. */
+  readonly group: string | null;
+  readonly state: string;
+  /** Where in that state it is; null: there is nothing to tell apart. */
+  readonly detail: string | null;
+  readonly desired: 'up' | 'down';
+  /** It is as it is wished to be. */
+  readonly asWished: boolean;
+  /** ISO 8601; when it came into that state. */
+  readonly since: string;
+  /** ms that it has been in it. */
+  readonly for: number;
+  readonly leader: {
+    readonly pid: number;
+    readonly name: string;
+    readonly rule: Rule;
+    /** ms that the process has lived. */
+    readonly uptime: number;
+  } | null;
+  /** null: there is no such probe. */
+  readonly ready: boolean | null;
+  readonly healthy: boolean | null;
+  /** Launches. */
+  readonly starts: number;
+  readonly restarts: number;
+  /** Failed starts and early deaths in a row. */
+  readonly failures: number;
+  /** null: it has not ended yet, as far as this upkeep has seen. */
+  readonly lastExit: Exit | null;
+  /** Why it failed last, or for good. */
+  readonly reason: string | null;
+  /** `db: ready` … */
+  readonly waitingFor: readonly string[];
+  readonly next: Next | null;
+}
+
+export interface Status {
+  readonly version: typeof STATUS_VERSION;
+  readonly upkeep: {
+    readonly version: string;
+    readonly pid: number;
+    readonly uptime: number;
+    readonly ending: boolean;
+  };
+  readonly asWished: boolean;
+  readonly commands: readonly CommandStatus[];
+}
+
+/** @param names null: all of them. Those that are not there are left out. */
+export function statusOf(inside: Inside, names: readonly string[] | null): Status {
+  const groups = groupsOf(inside.groups());
+  const commands = (names ?? inside.names()).flatMap((name) => {
+    const view = inside.viewOf(name);
+    return view === null ? [] : [commandStatus(inside, name, view, groups.get(name) ?? null)];
+  });
+  return {
+    version: STATUS_VERSION,
+    upkeep: {
+      version: inside.version,
+      pid: process.pid,
+      uptime: Math.round(inside.now()),
+      ending: inside.isEnding(),
+    },
+    asWished: commands.every(({ asWished }) => asWished),
+    commands,
+  };
+}
+
+function commandStatus(
+  inside: Inside,
+  name: string,
+  { state, since, context }: CommandView,
+  group: string | null,
+): CommandStatus {
+  const now = inside.now();
+  const [first = '', second = null] = state.split('.');
+  const { leader, policy, lastExit, health, isReady } = context;
+  const waitingFor = first === 'waiting' ? inside.waitingFor(name) : [];
+  return {
+    name,
+    kind: policy.kind,
+    group,
+    state: first,
+    detail: DETAILS[state] ?? second,
+    desired: context.desired,
+    asWished: isAsWished(first, context),
+    since: new Date(inside.timeOf(since)).toISOString(),
+    for: Math.max(0, Math.round(now - since)),
+    leader:
+      leader === null
+        ? null
+        : {
+            pid: leader.pid,
+            name: leader.name,
+            rule: leader.rule,
+            uptime: Math.max(0, Math.round(now - leader.since)),
+          },
+    ready: policy.ready === null ? null : first === 'running' && isReady,
+    healthy: policy.health === null ? null : first === 'running' && health.healthy,
+    starts: context.starts,
+    restarts: context.restarts,
+    failures: context.failures,
+    lastExit,
+    reason: context.reason,
+    waitingFor,
+    next: nextOf(first, second, since, now, context, waitingFor),
+  };
+}
+
+/** Where the machine's own word is not one for a human. */
+const DETAILS: Readonly<Record<string, string>> = {
+  'running.starting': 'not ready yet',
+};
+
+function isAsWished(state: string, { desired, policy, isReady, health }: CommandContext): boolean {
+  if (desired === 'down') return state === 'stopped';
+  switch (state) {
+    case 'running':
+      return (policy.ready === null || isReady) && health.healthy;
+    case 'completed':
+    case 'scheduled':
+      return true;
+    default:
+      // A oneshot that is on its way is what was wished for.
+      return false;
+  }
+}
+
+function nextOf(
+  state: string,
+  detail: string | null,
+  since: number,
+  now: number,
+  { policy, wait, failures, nextRun, stop }: CommandContext,
+  waitingFor: readonly string[],
+): Next | null {
+  const until = (at: number): number => Math.max(0, Math.round(at - now));
+  switch (state) {
+    case 'backoff':
+      return { what: 'retry', in: until(since + wait), text: `retry ${failures + 1}` };
+    case 'scheduled':
+      return { what: 'run', in: nextRun === null ? null : until(nextRun), text: 'next run' };
+    case 'waiting':
+      return {
+        what: 'release',
+        in: null,
+        text: waitingFor.length === 0 ? 'waiting for its group' : `waiting for ${waitingFor.join(', ')}`,
+      };
+    case 'stopping':
+      return detail === 'killing' || detail === 'over'
+        ? null
+        : { what: 'kill', in: until(stop.at + killAfter(stop.budget)), text: 'SIGKILL' };
+    case 'restarting':
+      return detail === 'settling' ? { what: 'settle', in: null, text: 'it has to stay' } : null;
+    case 'running':
+      return detail === 'starting' && policy.ready !== null
+        ? { what: 'probe', in: null, text: 'waiting until it is ready' }
+        : null;
+    default:
+      return null;
+  }
+}
+
+/** The innermost group that somebody wrote, by command. */
+function groupsOf(groups: readonly GroupPlan[]): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  const visit = (group: GroupPlan): void => {
+    for (const member of group.members) {
+      if (isGroup(member)) visit(member);
+      else if (!group.name.startsWith('#')) found.set(member.name, group.name);
+    }
+  };
+  for (const group of groups) visit(group);
+  return found;
+}

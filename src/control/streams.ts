@@ -1,0 +1,146 @@
+/** Answers that go on: events and lines, as NDJSON. A client that reads slowly is told what it missed, and slows nobody. */
+import type { ServerResponse } from 'node:http';
+import type { Entry, Happening } from '../output/journal.ts';
+import type { Recent, RecentLine } from '../output/recent.ts';
+import { messageOf } from '../output/tell.ts';
+import type { Inside } from './inside.ts';
+
+/** Entries that are written at once. */
+const BATCH = 256;
+/** ms in which what comes is gathered. */
+const GATHER = 20;
+const HEAD = { 'content-type': 'application/x-ndjson' } as const;
+
+export interface EventsWanted {
+  /** null: of all. */
+  readonly names: readonly string[] | null;
+  /** Those behind this number; null: `last` says how many. */
+  readonly since: number | null;
+  readonly last: number | null;
+  /** Goes on with what comes. */
+  readonly follow: boolean;
+}
+
+/** `{"number", "time", "event", …}` in each line; `{"gone": N}` in place of entries that are not kept any more. */
+export function streamEvents({ journal, redact }: Inside, wanted: EventsWanted) {
+  return (response: ServerResponse): void => {
+    const named = wanted.names === null ? null : new Set(wanted.names);
+    const kept = journal.since(0).entries;
+    const until = journal.last();
+    let number =
+      wanted.since ??
+      startOf(
+        kept.filter((entry) => isOf(entry.what, named)),
+        wanted.last,
+        until,
+      );
+    pump(response, wanted.follow ? journal.follow : null, () => {
+      const { entries, gone } = journal.since(number, BATCH);
+      const lines = gone > 0 ? [JSON.stringify({ gone })] : [];
+      for (const entry of entries) if (isOf(entry.what, named)) lines.push(redact(lineOf(entry)));
+      number = entries.at(-1)?.number ?? journal.last();
+      return { lines, more: number < journal.last() };
+    });
+  };
+}
+
+/** The number behind which the last so many are; without a number: all that are kept. */
+function startOf(kept: readonly Entry[], last: number | null, until: number): number {
+  const first = last === null ? kept[0] : kept.slice(Math.max(0, kept.length - last))[0];
+  return last === 0 || first === undefined ? until : first.number - 1;
+}
+
+function isOf(what: Happening, named: ReadonlySet<string> | null): boolean {
+  if (named === null) return true;
+  if ('command' in what) return what.command !== null && named.has(what.command);
+  return 'commands' in what && what.commands.some((name) => named.has(name));
+}
+
+function lineOf({ number, time, what }: Entry): string {
+  const { type, ...rest } = what;
+  const message =
+    type === 'command.transition'
+      ? `${what.command}: ${what.from ?? 'nothing'} → ${what.to} (${what.on})`
+      : messageOf(what);
+  return JSON.stringify({ number, time: new Date(time).toISOString(), event: type, ...rest, message });
+}
+
+export interface LogsWanted {
+  readonly names: readonly string[] | null;
+  /** Not older than this time of day, ms since 1970. */
+  readonly since: number | null;
+  readonly last: number | null;
+  readonly follow: boolean;
+}
+
+/** `{"time", "name", "stream", "line"}` in each line; `{"name", "lost": N}` in place of lines that were written over. */
+export function streamLogs(recent: Recent, wanted: LogsWanted) {
+  return (response: ServerResponse): void => {
+    const reader = recent.reader(wanted.names);
+    let first = true;
+    const waiting: string[] = [];
+    response.on('close', () => reader.close());
+    pump(response, wanted.follow ? recent.follow : null, () => {
+      if (waiting.length === 0) {
+        const { lines, lost } = reader.read();
+        let shown = lines;
+        if (first) {
+          // A last line without an end is shown to whoever does not stay for it.
+          if (!wanted.follow) shown = [...lines, ...reader.rest()];
+          const { since, last } = wanted;
+          if (since !== null) shown = shown.filter(({ time }) => time >= since);
+          if (last !== null) shown = shown.slice(Math.max(0, shown.length - last));
+        }
+        first = false;
+        for (const [name, count] of Object.entries(lost)) waiting.push(JSON.stringify({ name, lost: count }));
+        for (const line of shown) waiting.push(textOf(line));
+      }
+      return { lines: waiting.splice(0, BATCH), more: waiting.length > 0 };
+    });
+  };
+}
+
+function textOf({ time, name, stream, text }: RecentLine): string {
+  return JSON.stringify({ time: new Date(time).toISOString(), name, stream, line: text });
+}
+
+/**
+ * Writes what `take` gives until there is no more; goes on whenever `follow` wakes it. Nothing is taken while the client has
+ * not read what it was given.
+ */
+function pump(
+  response: ServerResponse,
+  follow: ((wake: () => void) => () => void) | null,
+  take: () => { lines: readonly string[]; more: boolean },
+): void {
+  let timer: NodeJS.Timeout | null = null;
+  let blocked = false;
+  let ended = false;
+  const write = (): void => {
+    timer = null;
+    while (!blocked && !ended) {
+      const { lines, more } = take();
+      if (lines.length > 0) blocked = !response.write(`${lines.join('\n')}\n`);
+      if (more) continue;
+      if (follow === null) response.end();
+      return;
+    }
+  };
+  const unfollow = follow?.(() => {
+    if (blocked || timer !== null) return;
+    timer = setTimeout(write, GATHER);
+    timer.unref();
+  });
+  response.on('drain', () => {
+    blocked = false;
+    write();
+  });
+  response.on('close', () => {
+    ended = true;
+    unfollow?.();
+    if (timer !== null) clearTimeout(timer);
+  });
+  response.writeHead(200, HEAD);
+  response.flushHeaders();
+  write();
+}

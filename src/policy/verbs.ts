@@ -1,0 +1,256 @@
+/** Reads the command lines of the verbs that ask a running upkeep. */
+import { type ControlVerb, parseDuration } from './options.ts';
+import { readSignalName } from './signals.ts';
+import { didYouMean, shown, UsageError } from './usage-error.ts';
+
+/** What every such verb can be told. */
+interface Common {
+  /** The control socket's path; null: the default one. */
+  readonly socket: string | null;
+}
+
+/** For whom an order is. */
+export type Target =
+  | { readonly names: readonly string[] }
+  | { readonly group: string }
+  | { readonly all: true };
+
+interface Waiting {
+  /** Until it is so. */
+  readonly wait: boolean;
+  /** ms. */
+  readonly timeout: number;
+}
+
+export type ControlRequest = Common &
+  (
+    | {
+        readonly kind: 'status';
+        readonly names: readonly string[];
+        readonly json: boolean;
+        readonly watch: boolean;
+      }
+    | { readonly kind: 'why'; readonly name: string; readonly json: boolean }
+    | ({ readonly kind: 'order'; readonly verb: OrderVerb; readonly target: Target } & Waiting)
+    | { readonly kind: 'signal'; readonly name: string; readonly signal: string }
+    | ({ readonly kind: 'shutdown' } & Waiting)
+    | { readonly kind: 'reload'; readonly names: readonly string[] }
+    | {
+        readonly kind: 'logs';
+        readonly names: readonly string[];
+        readonly follow: boolean;
+        /** Lines; null: all that are kept. */
+        readonly last: number | null;
+        /** ms ago. */
+        readonly since: number | null;
+        readonly json: boolean;
+      }
+    | {
+        readonly kind: 'events';
+        readonly names: readonly string[];
+        readonly follow: boolean;
+        readonly last: number | null;
+        /** Those behind this id. */
+        readonly since: number | null;
+        readonly json: boolean;
+      }
+    | {
+        readonly kind: 'health';
+        readonly which: 'ready' | 'live';
+        readonly names: readonly string[];
+        readonly json: boolean;
+      }
+  );
+
+export type OrderVerb = 'start' | 'stop' | 'restart';
+
+/** ms that an order may take to come true. */
+const WAIT = 60_000;
+
+type Takes = 'none' | 'value';
+const COMMON: Readonly<Record<string, Takes>> = { '--socket': 'value', '--help': 'none', '-h': 'none' };
+const WAITING: Readonly<Record<string, Takes>> = { '--no-wait': 'none', '--timeout': 'value' };
+const OPTIONS: Readonly<Record<ControlVerb, Readonly<Record<string, Takes>>>> = {
+  status: { '--json': 'none', '--watch': 'none', '-w': 'none' },
+  why: { '--json': 'none' },
+  start: { '--all': 'none', '--group': 'value', ...WAITING },
+  stop: { '--all': 'none', '--group': 'value', ...WAITING },
+  restart: { '--all': 'none', '--group': 'value', ...WAITING },
+  reload: {},
+  signal: {},
+  shutdown: WAITING,
+  logs: {
+    '-f': 'none',
+    '--follow': 'none',
+    '-n': 'value',
+    '--lines': 'value',
+    '--since': 'value',
+    '--json': 'none',
+  },
+  events: {
+    '-f': 'none',
+    '--follow': 'none',
+    '-n': 'value',
+    '--lines': 'value',
+    '--since': 'value',
+    '--json': 'none',
+  },
+  health: { '--ready': 'none', '--live': 'none', '--json': 'none' },
+};
+
+/** Reads the arguments behind the verb. null: help is asked for. @throws UsageError */
+export function parseControl(verb: ControlVerb, argv: readonly string[]): ControlRequest | null {
+  const { given, words } = split(verb, argv);
+  if (given.has('--help') || given.has('-h')) return null;
+  const has = (...names: string[]): boolean => names.some((name) => given.has(name));
+  const value = (...names: string[]): string | null =>
+    names.map((name) => given.get(name)).find((each) => each !== undefined) ?? null;
+  const common = { socket: value('--socket') };
+  const json = has('--json');
+  const timeout = value('--timeout');
+  const waiting: Waiting = {
+    wait: !has('--no-wait'),
+    timeout: timeout === null ? WAIT : parseDuration(timeout, '--timeout'),
+  };
+  switch (verb) {
+    case 'status':
+      if (json && has('--watch', '-w')) {
+        throw new UsageError('cannot watch as JSON: write upkeep events -f --json to follow what happens');
+      }
+      return { ...common, kind: 'status', names: words, json, watch: has('--watch', '-w') };
+    case 'why': {
+      const [name, ...more] = words;
+      if (name === undefined || more.length > 0) {
+        const what = name === undefined ? 'no command is named' : `${words.length} are named`;
+        throw new UsageError(`cannot say why: ${what}; write upkeep why NAME`);
+      }
+      return { ...common, kind: 'why', name, json };
+    }
+    case 'start':
+    case 'stop':
+    case 'restart':
+      return {
+        ...common,
+        ...waiting,
+        kind: 'order',
+        verb,
+        target: targetOf(verb, words, has('--all'), value('--group')),
+      };
+    case 'reload':
+      return { ...common, kind: 'reload', names: words };
+    case 'signal': {
+      const [name, signal, ...more] = words;
+      if (name === undefined || signal === undefined || more.length > 0) {
+        throw new UsageError(
+          'cannot send a signal: it takes a command and a signal; write upkeep signal web HUP',
+        );
+      }
+      return { ...common, kind: 'signal', name, signal: readSignalName(signal) };
+    }
+    case 'shutdown':
+      none(verb, words);
+      return { ...common, ...waiting, kind: 'shutdown' };
+    case 'logs': {
+      const since = value('--since');
+      return {
+        ...common,
+        kind: 'logs',
+        names: words,
+        follow: has('-f', '--follow'),
+        last: countOf(value('-n', '--lines')),
+        since: since === null ? null : parseDuration(since, '--since'),
+        json,
+      };
+    }
+    case 'events':
+      return {
+        ...common,
+        kind: 'events',
+        names: words,
+        follow: has('-f', '--follow'),
+        last: countOf(value('-n', '--lines')),
+        since: countOf(value('--since'), '--since'),
+        json,
+      };
+    case 'health':
+      if (has('--ready') && has('--live')) {
+        throw new UsageError('cannot check both at once: write --ready or --live');
+      }
+      return { ...common, kind: 'health', which: has('--live') ? 'live' : 'ready', names: words, json };
+  }
+}
+
+function split(
+  verb: ControlVerb,
+  argv: readonly string[],
+): { readonly given: ReadonlyMap<string, string>; readonly words: readonly string[] } {
+  const options = { ...OPTIONS[verb], ...COMMON };
+  const given = new Map<string, string>();
+  const words: string[] = [];
+  for (let at = 0; at < argv.length; at++) {
+    const argument = argv[at]!;
+    if (argument === '--') {
+      words.push(...argv.slice(at + 1));
+      break;
+    }
+    if (!argument.startsWith('-') || argument === '-') {
+      words.push(argument);
+      continue;
+    }
+    const [name = ''] = argument.split('=', 1);
+    const takes = Object.hasOwn(options, name) ? options[name] : undefined;
+    const behind = argument.length > name.length ? argument.slice(name.length + 1) : null;
+    if (takes === undefined) {
+      throw new UsageError(
+        `cannot use the option ${shown(name)} with ${verb}: it is unknown${didYouMean(name, Object.keys(options))}; see upkeep ${verb} --help`,
+      );
+    }
+    if (takes === 'none') {
+      if (behind !== null) {
+        throw new UsageError(`cannot use ${shown(argument)}: ${name} takes no value; write ${name} alone`);
+      }
+      given.set(name, '');
+      continue;
+    }
+    const text = behind ?? argv[++at] ?? '';
+    if (text === '' || (behind === null && text.startsWith('-'))) {
+      throw new UsageError(`cannot use ${name}: it needs a value; write ${name} ${EXAMPLES[name]}`);
+    }
+    given.set(name, text);
+  }
+  return { given, words };
+}
+
+const EXAMPLES: Readonly<Record<string, string>> = {
+  '--socket': '/run/upkeep.sock',
+  '--group': 'NAME',
+  '--timeout': '30s',
+  '--since': '5m',
+  '--lines': '100',
+  '-n': '100',
+};
+
+function targetOf(verb: OrderVerb, names: readonly string[], all: boolean, group: string | null): Target {
+  const said = [names.length > 0, all, group !== null].filter(Boolean).length;
+  if (said !== 1) {
+    const what = said === 0 ? 'nobody is named' : 'names, --all and --group exclude each other';
+    throw new UsageError(`cannot ${verb}: ${what}; write upkeep ${verb} NAME…, or --group NAME, or --all`);
+  }
+  if (all) return { all: true };
+  return group === null ? { names } : { group };
+}
+
+function none(verb: ControlVerb, words: readonly string[]): void {
+  if (words.length === 0) return;
+  throw new UsageError(
+    `cannot use ${shown(words[0]!)} with ${verb}: it takes no names, it is for all of upkeep; write upkeep ${verb}, or upkeep stop ${words.join(' ')}`,
+  );
+}
+
+/** A whole number. */
+function countOf(text: string | null, what = '-n'): number | null {
+  if (text === null) return null;
+  const count = Number(text);
+  if (/^\d+$/.test(text) && Number.isSafeInteger(count)) return count;
+  throw new UsageError(`cannot use ${shown(text)} for ${what}: it is no whole number; write ${what} 100`);
+}

@@ -1,0 +1,63 @@
+import type { CommandContext } from '../../machines/command-books.ts';
+import { DEFAULT_POLICY } from '../../machines/restart-policy.ts';
+import { unwritten } from '../../machines/tree.ts';
+import type { CommandView, Inside } from '../../src/control/inside.ts';
+import { createJournal } from '../../src/output/journal.ts';
+import { createRecent } from '../../src/output/recent.ts';
+import { commandContext } from './context.ts';
+
+/** An upkeep on paper: whatever it is asked is kept in `asked`. */
+export interface PaperInside extends Inside {
+  readonly asked: string[];
+  /** Sets a command's state. */
+  readonly put: (name: string, state: string, context?: Partial<CommandContext>, since?: number) => void;
+}
+
+const NOW = 100_000;
+
+export function createInside(
+  change: Partial<Inside> = {},
+  names: readonly string[] = ['web', 'db'],
+): PaperInside {
+  const asked: string[] = [];
+  const views = new Map<string, CommandView>();
+  const put: PaperInside['put'] = (name, state, context = {}, since = 90_000) =>
+    void views.set(name, { state, since, context: commandContext(name, context) });
+  for (const name of names) put(name, 'running.ready');
+  const journal = createJournal({ wallClock: () => 1_700_000_000_000 });
+  return {
+    asked,
+    put,
+    version: '1.2.3',
+    now: () => NOW,
+    timeOf: (at) => 1_700_000_000_000 + at - NOW,
+    isEnding: () => false,
+    names: () => [...views.keys()],
+    groups: () =>
+      unwritten(
+        [...views.keys()].map((name) => ({
+          name,
+          policy: DEFAULT_POLICY,
+          vital: false,
+          requires: {},
+          after: [],
+        })),
+      ),
+    viewOf: (name) => views.get(name) ?? null,
+    waitingFor: () => [],
+    candidatesOf: () => [],
+    grace: () => 9_000,
+    note: (order, commands) => journal.note({ type: 'operator.ordered', at: NOW, order, commands }),
+    order: (name, { type }) => asked.push(`${type} ${name}`),
+    signal: (name, signal) => {
+      asked.push(`${signal} ${name}`);
+      return null;
+    },
+    shutdown: (reason) => asked.push(`shutdown ${reason}`),
+    reload: async () => ({ status: 200, body: { message: 'done' } }),
+    redact: (text) => text,
+    journal,
+    recent: createRecent({ limit: 4_096, wallClock: () => 1_700_000_000_000 }),
+    ...change,
+  };
+}
