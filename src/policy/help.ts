@@ -24,6 +24,8 @@ Usage:
   upkeep run --policy FILE        the same from a file that says how
   upkeep check FILE               tell every mistake in such a file, or what it
                                   would run
+  upkeep export --compose FILE    write it as a file of Docker Compose; or
+                                  --kubernetes, --swarm
   upkeep reload                   have a running upkeep read its file again
   upkeep help [VERB]              show this, or the help for one of these
   upkeep --version                show the version

@@ -37,6 +37,8 @@ export interface Sources {
 export type RunRequest =
   | ({ readonly kind: 'run'; readonly options: RunOptions } & Sources)
   | { readonly kind: 'check'; readonly file: string; readonly json: boolean }
+  /** The words behind it: whoever exports reads them. */
+  | { readonly kind: 'export'; readonly words: readonly string[] }
   | { readonly kind: 'reload'; readonly names: readonly string[]; readonly socket: string | null }
   | { readonly kind: 'help'; readonly topic: HelpTopic | null }
   | { readonly kind: 'version' };
@@ -55,7 +57,7 @@ export const RUN_DEFAULTS: RunOptions = {
 export type HelpTopic = 'run' | 'check' | 'reload';
 
 const TOPICS: readonly HelpTopic[] = ['run', 'check', 'reload'];
-const VERBS = [...TOPICS, 'help'];
+const VERBS = [...TOPICS, 'export', 'help'];
 const EXAMPLE = 'upkeep run "/usr/sbin/sshd" "/etc/init.d/apache2 start"';
 const LOGS = ['plain', 'json', 'raw'] as const;
 const TABLES = ['procfs', 'ps-list'] as const;
@@ -87,6 +89,7 @@ export function parseRunArguments(argv: readonly string[]): RunRequest {
   }
   if (verb === 'run') return parseRun(rest);
   if (verb === 'check') return parseCheck(rest);
+  if (verb === 'export') return { kind: 'export', words: rest };
   if (verb === 'reload') return parseReload(rest);
   if (verb === '--help' || verb === '-h') return { kind: 'help', topic: null };
   if (verb === '--version' || verb === '-V') return { kind: 'version' };
@@ -98,6 +101,7 @@ export function parseRunArguments(argv: readonly string[]): RunRequest {
       );
     }
     if (topic === undefined || topic === 'help') return { kind: 'help', topic: null };
+    if (topic === 'export') return { kind: 'export', words: ['--help'] };
     const known = TOPICS.find((each) => each === topic);
     if (known !== undefined) return { kind: 'help', topic: known };
     throw new UsageError(
@@ -270,7 +274,8 @@ function parseReload(argv: readonly string[]): RunRequest {
   return { kind: 'reload', names, socket };
 }
 
-function unknownHere(argument: string, verb: string, known: readonly string[]): UsageError {
+/** For a verb other than run. */
+export function unknownHere(argument: string, verb: string, known: readonly string[]): UsageError {
   const name = optionName(argument);
   return new UsageError(
     `cannot use the option ${shown(name)} with ${verb}: it is unknown${didYouMean(name, known)}; see upkeep ${verb} --help`,
@@ -330,7 +335,8 @@ function oneOf<T extends string>(text: string, what: string, choices: readonly T
   );
 }
 
-function optionName(argument: string): string {
+/** What stands in front of `=`. */
+export function optionName(argument: string): string {
   return argument.split('=', 1)[0]!;
 }
 
