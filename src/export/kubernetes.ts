@@ -174,8 +174,9 @@ function templateOf(command: CommandSpec, context: Context, restart: 'Never' | n
 
 function groupsOf({ groups }: ExecutionSpec): Mapping {
   const context = new Mapping();
-  const numbers = (groups ?? []).filter(isNumber);
-  for (const group of groups ?? []) {
+  const wanted = [...new Set(groups ?? [])];
+  const numbers = wanted.filter(isNumber);
+  for (const group of wanted) {
     if (!isNumber(group))
       context.say(`groups: ${group}: Kubernetes takes numbers alone: getent group ${group}`);
   }

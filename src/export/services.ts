@@ -83,7 +83,7 @@ function serviceOf(command: CommandSpec, context: Context): Mapping {
   service.put('working_dir', cwd ?? undefined);
   putUser(service, command);
   if (groups !== null && groups.length > 0) {
-    if (engine === 'compose') service.put('group_add', groups);
+    if (engine === 'compose') service.put('group_add', [...new Set(groups)]);
     else service.say(`groups: ${groups.join(', ')}: a Swarm gives no supplementary groups`);
   }
   service.put('ulimits', limitsOf(command, service));
