@@ -153,7 +153,8 @@ function revealed(
     const id = secretId(variable, file, secrets);
     const path = file?.startsWith('/') ? file : `/run/secrets/${id}`;
     mounts.push(path === `/run/secrets/${id}` ? id : mapping({ source: id, target: path }));
-    if (/^\w+$/.test(variable)) exports.push(`export ${variable}="$(cat ${quoteWord(path)})"`);
+    // A secret that is missing is a start that fails.
+    if (/^\w+$/.test(variable)) exports.push(`${variable}="$(cat ${quoteWord(path)})" && export ${variable}`);
     else remarks.push(`secrets.${variable}: no shell can set a variable of that name; its file is ${path}`);
   }
   if (exports.length > 0) {
@@ -164,7 +165,7 @@ function revealed(
   }
   return {
     wrap: (words) =>
-      exports.length === 0 ? words : ['/bin/sh', '-c', `${exports.join('; ')}; exec "$0" "$@"`, ...words],
+      exports.length === 0 ? words : ['/bin/sh', '-c', `${exports.join(' && ')} && exec "$0" "$@"`, ...words],
     mounts,
     remarks,
   };

@@ -96,7 +96,7 @@ describe('secrets', () => {
       'secrets: [DB_PASSWORD]',
       'x: {run: prog, secrets: [DB_PASSWORD]}',
     );
-    const script = 'export DB_PASSWORD="$$(cat /run/secrets/db_password)"; exec "$$0" "$$@"';
+    const script = 'DB_PASSWORD="$$(cat /run/secrets/db_password)" && export DB_PASSWORD && exec "$$0" "$$@"';
     expect(web.entrypoint).toEqual(['/bin/sh', '-c', script, 'nginx']);
     expect(web.secrets).toEqual(['db_password']);
     expect(whole.secrets).toEqual({ db_password: { file: './secrets/db_password' } });
