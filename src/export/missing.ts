@@ -40,7 +40,8 @@ export function headRemarks(policy: Policy, source: string, image: string | null
   ];
 }
 
-function containerRemarks({ container: { exitWhen, exitCodeFrom } }: Policy, engine: Engine): string[] {
+function containerRemarks({ container }: Policy, engine: Engine): string[] {
+  const { exitWhen, exitCodeFrom, syslog } = container;
   const said: string[] = [];
   if (exitWhen !== 'never') {
     const when = typeof exitWhen === 'object' ? `${exitWhen.done} done` : exitWhen;
@@ -50,6 +51,7 @@ function containerRemarks({ container: { exitWhen, exitCodeFrom } }: Policy, eng
     const flag = engine === 'compose' ? `, but for docker compose up --exit-code-from ${exitCodeFrom}` : '';
     said.push(`container.exitCodeFrom: there is no exit code of all together${flag}.`);
   }
+  if (syslog) said.push('container.syslog: nobody hears it; have the programs write to stdout.');
   return said;
 }
 

@@ -1,5 +1,6 @@
 /** The schemas of the engines themselves, as packages carry them. */
 import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { Ajv, type ValidateFunction } from 'ajv';
 import { Deployment } from 'kubernetes-models/apps/v1/Deployment';
@@ -50,7 +51,8 @@ export function composeProblems(document: Tree): string[] {
 }
 
 function composeSchema(): ValidateFunction {
-  const path = join(import.meta.dirname, '../../node_modules/dclint/schemas/compose.schema.json');
+  const require = createRequire(import.meta.url);
+  const path = join(require.resolve('dclint/package.json'), '../schemas/compose.schema.json');
   const ajv = new Ajv({ strict: false, validateSchema: false, allErrors: true });
   // Go's, not ISO 8601's.
   ajv.addFormat('duration', /^(?:\d+(?:\.\d+)?(?:us|ms|s|m|h))+$/);

@@ -36,6 +36,7 @@ describe('the npm package', () => {
     const read = (name: string): string => readFileSync(join(inside, 'dist', name), 'utf8');
     for (const [name, word] of [
       ['policy.js', 'draft-2020-12'],
+      ['export.js', 'startupProbe'],
       ['syslog.js', 'solaris-cron'],
     ] as const) {
       expect(read(name)).toContain(word);
