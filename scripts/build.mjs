@@ -27,7 +27,8 @@ const common = {
   metafile: true,
   logLevel: 'warning',
 };
-/** Bundles of their own, which are loaded when they are asked for: what takes a policy file, and what hears syslog messages. */
+/** Bundles of their own, which are loaded when they are asked for: what takes a policy file, what writes other files of it, and
+ * what hears syslog messages. */
 const apart = {
   name: 'apart',
   setup({ onResolve }) {
@@ -35,15 +36,23 @@ const apart = {
     // The server's routes, and the verbs that ask for them.
     onResolve({ filter: /^\.\/routes\.ts$/ }, () => ({ path: './control.js', external: true }));
     onResolve({ filter: /\/control\/cli\.ts$/ }, () => ({ path: './client.js', external: true }));
+    onResolve({ filter: /\/export\/export\.ts$/ }, () => ({ path: './export.js', external: true }));
     onResolve({ filter: /^\.\/syslog\.ts$/ }, () => ({ path: './syslog.js', external: true }));
   },
 };
+// The one for Node asks the environment at every token whether it is to tell of them.
+const yaml = resolve('node_modules/yaml/browser/index.js');
 const policy = await build({
   ...common,
   entryPoints: ['src/policy/reader.ts'],
   outfile: join(outdir, 'policy.js'),
-  // The one for Node asks the environment at every token whether it is to tell of them.
-  alias: { yaml: resolve('node_modules/yaml/browser/index.js') },
+  alias: { yaml },
+});
+const exporter = await build({
+  ...common,
+  entryPoints: ['src/export/export.ts'],
+  outfile: join(outdir, 'export.js'),
+  alias: { yaml },
 });
 const syslog = await build({
   ...common,
@@ -98,6 +107,7 @@ writeFileSync(join(outdir, 'package.json'), '{"type":"commonjs"}\n');
 export const shipped = shippedPackages(
   program.metafile,
   policy.metafile,
+  exporter.metafile,
   syslog.metafile,
   control.metafile,
   client.metafile,

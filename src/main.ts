@@ -1,7 +1,7 @@
 /** argv, environment, OS signals, exit code. Nothing else touches them. */
 import { writeSync } from 'node:fs';
 import { helpText } from './policy/help.ts';
-import { type ControlVerb, parseRunArguments, type RunRequest } from './policy/options.ts';
+import { type ControlVerb, parseRunArguments, RUN_DEFAULTS, type RunRequest } from './policy/options.ts';
 import { policyOf } from './policy/plan.ts';
 import type { Read } from './policy/reader.ts';
 import { UsageError } from './policy/usage-error.ts';
@@ -28,6 +28,8 @@ async function main(): Promise<void> {
       return leave(0, helpText(request.topic), 1);
     case 'check':
       return check(request.file, request.json);
+    case 'export':
+      return exportPolicy(request.words);
     case 'control':
       return control(request.verb, request.words);
     case 'run':
@@ -39,6 +41,17 @@ async function check(file: string, json: boolean): Promise<void> {
   const { checkFile } = await import('./policy/reader.ts');
   const { ok, text } = checkFile(file, json, process.env);
   leave(ok ? 0 : EXIT_CONFIGURATION, text, ok || json ? 1 : 2);
+}
+
+async function exportPolicy(words: readonly string[]): Promise<void> {
+  const { readSources } = await import('./policy/reader.ts');
+  const { runExport } = await import('./export/export.ts');
+  const exported = runExport(words, (policy) =>
+    readSources({ commands: [], policy, procfile: null }, RUN_DEFAULTS, process.env),
+  );
+  if ('text' in exported) return leave(0, exported.text, 1);
+  if ('misuse' in exported) return leave(EXIT_USAGE, exported.misuse);
+  leave(EXIT_CONFIGURATION, exported.error);
 }
 
 /** Asks a running upkeep. */

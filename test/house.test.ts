@@ -211,6 +211,22 @@ describe('rooms', () => {
     ).toEqual([]);
   });
 
+  test('src/export/ writes for other engines: it knows the policy, and touches nothing', () => {
+    const files = inRoom('src/export/');
+    expect(files.length).toBeGreaterThan(0);
+    expect(
+      trespasses(
+        'src/export/',
+        ({ of }) =>
+          startsWithAny(of, ['src/export/', 'src/policy/']) ||
+          ['src/output/duration.ts', 'machines/restart-policy.ts', 'node:util', 'yaml'].includes(of),
+      ),
+    ).toEqual([]);
+    // Who writes the file of a policy need not read one.
+    const readers = ['file', 'reader', 'schema', 'document'].map((name) => `src/policy/${name}.ts`);
+    expect(trespasses('src/export/', ({ of }) => !readers.includes(of))).toEqual([]);
+  });
+
   test('src/control/ asks: it touches no process', () => {
     expect(inRoom('src/control/').length).toBeGreaterThan(0);
     expect(

@@ -24,6 +24,8 @@ Usage:
   upkeep run --policy FILE        the same from a file that says how
   upkeep check FILE               tell every mistake in such a file, or what it
                                   would run
+  upkeep export --compose FILE    write it as a file of Docker Compose; or
+                                  --kubernetes, --swarm
 
 Ask a running upkeep, as in docker exec CONTAINER upkeep status:
   upkeep status [NAME…]           what runs, what does not, and what comes next

@@ -41,6 +41,8 @@ export interface Sources {
 export type RunRequest =
   | ({ readonly kind: 'run'; readonly options: RunOptions } & Sources)
   | { readonly kind: 'check'; readonly file: string; readonly json: boolean }
+  /** The words behind it: whoever exports reads them. */
+  | { readonly kind: 'export'; readonly words: readonly string[] }
   /** The words behind a verb that asks a running upkeep: whoever asks reads them. */
   | { readonly kind: 'control'; readonly verb: ControlVerb; readonly words: readonly string[] }
   | { readonly kind: 'help'; readonly topic: HelpTopic | null }
@@ -78,7 +80,7 @@ export type ControlVerb = (typeof CONTROL_VERBS)[number];
 export type HelpTopic = 'run' | 'check';
 
 const TOPICS: readonly HelpTopic[] = ['run', 'check'];
-const VERBS = [...TOPICS, ...CONTROL_VERBS, 'help'];
+const VERBS = [...TOPICS, 'export', ...CONTROL_VERBS, 'help'];
 const EXAMPLE = 'upkeep run "/usr/sbin/sshd" "/etc/init.d/apache2 start"';
 const LOGS = ['plain', 'json', 'raw'] as const;
 const TABLES = ['procfs', 'ps-list'] as const;
@@ -112,6 +114,7 @@ export function parseRunArguments(argv: readonly string[]): RunRequest {
   }
   if (verb === 'run') return parseRun(rest);
   if (verb === 'check') return parseCheck(rest);
+  if (verb === 'export') return { kind: 'export', words: rest };
   const control = CONTROL_VERBS.find((each) => each === verb);
   if (control !== undefined) return { kind: 'control', verb: control, words: rest };
   if (verb === '--help' || verb === '-h') return { kind: 'help', topic: null };
@@ -124,6 +127,7 @@ export function parseRunArguments(argv: readonly string[]): RunRequest {
       );
     }
     if (topic === undefined || topic === 'help') return { kind: 'help', topic: null };
+    if (topic === 'export') return { kind: 'export', words: ['--help'] };
     const known = TOPICS.find((each) => each === topic);
     if (known !== undefined) return { kind: 'help', topic: known };
     const asking = CONTROL_VERBS.find((each) => each === topic);
@@ -295,7 +299,8 @@ function parseCheck(argv: readonly string[]): RunRequest {
   return { kind: 'check', file, json };
 }
 
-function unknownHere(argument: string, verb: string, known: readonly string[]): UsageError {
+/** For a verb other than run. */
+export function unknownHere(argument: string, verb: string, known: readonly string[]): UsageError {
   const name = optionName(argument);
   return new UsageError(
     `cannot use the option ${shown(name)} with ${verb}: it is unknown${didYouMean(name, known)}; see upkeep ${verb} --help`,
@@ -366,7 +371,8 @@ function oneOf<T extends string>(text: string, what: string, choices: readonly T
   );
 }
 
-function optionName(argument: string): string {
+/** What stands in front of `=`. */
+export function optionName(argument: string): string {
   return argument.split('=', 1)[0]!;
 }
 

@@ -9,6 +9,8 @@ export const IMAGES = {
   apacheSshd: 'upkeep-test/apache-sshd',
   anyImage: 'upkeep-test/any-image',
   stack: 'upkeep-test/stack',
+  /** Of examples/swarm and examples/kubernetes. */
+  replica: 'upkeep-test/replica',
   /** Thirty daemons of Debian. */
   daemons: 'upkeep-test/daemons',
 } as const;
@@ -23,6 +25,7 @@ export default function setup(): void {
   build(IMAGES.apacheSshd, join(root, 'examples', 'apache-sshd'));
   build(IMAGES.anyImage, join(root, 'examples', 'any-image'));
   build(IMAGES.stack, join(root, 'examples', 'stack'));
+  build(IMAGES.replica, join(root, 'examples', 'swarm'));
   build(IMAGES.daemons, join(here, 'daemons'));
 }
 

@@ -25,7 +25,8 @@ describe('the npm package', () => {
   test('holds the program, its pages and its notices, and nothing else', () => {
     // No code cache: it is for one version of Node, and nobody can read what is in it.
     const program = [
-      ...['package.json', 'policy.js', 'program.js', 'syslog.js', 'upkeep.js', 'upkeep.schema.json'],
+      ...['export.js', 'package.json', 'policy.js', 'program.js', 'syslog.js', 'upkeep.js'],
+      'upkeep.schema.json',
     ].map((name) => `dist/${name}`);
     const pages = ['CHANGELOG.md', 'LICENSE', 'README.ja.md', 'README.md', 'dist/THIRD-PARTY.md'];
     expect(files.sort()).toEqual([...pages, ...program, 'package.json'].sort());
@@ -35,6 +36,7 @@ describe('the npm package', () => {
     const read = (name: string): string => readFileSync(join(inside, 'dist', name), 'utf8');
     for (const [name, word] of [
       ['policy.js', 'draft-2020-12'],
+      ['export.js', 'startupProbe'],
       ['syslog.js', 'solaris-cron'],
     ] as const) {
       expect(read(name)).toContain(word);

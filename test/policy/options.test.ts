@@ -23,6 +23,8 @@ describe('verbs', () => {
     [['-h'], { kind: 'help', topic: null }],
     [['help'], { kind: 'help', topic: null }],
     [['help', 'run'], { kind: 'help', topic: 'run' }],
+    [['export', '--swarm', 'x', '-h'], { kind: 'export', words: ['--swarm', 'x', '-h'] }],
+    [['help', 'export'], { kind: 'export', words: ['--help'] }],
     [['run', '--help'], { kind: 'help', topic: 'run' }],
     [['run', '--log', 'json', '-h', 'nginx'], { kind: 'help', topic: 'run' }],
     [['--version'], { kind: 'version' }],
@@ -206,6 +208,7 @@ test('whatever is given: a UsageError or a request', () => {
     fc.constantFrom(
       'run',
       'help',
+      'export',
       '--',
       '-',
       '--interval',
@@ -220,7 +223,7 @@ test('whatever is given: a UsageError or a request', () => {
   fc.assert(
     fc.property(fc.array(word, { maxLength: 8 }), fc.boolean(), (words, verb) => {
       try {
-        expect(['run', 'help', 'version', 'check', 'reload']).toContain(
+        expect(['run', 'help', 'version', 'check', 'export', 'reload']).toContain(
           parseRunArguments(verb ? ['run', ...words] : words).kind,
         );
       } catch (error) {
