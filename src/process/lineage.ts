@@ -759,7 +759,11 @@ export function createLineage(options: LineageOptions): Lineage {
       const service = services.get(command);
       if (service === undefined) return [];
       const above = new Set(ancestorsOf(self));
-      return byAge([...table.rows.values()]).flatMap(({ pid }): Evidence[] => {
+      // A launcher may not have been listed yet.
+      const unlisted = [...service.members.values()]
+        .map(({ row }) => row)
+        .filter(({ pid }) => !table.rows.has(pid));
+      return byAge([...table.rows.values(), ...unlisted]).flatMap(({ pid }): Evidence[] => {
         const row = table.refresh(pid);
         if (row === null || row === 'unknown') return [];
         const owner = owners.get(pid);
