@@ -494,6 +494,8 @@ export const supervisorMachine = base
       // Commands keep the budget themselves; this ends what is beyond them.
       overdue: ({ context }) =>
         clampDelay(giveUpStopAfter(context.plan.grace) + (context.stopOrder === null ? 1_000 : 2_000)),
+      // What is killed without a budget is given up sooner.
+      lastWait: giveUpStopAfter(0) + 1_000,
     },
   })
   .createMachine({
@@ -586,7 +588,7 @@ export const supervisorMachine = base
           'restrain',
         ],
         always: { guard: 'allRested', target: 'done' },
-        after: { grace: { guard: 'isOrdered', actions: 'killAll' }, overdue: 'done' },
+        after: { grace: { guard: 'isOrdered', actions: 'killAll' }, overdue: 'killing' },
         on: {
           'scan.changed': { actions: 'route' },
           'command.rested': [
@@ -594,6 +596,18 @@ export const supervisorMachine = base
             { actions: 'settle' },
           ],
           'command.reached': { guard: 'isOrdered', actions: ['note', 'stopNext'] },
+          'shutdown.ordered': { actions: 'killAll' },
+        },
+      },
+      killing: {
+        description:
+          'Later than anybody should be. Upkeep itself may have been stopped: SIGKILL is given its time.',
+        entry: 'killAll',
+        always: { guard: 'allRested', target: 'done' },
+        after: { lastWait: 'done' },
+        on: {
+          'scan.changed': { actions: 'route' },
+          'command.rested': { actions: 'settle' },
           'shutdown.ordered': { actions: 'killAll' },
         },
       },
