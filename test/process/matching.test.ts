@@ -275,7 +275,9 @@ describe('what a policy asks of a leader', () => {
       expect([mayLead(beam), counted(beam), own(beam), stranger(beam)]).toEqual([true, true, false, false]);
       for (const fits of [mayLead, own, stranger, counted]) expect(fits(named)).toBe(true);
       // Of its own, the one of the command’s name before the others.
-      expect(chooseLeader([beam, { ...named, startTicks: beam.startTicks + 1 }].filter(mayLead), own)).toMatchObject({
+      expect(
+        chooseLeader([beam, { ...named, startTicks: beam.startTicks + 1 }].filter(mayLead), own),
+      ).toMatchObject({
         comm: 'web',
       });
     },
