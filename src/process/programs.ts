@@ -140,6 +140,7 @@ export function createPrograms(options: ProgramsOptions): Programs {
   const run: Programs['run'] = (command, program, ended, output) => {
     const { env, execution } = runnableOf(command);
     let pid = 0;
+    let startTicks = 0;
     let over = false;
     const finish = (result: Exit | { error: string }): void => {
       if (!over) ended(result);
@@ -150,6 +151,7 @@ export function createPrograms(options: ProgramsOptions): Programs {
     const launched = spawn(command, helper, tag, output);
     if ('child' in launched) {
       pid = launched.pid;
+      startTicks = table.startTicksOf(pid);
       lineage.helper(pid, true);
       onExit(launched.child, (exit) => {
         lineage.helper(pid, false);
@@ -162,12 +164,13 @@ export function createPrograms(options: ProgramsOptions): Programs {
       if (over) return;
       over = true;
       if (pid === 0) return;
-      const known = new Map([[pid, table.startTicksOf(pid)]]);
-      const hunt: Hunt = { tag: String(tag), known, looks: 0 };
+      const hunt: Hunt = { tag: String(tag), known: new Map([[pid, startTicks]]), looks: 0 };
       // Before it has no parent any more by which it could be found.
       look();
       startedBy(hunt);
-      kill(-pid);
+      // Node may have reaped it, and not have told of it yet: then somebody else may have its number.
+      const row = table.refresh(pid);
+      if (row === null || row === 'unknown' || row.startTicks === startTicks) kill(-pid);
       hunts.add(hunt);
       chase();
     };

@@ -73,6 +73,7 @@ export type Invariant =
   | 'stopped in order'
   | 'no start without a wish'
   | 'no stop without a reason'
+  | 'nothing beside what is left'
   | 'one probe at a time'
   | 'no helper left over'
   | 'only what is named'

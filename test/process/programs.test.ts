@@ -35,7 +35,7 @@ const native = 'missing' in loaded ? null : loaded;
 const noTags = native === null || native.getLocksLimit() === null ? 'limits cannot be set here' : '';
 
 /** Programs of one command, and the books they are entered in. */
-function world(of: Partial<Runnable> = {}, how: 'prefix' | 'tag' | 'descent' = 'prefix') {
+function world(of: Partial<Runnable> = {}, how: 'prefix' | 'tag' | 'descent' | 'reused' = 'prefix') {
   const runnable: Runnable = { ...shell('exit 3', { OWN: 'own' }), stop: null, execution: null, ...of };
   const helpers = new Map<number, boolean>();
   const launched: number[] = [];
@@ -61,7 +61,8 @@ function world(of: Partial<Runnable> = {}, how: 'prefix' | 'tag' | 'descent' = '
     table: {
       rows: table.rows,
       refresh: table.refresh,
-      startTicksOf: how === 'prefix' ? () => 7 : table.startTicksOf,
+      // Whoever has the number later began at another time.
+      startTicksOf: how === 'reused' ? () => 7 : table.startTicksOf,
     },
     lineage: {
       launched: (_, { pid }) => launched.push(pid),
@@ -100,7 +101,7 @@ describe('a launcher', () => {
   test('is tagged, entered, and its end is told', async () => {
     const { programs, launched, ends, tagged, helpers } = world();
     const id = programs.start('web');
-    expect(id).toEqual({ pid: launched[0], startTicks: 7 });
+    expect(id).toEqual({ pid: launched[0], startTicks: expect.any(Number) });
     await vi.waitFor(() => expect(ends).toHaveLength(1));
     expect(ends[0]).toEqual([launched[0], { known: true, code: 3, signal: null, core: false }]);
     expect(tagged).toHaveLength(1);
@@ -212,6 +213,25 @@ echo $$ >> ${file}; wait`;
       await vi.waitFor(() => expect(pidsIn(file)).toHaveLength(3), 10_000);
       end();
       await vi.waitFor(() => expect(pidsIn(file).some(isAlive)).toBe(false), 10_000);
+    },
+  );
+
+  test.skipIf(!existsSync('/proc/self/stat'))(
+    'whose number is somebody else’s by now: that one is not hurt (needs /proc)',
+    async () => {
+      const { programs, helpers } = world({}, 'reused');
+      const heard = vi.fn();
+      const [up, spared] = [join(dir, 'up'), join(dir, 'spared')];
+      const script = `trap 'echo > ${spared}; exit' TERM; echo > ${up}; while :; do sleep 0.02; done`;
+      const end = programs.run('web', shell(script), heard, 'ignore');
+      const [pid] = [...helpers.keys()] as [number];
+      await vi.waitFor(() => expect(existsSync(up)).toBe(true), 10_000);
+      end();
+      // A SIGKILL would be there before this one.
+      process.kill(pid, 'SIGTERM');
+      await vi.waitFor(() => expect(existsSync(spared)).toBe(true), 10_000);
+      await vi.waitFor(() => expect(helpers.get(pid)).toBe(false));
+      expect(heard).not.toHaveBeenCalled();
     },
   );
 
