@@ -229,8 +229,6 @@ class PolicyLife {
       if (kind.name.startsWith('reload') && this.#ask()) this.#count('reload before the start', 1);
       return;
     }
-    // What is due in a stop is due at once after a long one of its own.
-    if (this.#expected !== null && kind.name === 'upkeep-stop') return;
     this.#count(kind.name, kind.inject(this.#scene()));
   }
 
@@ -417,8 +415,8 @@ class PolicyLife {
         answer.on('end', () => {
           const status = answer.statusCode ?? 0;
           const error = String((quietly(() => JSON.parse(body)) as { error?: string } | null)?.error);
-          // Somebody may have written another one meanwhile.
-          if (version !== this.#version || this.#stopping || this.#ended || !this.#started) return;
+          // Somebody may have written another one meanwhile, or it may have been told to stop before it heard of this.
+          if (version !== this.#version || this.#expected !== null || this.#ended || !this.#started) return;
           if (isRight ? status === 200 || error.includes('is still being stopped') : status === 409) return;
           this.#violate([
             {
