@@ -107,6 +107,7 @@ const base = setup({
     /** For whoever waits for it, or restarts others with it. */
     reach: enqueueActions(({ context, event, enqueue }, { what }: { what: CommandReached['what'] }) => {
       if (!context.role.watched && what !== 'waiting') return;
+      if (event.type === 'command.adjust' && event.restarts) return;
       const at = timeOf(context, event);
       enqueue(sendParent({ type: 'command.reached', at, command: context.name, what }));
     }),
@@ -687,11 +688,11 @@ export const commandMachine = planning.extend({ actions: { planAnew } }).createM
         ],
         'command.stop': {
           target: 'stopping',
-          actions: ['planStop', { type: 'reach', params: { what: 'fallen' } }],
+          actions: ['planStop', { type: 'reach', params: { what: 'halted' } }],
         },
         'command.restart': {
           target: 'stopping',
-          actions: ['planStop', { type: 'reach', params: { what: 'fallen' } }],
+          actions: ['planStop', { type: 'reach', params: { what: 'halted' } }],
         },
         'command.reload': {
           actions: [

@@ -298,6 +298,7 @@ const change = base.enqueueActions(({ context, event, enqueue }) => {
   const changes = regrouping([...context.plan.groups, ...unwritten(leavers)], plan.groups, context.made);
   const { made, closed, adjusted, stay, moved, removed } = changes;
   const roles = rolesOf(plan.groups);
+  const roleOf = (name: string): CommandRole => ownOf(roles, name) ?? NO_ROLE;
   const order = (command: string, what: CommandOrder): void =>
     enqueue({ type: 'order', params: { command, order: what } });
 
@@ -325,9 +326,9 @@ const change = base.enqueueActions(({ context, event, enqueue }) => {
   const before = rolesOf(context.plan.groups);
   for (const { name, policy } of plan.groups.flatMap(commandsOf)) {
     if (!stay.has(name)) continue;
-    const role = ownOf(roles, name) ?? NO_ROLE;
+    const role = roleOf(name);
     if (changed.has(name) || leaving.has(name) || !isSameRole(role, ownOf(before, name) ?? NO_ROLE)) {
-      order(name, { type: 'command.adjust', at, policy, role });
+      order(name, { type: 'command.adjust', at, policy, role, restarts: restarted.has(name) });
     }
     if (restarted.has(name)) order(name, { type: 'command.restart', at });
     // It was on its way out.
@@ -344,11 +345,21 @@ const change = base.enqueueActions(({ context, event, enqueue }) => {
   enqueue.assign(afterChange(context, plan, changes, restarted, rest));
   const busy = new Set(Object.entries(groupOf).flatMap(([name, group]) => (moved.has(name) ? [] : [group])));
   for (const group of groups) if (!busy.has(group)) enqueue.stopChild(group);
+  // Nobody hears of a run that is about to end.
+  const unheard = Object.fromEntries(
+    [...moved]
+      .filter((name) => restarted.has(name))
+      .map((name) => [name, { ...roleOf(name), watched: false }]),
+  );
   enqueue({
     type: 'makeGroups',
-    params: { plans: made, found, remains, rest: Object.fromEntries(rest), roles },
+    params: { plans: made, found, remains, rest: Object.fromEntries(rest), roles: { ...roles, ...unheard } },
   });
-  for (const name of moved) if (restarted.has(name)) order(name, { type: 'command.restart', at });
+  for (const { name, policy } of plan.groups.flatMap(commandsOf)) {
+    if (!Object.hasOwn(unheard, name)) continue;
+    order(name, { type: 'command.restart', at });
+    order(name, { type: 'command.adjust', at, policy, role: roleOf(name) });
+  }
   enqueue({ type: 'tell', params: { type: 'policy.reloaded', ...diff } });
 });
 
