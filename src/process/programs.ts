@@ -49,7 +49,7 @@ export interface Programs {
   readonly stop: (command: string, ended: (result: Exit | { error: string }) => void) => () => void;
   /**
    * Runs a program that helps a command (to reload, to find out how it is): with the command's rights and environment,
-   * in a session of its own, and never taken for the service.
+   * in a session of its own, and never taken for the service. When a signal ends it, so does all that it has started.
    *
    * @param ended called once, unless the function that is returned has been called before
    * @returns ends it before its time, with all that it has started
@@ -137,24 +137,39 @@ export function createPrograms(options: ProgramsOptions): Programs {
     timer.unref();
   }
 
+  /** Ends a helper, and all that it has started. */
+  function end(pid: number, startTicks: number, tag: bigint | null): void {
+    const hunt: Hunt = { tag: String(tag), known: new Map([[pid, startTicks]]), looks: 0 };
+    // Before it has no parent any more by which it could be found.
+    look();
+    startedBy(hunt);
+    // Node may have reaped it, and not have told of it yet: then somebody else may have its number.
+    const row = table.refresh(pid);
+    if (row === null || row === 'unknown' || row.startTicks === startTicks) kill(-pid);
+    hunts.add(hunt);
+    chase();
+  }
+
   const run: Programs['run'] = (command, program, ended, output) => {
     const { env, execution } = runnableOf(command);
-    let pid = 0;
-    let startTicks = 0;
+    const helper = { ...program, env: { ...env, ...program.env }, execution };
+    const tag = tags?.nextHelper() ?? null;
     let over = false;
+    let endIt = (): void => {};
     const finish = (result: Exit | { error: string }): void => {
       if (!over) ended(result);
       over = true;
     };
-    const helper = { ...program, env: { ...env, ...program.env }, execution };
-    const tag = tags?.nextHelper() ?? null;
     const launched = spawn(command, helper, tag, output);
     if ('child' in launched) {
-      pid = launched.pid;
-      startTicks = table.startTicksOf(pid);
+      const { pid } = launched;
+      const startTicks = table.startTicksOf(pid);
+      endIt = () => end(pid, startTicks, tag);
       lineage.helper(pid, true);
       onExit(launched.child, (exit) => {
         lineage.helper(pid, false);
+        // It had no say in what becomes of what it has started.
+        if (!over && exit.signal !== null) endIt();
         finish(exit);
       });
     } else {
@@ -163,16 +178,7 @@ export function createPrograms(options: ProgramsOptions): Programs {
     return () => {
       if (over) return;
       over = true;
-      if (pid === 0) return;
-      const hunt: Hunt = { tag: String(tag), known: new Map([[pid, startTicks]]), looks: 0 };
-      // Before it has no parent any more by which it could be found.
-      look();
-      startedBy(hunt);
-      // Node may have reaped it, and not have told of it yet: then somebody else may have its number.
-      const row = table.refresh(pid);
-      if (row === null || row === 'unknown' || row.startTicks === startTicks) kill(-pid);
-      hunts.add(hunt);
-      chase();
+      endIt();
     };
   };
 

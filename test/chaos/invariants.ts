@@ -17,6 +17,8 @@ export interface Seen {
   readonly role: 'launcher' | 'master' | 'worker' | 'other' | 'probe' | 'stopper';
   /** The lineage tag it carries: the soft RLIMIT_LOCKS; null where it has none. */
   readonly tag: string | null;
+  /** The same of what helps a service: each run of a probe, say, has another. */
+  readonly helper?: string | null;
 }
 
 /** One look. */

@@ -226,6 +226,10 @@ describe('probes', () => {
     for (let count = 0; count < 3; count++) expect(look([seen(5, 'a', 'probe'), child])).toEqual([]);
     expect(look([seen(5, 'a', 'probe'), seen(7, 'a', 'probe')])).toEqual([]);
     expect(look([seen(5, 'a', 'probe'), seen(7, 'a', 'probe')])).toEqual(['one probe at a time']);
+    const of = (pid: number, helper: string): Seen => seen(pid, 'a', 'probe', { helper });
+    for (let count = 0; count < 2; count++) expect(look([of(5, '1'), of(6, '1')])).toEqual([]);
+    look([of(5, '1'), of(7, '2')]);
+    expect(look([of(5, '1'), of(7, '2')])).toEqual(['one probe at a time']);
   });
 
   test('one that is there for long is left over, and said once', () => {

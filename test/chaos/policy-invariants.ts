@@ -121,7 +121,9 @@ export class PolicyInvariants {
       const roots = (role: Seen['role']): string => {
         const those = mine.filter((process) => process.role === role);
         const free = those.filter(({ ppid }) => !those.some(({ pid }) => pid === ppid));
-        return free.length > 1 ? free.map(identityOf).sort().join(', ') : '';
+        // What is left of a probe whose first process was killed is still one.
+        const runs = new Set(free.map((process) => process.helper ?? identityOf(process)));
+        return runs.size > 1 ? free.map(identityOf).sort().join(', ') : '';
       };
       this.#check('one leader');
       const rivals = roots('master');

@@ -74,7 +74,7 @@ function world(of: Partial<Runnable> = {}, how: 'prefix' | 'tag' | 'descent' | '
     // As far as it is there when this returns.
     look: () => void table.scan(),
   });
-  return { programs, helpers, launched, ends, tagged, state, members };
+  return { programs, helpers, launched, ends, tagged, state, members, table };
 }
 
 const ended = (
@@ -203,14 +203,34 @@ echo $$ >> ${file}; wait`;
     },
   );
 
+  test.skipIf(noTags)(
+    `that somebody has killed leaves nothing; what ends by itself may ${noTags}`,
+    async () => {
+      const { programs } = world({}, 'tag');
+      const [file, background] = [join(dir, 'killed'), join(dir, 'background')];
+      const killed = ended(programs, 'web', shell(scatters(file)), 'ignore');
+      await vi.waitFor(() => expect(pidsIn(file)).toHaveLength(4), 10_000);
+      const own = pidsIn(file).find((pid) => parentOf(pid) === process.pid)!;
+      process.kill(own, 'SIGKILL');
+      expect(await killed).toMatchObject({ signal: 'SIGKILL' });
+      await vi.waitFor(() => expect(pidsIn(file).some(isAlive)).toBe(false), 10_000);
+      const script = `setsid sleep 1000 & echo $! >> ${background}`;
+      expect(await ended(programs, 'web', shell(script), 'ignore')).toMatchObject({ code: 0 });
+      expect(pidsIn(background).every(isAlive)).toBe(true);
+      process.kill(pidsIn(background)[0]!, 'SIGKILL');
+    },
+  );
+
   test.skipIf(!existsSync('/proc/self/stat'))(
     'without tags, with those whose parents are still there (needs /proc)',
     async () => {
-      const { programs } = world({}, 'descent');
+      const { programs, table } = world({}, 'descent');
       const file = join(dir, 'below');
       const script = `setsid sh -c 'echo $$ >> ${file}; sleep 1000 & echo $! >> ${file}; wait' & echo $$ >> ${file}; wait`;
       const end = programs.run('web', shell(script), () => {}, 'ignore');
       await vi.waitFor(() => expect(pidsIn(file)).toHaveLength(3), 10_000);
+      // What no look has shown before it is ended is not found here.
+      await table.scan();
       end();
       await vi.waitFor(() => expect(pidsIn(file).some(isAlive)).toBe(false), 10_000);
     },
