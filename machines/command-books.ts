@@ -102,6 +102,8 @@ interface StopBook {
   readonly idle: boolean;
   /** A later order has left less time. */
   readonly hastened: boolean;
+  /** SIGKILL has just been sent; `overdue`: and the budget has ended since. null: not yet, or long ago. */
+  readonly killed: 'just' | 'overdue' | null;
 }
 
 export type LeaderExited = Extract<CommandFact, { type: 'leader.exited' }>;
@@ -113,7 +115,14 @@ export const NOTHING_REMAINS: Remains = { workers: 0, tagged: 0, sessions: 0 };
 /** ms for a stop that nobody gave a budget: a restart's, or that of one which is of no use. */
 export const DEFAULT_STOP = 9_000;
 
-const STOP_BEGINS = { left: 0, step: 0, undoes: false, idle: false, hastened: false } as const;
+const STOP_BEGINS = {
+  left: 0,
+  step: 0,
+  undoes: false,
+  idle: false,
+  hastened: false,
+  killed: null,
+} as const;
 
 /** A new life, in which nothing counts that was. */
 export const FORGIVEN = {
@@ -168,6 +177,14 @@ export function toStop(
 export function toClear(context: CommandContext): number {
   if (context.clear === null) return 0;
   return context.clear === 'workers' ? context.remains.workers : context.remains.tagged;
+}
+
+/** Why a launcher that left with success has started nothing. */
+export function leftNobody({ remains: { tagged } }: CommandContext): string {
+  if (tagged === 0) return 'finished with status 0 and left no process; is it a one-shot?';
+  const left =
+    tagged === 1 ? 'the process that it left is not' : `none of the ${tagged} processes that it left is`;
+  return `finished with status 0, and ${left} the service; say which one is with match in a policy`;
 }
 
 export const stopStep = ({ policy, stop }: CommandContext): CommandPolicy['stopSignals'][number] =>
@@ -336,11 +353,12 @@ export function hastenedStop({ policy, stop }: CommandContext, event: CommandEve
   if (event.type !== 'command.stop') return {};
   const budget = stopBudget(policy, event.budget);
   const everything = stop.everything || event.everything;
+  const anew = { faulted: false, forGood: true, hastened: true, killed: null };
   return {
     desired: 'down',
     queued: false,
     held: false,
-    stop: { ...stop, at: event.at, budget, everything, faulted: false, forGood: true, hastened: true },
+    stop: { ...stop, at: event.at, budget, everything, ...anew },
   };
 }
 

@@ -29,6 +29,7 @@ import {
   heirOf,
   isDone,
   type LeaderExited,
+  leftNobody,
   leftOf,
   NOTHING_REMAINS,
   overlapped,
@@ -65,6 +66,7 @@ import {
   giveUpStopAfter,
   HEALTHY,
   killAfter,
+  leastAfterKill,
   NO_HEAT,
 } from './restart-policy.ts';
 
@@ -105,6 +107,7 @@ const base = setup({
     /** For whoever waits for it, or restarts others with it. */
     reach: enqueueActions(({ context, event, enqueue }, { what }: { what: CommandReached['what'] }) => {
       if (!context.role.watched && what !== 'waiting') return;
+      if (event.type === 'command.adjust' && event.restarts) return;
       const at = timeOf(context, event);
       enqueue(sendParent({ type: 'command.reached', at, command: context.name, what }));
     }),
@@ -226,6 +229,9 @@ const base = setup({
     planRestingStop: assign(({ context, event }) => restingStop(context, event, false)),
     planUndoing: assign(({ context, event }) => restingStop(context, event, true)),
     hasten: assign(({ context, event }) => hastenedStop(context, event)),
+    noteKill: assign(({ context }, { killed }: { killed: CommandContext['stop']['killed'] }) => ({
+      stop: { ...context.stop, killed },
+    })),
     nextSignal: assign(({ context }) => ({ stop: { ...context.stop, step: context.stop.step + 1 } })),
     /** What was held against it does not matter: it is started in any case. */
     pardon: assign(({ context }) => ({ stop: { ...context.stop, faulted: false } })),
@@ -311,6 +317,8 @@ const base = setup({
     isSkipped: ({ context }) => context.policy.kind === 'cron' && context.desired === 'up',
     hasNextSignal: ({ context }) => context.stop.step + 1 < context.policy.stopSignals.length,
     killIsNext: ({ context }) => context.policy.stopSignals[context.stop.step + 1]?.signal === 'SIGKILL',
+    wasJustKilled: ({ context }) => context.stop.killed === 'just',
+    isOverdue: ({ context }) => context.stop.killed === 'overdue',
     wasFound: ({ context }) => context.leader !== null,
     isWishedDown: ({ context }) => context.desired === 'down',
     mustEnd: ({ context }) => context.desired === 'down' && context.leader !== null,
@@ -339,6 +347,7 @@ const base = setup({
     askFor: ({ context }) => clampDelay(askFor(context.stop.budget)),
     killAfter: ({ context }) => clampDelay(killAfter(context.stop.budget)),
     budget: ({ context }) => clampDelay(giveUpStopAfter(context.stop.budget)),
+    leastAfterKill: ({ context }) => clampDelay(leastAfterKill(context.stop.budget)),
     nextSignal: ({ context }) => clampDelay(stopStep(context).wait ?? Number.POSITIVE_INFINITY),
     readyTimeout: ({ context, event }) => clampDelay(readyWithin(context, event)),
     readyInterval: ({ context }) => clampDelay(context.policy.ready?.interval ?? 1_000),
@@ -400,6 +409,7 @@ export const commandMachine = planning.extend({ actions: { planAnew } }).createM
       undoes: false,
       idle: false,
       hastened: false,
+      killed: null,
       everything: false,
       left: 0,
       step: 0,
@@ -678,11 +688,11 @@ export const commandMachine = planning.extend({ actions: { planAnew } }).createM
         ],
         'command.stop': {
           target: 'stopping',
-          actions: ['planStop', { type: 'reach', params: { what: 'fallen' } }],
+          actions: ['planStop', { type: 'reach', params: { what: 'halted' } }],
         },
         'command.restart': {
           target: 'stopping',
-          actions: ['planStop', { type: 'reach', params: { what: 'fallen' } }],
+          actions: ['planStop', { type: 'reach', params: { what: 'halted' } }],
         },
         'command.reload': {
           actions: [
@@ -876,7 +886,7 @@ export const commandMachine = planning.extend({ actions: { planAnew } }).createM
                 actions: [
                   {
                     type: 'blame',
-                    params: { reason: 'finished with status 0 and left no process; is it a one-shot?' },
+                    params: ({ context }) => ({ reason: leftNobody(context) }),
                   },
                   { type: 'tell', params: ({ context }) => failedStart(context, null, null) },
                   { type: 'reach', params: { what: 'fallen' } },
@@ -910,7 +920,10 @@ export const commandMachine = planning.extend({ actions: { planAnew } }).createM
       },
       after: {
         killAfter: '.killing',
-        budget: { target: '.over', actions: 'wishDown' },
+        budget: [
+          { guard: 'wasJustKilled', actions: { type: 'noteKill', params: { killed: 'overdue' } } },
+          { target: '.over', actions: 'wishDown' },
+        ],
       },
       states: {
         deciding: { always: [{ guard: 'canAsk', target: 'asking' }, { target: 'terminating' }] },
@@ -952,7 +965,16 @@ export const commandMachine = planning.extend({ actions: { planAnew } }).createM
           },
         },
         killing: {
-          entry: { type: 'signal', params: ({ context }) => toStop(context, 'SIGKILL') },
+          entry: [
+            { type: 'signal', params: ({ context }) => toStop(context, 'SIGKILL') },
+            { type: 'noteKill', params: { killed: 'just' } },
+          ],
+          after: {
+            leastAfterKill: [
+              { guard: 'isOverdue', target: 'over', actions: 'wishDown' },
+              { actions: { type: 'noteKill', params: { killed: null } } },
+            ],
+          },
           on: {
             'command.stop': [
               { guard: 'widens', target: 'killing', reenter: true, actions: 'widenStop' },

@@ -48,6 +48,7 @@ function progress(
     case 'fallen':
       return { state: 'down', tried: true };
     case 'waiting':
+    case 'halted':
       return { state: 'down', tried };
     case 'begun':
       return { state: 'down', tried: false };

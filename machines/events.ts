@@ -110,6 +110,8 @@ export type CommandOrder =
       readonly at: number;
       readonly policy: CommandPolicy;
       readonly role: CommandRole;
+      /** Its restart is ordered right behind it: what the run has reached is nobody's any more. */
+      readonly restarts?: boolean;
     };
 
 /** What was observed of one command. */
@@ -299,12 +301,13 @@ export interface CommandRested {
 }
 
 /** How far a command has come, for whoever waits for it. `waiting`: it asks for its release. `fallen`: what it had reached is
- * lost; `died`: it had been running, and was not ended by an order. `begun`: so its group says when it starts it again. */
+ * lost; `halted`: so it is, by an order; `died`: it had been running, and was not ended by an order. `begun`: so its group says
+ * when it starts it again. */
 export interface CommandReached {
   readonly type: 'command.reached';
   readonly at: number;
   readonly command: string;
-  readonly what: 'waiting' | 'started' | 'ready' | 'died' | 'fallen' | 'begun';
+  readonly what: 'waiting' | 'started' | 'ready' | 'died' | 'fallen' | 'halted' | 'begun';
 }
 
 /** A group has given up, and all of it rests. */

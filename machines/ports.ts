@@ -14,7 +14,8 @@ const callbackPort = <TInput>(port: string) =>
   });
 
 /** Starts the launcher of `command`. Answers `launcher.started` or `launch.failed`, once. Leaving the state that
- * invoked it ends nothing: what was launched is the service. */
+ * invoked it ends nothing: what was launched is the service, and whoever asks for it next, before there is an answer, is given
+ * that one. */
 export const launchPort = callbackPort<{ command: string }>('launch');
 
 /** Runs the service's own stop command and answers `stopper.finished`. Ends it when the state is left. */

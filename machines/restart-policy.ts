@@ -211,6 +211,12 @@ export function giveUpStopAfter(budget: number): number {
   return Math.max(budget, 1_000);
 }
 
+/** How long SIGKILL is given in any case, however late it was sent: upkeep itself may have been stopped. Where it was sent in
+ * time, that is over a moment before the stop gives up. */
+export function leastAfterKill(budget: number): number {
+  return giveUpStopAfter(budget) - killAfter(budget) - 1;
+}
+
 /** When, within a stop's budget, the service's own stop command has had its time and SIGTERM follows. */
 export function askFor(budget: number): number {
   return (budget * 2) / 3;

@@ -298,6 +298,7 @@ const change = base.enqueueActions(({ context, event, enqueue }) => {
   const changes = regrouping([...context.plan.groups, ...unwritten(leavers)], plan.groups, context.made);
   const { made, closed, adjusted, stay, moved, removed } = changes;
   const roles = rolesOf(plan.groups);
+  const roleOf = (name: string): CommandRole => ownOf(roles, name) ?? NO_ROLE;
   const order = (command: string, what: CommandOrder): void =>
     enqueue({ type: 'order', params: { command, order: what } });
 
@@ -325,9 +326,9 @@ const change = base.enqueueActions(({ context, event, enqueue }) => {
   const before = rolesOf(context.plan.groups);
   for (const { name, policy } of plan.groups.flatMap(commandsOf)) {
     if (!stay.has(name)) continue;
-    const role = ownOf(roles, name) ?? NO_ROLE;
+    const role = roleOf(name);
     if (changed.has(name) || leaving.has(name) || !isSameRole(role, ownOf(before, name) ?? NO_ROLE)) {
-      order(name, { type: 'command.adjust', at, policy, role });
+      order(name, { type: 'command.adjust', at, policy, role, restarts: restarted.has(name) });
     }
     if (restarted.has(name)) order(name, { type: 'command.restart', at });
     // It was on its way out.
@@ -344,11 +345,21 @@ const change = base.enqueueActions(({ context, event, enqueue }) => {
   enqueue.assign(afterChange(context, plan, changes, restarted, rest));
   const busy = new Set(Object.entries(groupOf).flatMap(([name, group]) => (moved.has(name) ? [] : [group])));
   for (const group of groups) if (!busy.has(group)) enqueue.stopChild(group);
+  // Nobody hears of a run that is about to end.
+  const unheard = Object.fromEntries(
+    [...moved]
+      .filter((name) => restarted.has(name))
+      .map((name) => [name, { ...roleOf(name), watched: false }]),
+  );
   enqueue({
     type: 'makeGroups',
-    params: { plans: made, found, remains, rest: Object.fromEntries(rest), roles },
+    params: { plans: made, found, remains, rest: Object.fromEntries(rest), roles: { ...roles, ...unheard } },
   });
-  for (const name of moved) if (restarted.has(name)) order(name, { type: 'command.restart', at });
+  for (const { name, policy } of plan.groups.flatMap(commandsOf)) {
+    if (!Object.hasOwn(unheard, name)) continue;
+    order(name, { type: 'command.restart', at });
+    order(name, { type: 'command.adjust', at, policy, role: roleOf(name) });
+  }
   enqueue({ type: 'tell', params: { type: 'policy.reloaded', ...diff } });
 });
 
@@ -494,6 +505,8 @@ export const supervisorMachine = base
       // Commands keep the budget themselves; this ends what is beyond them.
       overdue: ({ context }) =>
         clampDelay(giveUpStopAfter(context.plan.grace) + (context.stopOrder === null ? 1_000 : 2_000)),
+      // What is killed without a budget is given up sooner.
+      lastWait: giveUpStopAfter(0) + 1_000,
     },
   })
   .createMachine({
@@ -586,7 +599,7 @@ export const supervisorMachine = base
           'restrain',
         ],
         always: { guard: 'allRested', target: 'done' },
-        after: { grace: { guard: 'isOrdered', actions: 'killAll' }, overdue: 'done' },
+        after: { grace: { guard: 'isOrdered', actions: 'killAll' }, overdue: 'killing' },
         on: {
           'scan.changed': { actions: 'route' },
           'command.rested': [
@@ -594,6 +607,18 @@ export const supervisorMachine = base
             { actions: 'settle' },
           ],
           'command.reached': { guard: 'isOrdered', actions: ['note', 'stopNext'] },
+          'shutdown.ordered': { actions: 'killAll' },
+        },
+      },
+      killing: {
+        description:
+          'Later than anybody should be. Upkeep itself may have been stopped: SIGKILL is given its time.',
+        entry: 'killAll',
+        always: { guard: 'allRested', target: 'done' },
+        after: { lastWait: 'done' },
+        on: {
+          'scan.changed': { actions: 'route' },
+          'command.rested': { actions: 'settle' },
           'shutdown.ordered': { actions: 'killAll' },
         },
       },

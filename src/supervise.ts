@@ -245,6 +245,7 @@ export async function supervise(
     lineage,
     signaller,
     onEnd,
+    look: () => news.next(),
   });
   const extras =
     files?.createExtras({
@@ -386,7 +387,7 @@ export async function supervise(
 
   const isEnding = (): boolean => {
     const snapshot = root.getSnapshot();
-    return snapshot.status !== 'active' || snapshot.matches('stopping');
+    return snapshot.status !== 'active' || snapshot.matches('stopping') || snapshot.matches('killing');
   };
 
   /** Reads the policy again. What is wrong in it is returned, and then nothing changes. */

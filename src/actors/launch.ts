@@ -4,29 +4,58 @@ import type { ProcessId } from '../../machines/events.ts';
 
 export interface LaunchActorOptions {
   /** Starts the command's launcher. */
-  readonly start: (
-    command: string,
-  ) => Promise<ProcessId | { error: string; blame: 'command' | 'system' }> | ProcessId;
+  readonly start: (command: string) => Promise<Answer> | ProcessId;
   /** Monotonic ms. */
   readonly now: () => number;
 }
 
-/** Answers `launcher.started` or `launch.failed`, once. Its end is told by the scan, as everybody's. */
+type Answer = ProcessId | { error: string; blame: 'command' | 'system' };
+
+/**
+ * Answers `launcher.started` or `launch.failed`, once. Its end is told by the scan, as everybody's. Whoever asks for a command whose
+ * launch is under way (a reload has put it into another group) is told of the process of that one, and starts none beside it.
+ */
 export function launchActor({ start, now }: LaunchActorOptions) {
-  return fromCallback<EventObject, { command: string }>(({ input, sendBack }) => {
-    const answer = (result: ProcessId | { error: string; blame: 'command' | 'system' }): void =>
+  const underWay = new Map<string, Promise<Answer>>();
+
+  function begin(command: string): Answer | Promise<Answer> {
+    const blamed = (error: unknown): Answer => ({ error: (error as Error).message, blame: 'system' });
+    try {
+      const started = start(command);
+      if (!(started instanceof Promise)) return started;
+      const answered = started.catch(blamed).finally(() => underWay.delete(command));
+      underWay.set(command, answered);
+      return answered;
+    } catch (error) {
+      return blamed(error);
+    }
+  }
+
+  return fromCallback<EventObject, { command: string }>(({ input: { command }, sendBack }) => {
+    let isAwaited = true;
+    const answer = (result: Answer): void =>
       sendBack(
         'error' in result
           ? { type: 'launch.failed', at: now(), ...result }
           : { type: 'launcher.started', at: now(), ...result },
       );
-    const blame = (error: unknown): void => answer({ error: (error as Error).message, blame: 'system' });
-    try {
-      const started = start(input.command);
-      if (started instanceof Promise) started.then(answer, blame);
-      else answer(started);
-    } catch (error) {
-      blame(error);
+    const ask = (): void => {
+      const result = begin(command);
+      if (result instanceof Promise) void result.then(answer);
+      else answer(result);
+    };
+    const before = underWay.get(command);
+    if (before === undefined) ask();
+    else {
+      void before.then((result) => {
+        if (!isAwaited) return;
+        // What another policy may have asked for has failed: that is not this one's fault.
+        if ('error' in result) ask();
+        else answer(result);
+      });
     }
+    return () => {
+      isAwaited = false;
+    };
   });
 }

@@ -1,14 +1,20 @@
 /** YAML text as plain values, with the place of each in the text. */
 import {
+  Composer,
+  type CST,
+  type Document,
   isAlias,
   isMap,
   isScalar,
   isSeq,
+  Lexer,
   LineCounter,
   type Node,
   type Pair,
-  parseDocument,
+  Parser,
   Scalar,
+  type YAMLError,
+  YAMLParseError,
 } from 'yaml';
 import { type Environment, interpolate } from './interpolate.ts';
 import type { Problem } from './problems.ts';
@@ -35,9 +41,12 @@ export type Path = readonly (string | number)[];
 
 /** Nobody nests deeper by hand, and the stack has an end. */
 const DEEPEST = 64;
+/** The same for the parser, which keeps up to two tokens for each of them. */
+const DEEPEST_STACK = 2 * DEEPEST + 16;
 const TOO_DEEP = 'it is nested too deeply; make it flat';
 /** What aliases may add to a file: more is a bomb. */
 const MOST_ALIASED = 200_000;
+const MOST_SLIPS = 20;
 const LONGEST_TEXT = 16 * 1024 * 1024;
 
 /**
@@ -76,22 +85,18 @@ export function readDocument(
 
   let contents: Node | null;
   try {
-    const document = parseDocument(text, {
-      lineCounter: lines,
-      prettyErrors: false,
-      // Told with both places, and in linear time, below.
-      uniqueKeys: false,
-      logLevel: 'error',
-    });
-    // What follows from a slip is told as further slips: the first one says most.
-    const [slip] = [...document.errors, ...document.warnings].sort((a, b) => a.pos[0] - b.pos[0]);
-    if (slip !== undefined) {
-      if (slip.message.includes('call stack')) return whole(TOO_DEEP);
-      const braces = /[{[][^}\]]*\$\{/.test(lineOf(text, slip.pos[0]));
+    const document = parsed(text, lines);
+    if (document === null) return whole(TOO_DEEP);
+    const slips = slipsOf(text, lines, [...document.errors, ...document.warnings]);
+    for (const { pos, message } of slips.slice(0, MOST_SLIPS)) {
+      const braces = /[{[][^}\]]*\$\{/.test(lineOf(text, pos[0]));
       const hint = braces ? '; inside of { } and [ ] put variables in quotes' : '';
-      report(slip.pos[0], `it can not be read as YAML: ${slip.message}${hint}`);
-      return null;
+      report(pos[0], `it can not be read as YAML: ${message}${hint}`);
     }
+    const more = slips.slice(MOST_SLIPS);
+    if (more.length > 0)
+      report(more[0]!.pos[0], `and so on, ${more.length} times from here; put the others right first`);
+    if (slips.length > 0) return null;
     contents = document.contents as Node | null;
   } catch (error) {
     if (error instanceof RangeError) return whole(TOO_DEEP);
@@ -107,6 +112,58 @@ export function readDocument(
   const message = `expected a mapping with commands, got ${what}; write commands: and below it, for instance, web: nginx`;
   problems.push({ file, line: 1, column: 1, path: '', message });
   return null;
+}
+
+/** What `parseDocument` of yaml does, but that nothing is put together which is nested too deeply: that takes long, and all
+ * memory. null: it is. */
+function parsed(text: string, lines: LineCounter): Document.Parsed | null {
+  const parser = new Parser(lines.addNewLine);
+  const tokens: CST.Token[] = [];
+  lines.addNewLine(0);
+  for (const lexeme of new Lexer().lex(text)) {
+    for (const token of parser.next(lexeme)) tokens.push(token);
+    if (parser.stack.length > DEEPEST_STACK) return null;
+  }
+  tokens.push(...parser.end());
+  // Keys that are there twice are told with both places, and in linear time, elsewhere.
+  const composer = new Composer({
+    prettyErrors: false,
+    lineCounter: lines,
+    uniqueKeys: false,
+    logLevel: 'error',
+  });
+  const [first, second] = composer.compose(tokens, true, text.length);
+  if (second !== undefined) {
+    const message = 'a second document begins here; take that out, or make it a file of its own';
+    first!.errors.push(
+      new YAMLParseError(second.range.slice(0, 2) as [number, number], 'MULTIPLE_DOCS', message),
+    );
+  }
+  return first!;
+}
+
+/** They say least of what is wrong. */
+const VAGUE: readonly string[] = ['MULTILINE_IMPLICIT_KEY', 'BLOCK_AS_IMPLICIT_KEY'];
+
+/** Slips in the order of the text, without those that follow from another: one a line, none right behind another one, and no vague
+ * one in the line of any. */
+function slipsOf(text: string, lines: LineCounter, all: readonly YAMLError[]): YAMLError[] {
+  const isVague = ({ code }: YAMLError): boolean => VAGUE.includes(code);
+  const rank = (slip: YAMLError): number => 2 * slip.pos[0] + (isVague(slip) ? 1 : 0);
+  const told: YAMLError[] = [];
+  let covered = 0;
+  let end = -1;
+  for (const slip of all.toSorted((a, b) => rank(a) - rank(b))) {
+    const [from, to] = slip.pos;
+    const { line } = lines.linePos(from);
+    const isNext = end >= from || (end >= 0 && text.slice(end, from).trim() === '');
+    const follows = isNext || (isVague(slip) && end >= 0 && line <= lines.linePos(end).line);
+    end = Math.max(end, to);
+    if (follows || line <= covered) continue;
+    covered = lines.linePos(to).line;
+    told.push(slip);
+  }
+  return told;
 }
 
 /** The names of a mapping's entries, or the indexes of a list's, in the order of the text. */

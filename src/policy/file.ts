@@ -22,6 +22,8 @@ export interface Surroundings {
   readonly env: Environment;
   /** The file's text. */
   readonly readFile: (path: string) => string;
+  /** There are commands that no policy file names, so that it need not name one. Default: there are none. */
+  readonly othersNamed?: boolean;
 }
 
 const SECTIONS = ['commands', 'groups', 'defaults', 'container'] as const;
@@ -38,8 +40,9 @@ export function loadPolicy(path: string, surroundings: Surroundings): Policy {
   loader.read(normalize(path), []);
   const policy = loader.policy();
   if (loader.problems.length > 0) throw new PolicyError(inOrder(loader.problems));
-  if (policy.commands.length === 0) {
-    const message = 'there is no command in it; write commands: and below it, for instance, web: nginx';
+  if (policy.commands.length === 0 && !surroundings.othersNamed) {
+    const message =
+      'there is no command in it; write commands: and below it, for instance, web: nginx; or give upkeep run commands besides';
     throw new PolicyError([{ file: path, line: 0, column: 0, path: '', message }]);
   }
   return policy;

@@ -23,8 +23,10 @@ export type Read =
 export function readSources(sources: Sources, options: RunOptions, env: NodeJS.ProcessEnv): Read {
   return guarded(() => {
     const surroundings = { env, readFile };
-    const policy = sources.policy === null ? null : loadPolicy(sources.policy, surroundings);
     const procfile = sources.procfile === null ? [] : loadProcfile(sources.procfile, surroundings);
+    const othersNamed = sources.commands.length + procfile.length > 0;
+    const policy =
+      sources.policy === null ? null : loadPolicy(sources.policy, { ...surroundings, othersNamed });
     const merged = mergeSources(sources.commands, procfile, policy);
     checkNames(options, merged.commands);
     return { policy: merged, warnings: policyWarnings(merged, options.grace) };

@@ -1,4 +1,5 @@
 /** What commands and groups of a policy say of one another. */
+import { resolve } from 'node:path/posix';
 import type { Milestone } from '../../machines/events.ts';
 import { type Before, findCycle } from '../../machines/order.ts';
 import { beforeOf as plansBefore } from '../../machines/tree.ts';
@@ -42,6 +43,7 @@ export function related(parts: Parts, report: Report): Policy {
   const before = beforeOf(commands);
   checkCycle(before, parts, membersOf, report);
   for (const group of groups) checkSequence(group, before, membersOf, report);
+  checkLogFiles(parts.drafts, report);
   return { commands, groups, container: containerOf(parts, known, report) };
 }
 
@@ -235,6 +237,36 @@ function checkSequence(group: GroupSpec, before: Before, membersOf: MembersOf, r
         );
         return;
       }
+    }
+  }
+}
+
+/** Commands may write to one file, but not each up to a size of its own; and nobody logs what is written for having been logged. */
+function checkLogFiles(drafts: Parts['drafts'], report: Report): void {
+  const writers = new Map<string, { name: string; size: number; count: number }>();
+  for (const [name, { policy }] of drafts) {
+    const { file } = policy.log;
+    if (file === null) continue;
+    const { size, count } = file;
+    const path = resolve(file.path);
+    const first = writers.get(path);
+    if (first === undefined) writers.set(path, { name, size, count });
+    else if (first.size !== size || first.count !== count) {
+      report(
+        ['commands', name, 'log', 'file'],
+        `${shown(first.name)} writes to ${shown(file.path)} as well, with another size or count; give both the same, or each a file of its own`,
+      );
+    }
+  }
+  for (const [name, { policy }] of drafts) {
+    for (const path of policy.log.tail) {
+      const writer = writers.get(resolve(path));
+      if (writer === undefined) continue;
+      const whose = writer.name === name ? 'its own log.file' : `the log.file of ${shown(writer.name)}`;
+      report(
+        ['commands', name, 'log', 'tail'],
+        `${shown(path)} is ${whose}: what upkeep writes there would be logged again; take it out`,
+      );
     }
   }
 }

@@ -52,10 +52,14 @@ export function launch(
   if (rights !== null && 'blame' in rights) return Promise.resolve(rights);
   const tagging = tag !== null && native === null ? (prefix?.(tag) ?? []) : [];
   const words = rights === null ? tagging : [...tagging, ...rights.words];
+  const env = rights?.env ?? { ...options.env, ...program.env };
+  // The words in front would be started all the same, and fail with a status of their own.
+  const code = words.length === 0 ? null : obstacleTo(program.file, env, rights?.cwd ?? null);
+  if (code !== null) return Promise.resolve(explain(program.file, { code }));
   const [file = program.file, ...args] = [...words, program.file, ...program.args];
   const spawn = () =>
     execa(file, args, {
-      env: rights?.env ?? { ...options.env, ...program.env },
+      env,
       extendEnv: false,
       stdin: 'ignore',
       stdout: stdio.stdout,
@@ -101,16 +105,14 @@ function rightsOf(options: LaunchOptions, program: Program, execution: Execution
     return { error: `cannot run ${program.file}: ${rights.error}`, blame };
   }
   onSecrets?.(rights.secrets);
-  // The words in front would be started all the same, and fail with a status of their own.
-  const code = rights.words.length === 0 ? null : obstacleTo(program.file, rights);
-  return code === null ? rights : explain(program.file, { code });
+  return rights;
 }
 
 /** Where a program is looked for without a PATH. */
 const USUAL_PATH = '/usr/local/bin:/bin:/usr/bin';
 
 /** Why the kernel would not find or execute a file; null where it would. */
-function obstacleTo(file: string, { env, cwd }: Rights): string | null {
+function obstacleTo(file: string, env: NodeJS.ProcessEnv, cwd: string | null): string | null {
   const places = file.includes('/') ? [''] : (env.PATH ?? USUAL_PATH).split(':');
   let code = 'ENOENT';
   for (const place of places) {

@@ -158,6 +158,8 @@ export interface Lineage {
   readonly count: (command: string, scope: SignalScope) => void;
   /** Leaders whose end the kernel does not tell to us, because they are no children of ours. */
   readonly strangers: () => number[];
+  /** It belongs to a command. */
+  readonly isMember: (pid: number) => boolean;
   /** The command that this process stands for. */
   readonly ledBy: (pid: number) => string | null;
   /** The command that this process belongs to, read anew just now, or belonged to when it was there; null: not known. */
@@ -314,7 +316,7 @@ export function createLineage(options: LineageOptions): Lineage {
     return !isDead(row);
   }
 
-  /** Another upkeep's: two that restart and stop the same process would be no help to it. */
+  /** Another upkeep's: two that restart and stop the same process would be no help to it. Or what a helper has started. */
   const isForeign = (row: ProcessRow): boolean => tags?.isForeign(row.locks) ?? false;
 
   const isService = (member: Member): boolean => member.via !== 'descent';
@@ -330,7 +332,7 @@ export function createLineage(options: LineageOptions): Lineage {
 
   /** Of its own, those that may lead at all. */
   function eligible(service: Service, rows: readonly ProcessRow[]): readonly ProcessRow[] {
-    return service.fits.strict ? rows.filter(service.fits.own) : rows;
+    return rows.filter(service.fits.mayLead);
   }
 
   /** Who leads of those that are there already. */
@@ -748,6 +750,7 @@ export function createLineage(options: LineageOptions): Lineage {
       }
       return found;
     },
+    isMember: (pid) => owners.has(pid),
     ledBy(pid) {
       const member = owners.get(pid);
       return member !== undefined && services.get(member.command)!.leader?.pid === pid

@@ -28,15 +28,17 @@ export type Fit = (row: ProcessRow) => boolean;
 
 /** Whom a command looks for. */
 export interface Fits {
-  /** Among its own. */
+  /** Who of its own may lead: all that is given holds. */
+  readonly mayLead: Fit;
+  /** Who of them leads before others: one of the command's own name, where no other is given. */
   readonly own: Fit;
   /** Among others: a number in a file is no reason by itself to take a stranger. */
   readonly stranger: Fit;
   /** Of whom there have to be so many. */
   readonly counted: Fit;
-  /** One of its own that does not fit may not lead either. */
-  readonly strict: boolean;
 }
+
+const anybody: Fit = () => true;
 
 /** A pid file is younger than the process that it names; start ticks and a file's time are known to 10 ms or so. */
 const PID_FILE_SLACK = 1_000;
@@ -54,7 +56,7 @@ export function fitsOf(
   ageOf: (row: ProcessRow) => number,
 ): Fits {
   const byName: Fit = (row) => fitsName(row, fits);
-  if (match === null) return { own: byName, stranger: byName, counted: byName, strict: false };
+  if (match === null) return { mayLead: anybody, own: byName, stranger: byName, counted: byName };
   const { name, pattern, user, parent, pidFile } = match;
   const expression = pattern === null ? null : new RegExp(pattern);
   const isNamed = name !== null || pattern !== null;
@@ -74,13 +76,16 @@ export function fitsOf(
     if (found === null || found.pid !== row.pid) return false;
     return row.startTicks === 0 || ageOf(row) >= found.age - PID_FILE_SLACK;
   };
+  // To run as a user, say, is enough for one of its own; a stranger has to have the name as well.
+  const given = isNamed ? naming : anybody;
   const named = isNamed ? naming : byName;
-  const counted: Fit = (row) => named(row) && besides(row);
+  const mayLead: Fit = (row) => given(row) && filed(row) && besides(row);
+  const isTold = isNamed || user !== null || parent !== null;
   return {
-    own: (row) => (isNamed || pidFile === null ? named(row) : true) && filed(row) && besides(row),
-    stranger: (row) => counted(row) && filed(row),
-    counted,
-    strict: isNamed || user !== null || parent !== null || pidFile !== null,
+    mayLead,
+    own: (row) => mayLead(row) && (pidFile !== null || named(row)),
+    stranger: (row) => mayLead(row) && named(row),
+    counted: (row) => (isTold ? given(row) : byName(row)) && besides(row),
   };
 }
 

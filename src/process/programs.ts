@@ -13,7 +13,7 @@ import {
 import type { Lineage } from './lineage.ts';
 import type { Signaller } from './signal.ts';
 import type { Streams } from './streams.ts';
-import type { ProcessTable } from './table.ts';
+import { isDead, type ProcessRow, type ProcessTable } from './table.ts';
 import type { Tags } from './tags.ts';
 
 /** What belongs to one command. */
@@ -33,11 +33,13 @@ export interface ProgramsOptions {
   /** null: programs write to upkeep's own stdout and stderr. */
   readonly streams: Streams | null;
   readonly tags: Tags | null;
-  readonly table: Pick<ProcessTable, 'startTicksOf'>;
-  readonly lineage: Pick<Lineage, 'launched' | 'helper'>;
+  readonly table: Pick<ProcessTable, 'startTicksOf' | 'rows' | 'refresh'>;
+  readonly lineage: Pick<Lineage, 'launched' | 'helper' | 'isMember'>;
   readonly signaller: Pick<Signaller, 'forget'>;
   /** Hears of the end of every launcher. */
   readonly onEnd: (pid: number, exit: Exit) => void;
+  /** Has the process table looked at, at once where that can be. */
+  readonly look: () => void;
 }
 
 export interface Programs {
@@ -47,10 +49,10 @@ export interface Programs {
   readonly stop: (command: string, ended: (result: Exit | { error: string }) => void) => () => void;
   /**
    * Runs a program that helps a command (to reload, to find out how it is): with the command's rights and environment,
-   * in a session of its own, and never taken for the service.
+   * in a session of its own, and never taken for the service. When a signal ends it, so does all that it has started.
    *
    * @param ended called once, unless the function that is returned has been called before
-   * @returns ends it before its time, with all of its session that is left
+   * @returns ends it before its time, with all that it has started
    */
   readonly run: (
     command: string,
@@ -60,8 +62,26 @@ export interface Programs {
   ) => () => void;
 }
 
+/** A helper that was ended before its time, and what it has started. */
+interface Hunt {
+  /** What no row has, where there are no tags. */
+  readonly tag: string;
+  /** Start ticks of the helper and of all that were found, by pid. */
+  readonly known: Map<number, number>;
+  looks: number;
+}
+
+/** ms between two looks for what an ended helper has started. */
+const HUNT_PAUSE = 20;
+/** The least of them: who was just being forked is seen a moment later. */
+const HUNT_LEAST = 3;
+/** And the most: what SIGKILL has not ended by then is stuck in the kernel. */
+const HUNT_MOST = 50;
+
 export function createPrograms(options: ProgramsOptions): Programs {
-  const { launchOptions, runnableOf, streams, tags, table, lineage, signaller, onEnd } = options;
+  const { launchOptions, runnableOf, streams, tags, table, lineage, signaller, onEnd, look } = options;
+  const hunts = new Set<Hunt>();
+  let timer: NodeJS.Timeout | null = null;
 
   function spawn(
     command: string,
@@ -77,21 +97,79 @@ export function createPrograms(options: ProgramsOptions): Programs {
     return launched;
   }
 
+  /** Whom the helper has started: by its tag, and by descent as far as that is seen, for PAM takes the tag from who is in a
+   * session of its making. It may give it as well, for it copies upkeep's limits: who belongs to a command stays. */
+  function startedBy({ tag, known }: Hunt): ProcessRow[] {
+    const rows = [...table.rows.values()].filter(({ pid }) => !lineage.isMember(pid));
+    const isFound = ({ pid, startTicks }: ProcessRow): boolean => known.get(pid) === startTicks;
+    const isBelow = ({ ppid, startTicks }: ProcessRow): boolean => {
+      const parent = table.rows.get(ppid);
+      const since = known.get(ppid);
+      return since !== undefined && (parent === undefined || isFound(parent)) && startTicks >= since;
+    };
+    const find = (): ProcessRow[] =>
+      rows.filter((row) => !isFound(row) && (row.locks === tag || isBelow(row)));
+    for (let found = find(); found.length > 0; found = find()) {
+      for (const { pid, startTicks } of found) known.set(pid, startTicks);
+    }
+    return rows.filter(isFound);
+  }
+
+  function isLeft({ pid }: ProcessRow): boolean {
+    const row = table.refresh(pid);
+    if (row === null || (row !== 'unknown' && isDead(row))) return false;
+    kill(pid);
+    return true;
+  }
+
+  function chase(): void {
+    look();
+    for (const hunt of hunts) {
+      const isOver = startedBy(hunt).filter(isLeft).length === 0;
+      hunt.looks++;
+      if (hunt.looks >= (isOver ? HUNT_LEAST : HUNT_MOST)) hunts.delete(hunt);
+    }
+    if (hunts.size === 0 || timer !== null) return;
+    timer = setTimeout(() => {
+      timer = null;
+      chase();
+    }, HUNT_PAUSE);
+    timer.unref();
+  }
+
+  /** Ends a helper, and all that it has started. */
+  function end(pid: number, startTicks: number, tag: bigint | null): void {
+    const hunt: Hunt = { tag: String(tag), known: new Map([[pid, startTicks]]), looks: 0 };
+    // Before it has no parent any more by which it could be found.
+    look();
+    startedBy(hunt);
+    // Node may have reaped it, and not have told of it yet: then somebody else may have its number.
+    const row = table.refresh(pid);
+    if (row === null || row === 'unknown' || row.startTicks === startTicks) kill(-pid);
+    hunts.add(hunt);
+    chase();
+  }
+
   const run: Programs['run'] = (command, program, ended, output) => {
     const { env, execution } = runnableOf(command);
-    let pid = 0;
+    const helper = { ...program, env: { ...env, ...program.env }, execution };
+    const tag = tags?.nextHelper() ?? null;
     let over = false;
+    let endIt = (): void => {};
     const finish = (result: Exit | { error: string }): void => {
       if (!over) ended(result);
       over = true;
     };
-    const helper = { ...program, env: { ...env, ...program.env }, execution };
-    const launched = spawn(command, helper, null, output);
+    const launched = spawn(command, helper, tag, output);
     if ('child' in launched) {
-      pid = launched.pid;
+      const { pid } = launched;
+      const startTicks = table.startTicksOf(pid);
+      endIt = () => end(pid, startTicks, tag);
       lineage.helper(pid, true);
       onExit(launched.child, (exit) => {
         lineage.helper(pid, false);
+        // It had no say in what becomes of what it has started.
+        if (!over && exit.signal !== null) endIt();
         finish(exit);
       });
     } else {
@@ -100,12 +178,7 @@ export function createPrograms(options: ProgramsOptions): Programs {
     return () => {
       if (over) return;
       over = true;
-      if (pid === 0) return;
-      try {
-        process.kill(-pid, 'SIGKILL');
-      } catch {
-        // It has just ended by itself.
-      }
+      endIt();
     };
   };
 
@@ -123,4 +196,13 @@ export function createPrograms(options: ProgramsOptions): Programs {
     stop: (command, ended) => run(command, { ...runnableOf(command).stop!, env: {} }, ended),
     run,
   };
+}
+
+/** @param pid negative: of a process group */
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has just ended by itself.
+  }
 }

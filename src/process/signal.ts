@@ -114,5 +114,6 @@ export async function endAll(
   for (const command of commands) signaller.send(command, 'everything', 'SIGTERM');
   if ((await waitUntil(begun + grace * 0.8)) === 0) return 0;
   for (const command of commands) signaller.send(command, 'everything', 'SIGKILL');
-  return waitUntil(begun + grace);
+  // However late it is.
+  return waitUntil(Math.max(begun + grace, now() + grace * 0.2));
 }

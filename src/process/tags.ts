@@ -6,6 +6,8 @@
 
 // 63 bits, so that no reader takes it for a negative number: magic (11), instance (21), command (31).
 const MAGIC = 0x5b7n;
+/** In the place of the magic, in what a helper carries; behind the instance is its number in the place of a command's. */
+const HELPER_MAGIC = 0x5b6n;
 const INSTANCE_BITS = 21n;
 const COMMAND_BITS = 31n;
 
@@ -16,8 +18,11 @@ export interface Tags {
   readonly commandOf: (locks: string | null) => string | null;
   /** True for a tag of this upkeep whose command is not among those it was given. */
   readonly isForgotten: (locks: string | null) => boolean;
-  /** True for a tag of another upkeep: whoever carries it is looked after already. */
+  /** True for a tag of another upkeep, and for that of any upkeep's helper: whoever carries it is looked after already. */
   readonly isForeign: (locks: string | null) => boolean;
+  /** A number for one program that only helps a command (a probe, say), and for all that it starts: no command's, and no
+   * other helper's. */
+  readonly nextHelper: () => bigint;
   /** Gives one more command its number, which it would have had from the start; those of the others stay. */
   readonly add: (command: string) => void;
   /** From now on its number is a forgotten one. */
@@ -31,6 +36,9 @@ export interface Tags {
  */
 export function createTags(instance: string, commands: readonly string[]): Tags {
   const stem = (MAGIC << INSTANCE_BITS) | hash(instance, INSTANCE_BITS);
+  const helperStem = (HELPER_MAGIC << INSTANCE_BITS) | hash(instance, INSTANCE_BITS);
+  // Not from the start: a helper of this upkeep's last life may have left somebody.
+  let helpers = BigInt(Math.floor(Math.random() * 2 ** Number(COMMAND_BITS)));
   const numbers = new Map<string, bigint>();
   const names = new Map<string, string>();
   function add(command: string): void {
@@ -54,7 +62,12 @@ export function createTags(instance: string, commands: readonly string[]): Tags 
     commandOf: (locks) => (locks === null ? null : (names.get(locks) ?? null)),
     isForeign: (locks) => {
       const itsStem = locks === null ? 0n : BigInt(locks) >> COMMAND_BITS;
-      return itsStem !== stem && itsStem >> INSTANCE_BITS === MAGIC;
+      const magic = itsStem >> INSTANCE_BITS;
+      return magic === HELPER_MAGIC || (itsStem !== stem && magic === MAGIC);
+    },
+    nextHelper() {
+      helpers = BigInt.asUintN(Number(COMMAND_BITS), helpers + 1n);
+      return (helperStem << COMMAND_BITS) | helpers;
     },
     isForgotten: (locks) => locks !== null && !names.has(locks) && BigInt(locks) >> COMMAND_BITS === stem,
     add,

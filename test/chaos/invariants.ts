@@ -17,6 +17,8 @@ export interface Seen {
   readonly role: 'launcher' | 'master' | 'worker' | 'other' | 'probe' | 'stopper';
   /** The lineage tag it carries: the soft RLIMIT_LOCKS; null where it has none. */
   readonly tag: string | null;
+  /** The same of what helps a service: each run of a probe, say, has another. */
+  readonly helper?: string | null;
 }
 
 /** One look. */
@@ -73,6 +75,7 @@ export type Invariant =
   | 'stopped in order'
   | 'no start without a wish'
   | 'no stop without a reason'
+  | 'nothing beside what is left'
   | 'one probe at a time'
   | 'no helper left over'
   | 'only what is named'

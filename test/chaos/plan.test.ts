@@ -147,8 +147,8 @@ test('the report tells what was made, what was not, and what was violated', () =
 test('every fourth episode is one with a policy file, and the others have the numbers that they always had', () => {
   const turns = Array.from({ length: 8 }, (_, turn) => turnOf(turn, 'both'));
   expect(turns.map(({ policy, index }) => `${policy ? 'p' : ''}${index}`)).toEqual([
-    ...['0', '1', '2', 'p0'],
-    ...['3', '4', '5', 'p1'],
+    ...['0', 'p0', '1', '2'],
+    ...['3', 'p1', '4', '5'],
   ]);
   expect(turnOf(5, 'policy')).toEqual({ policy: true, index: 5 });
   expect(turnOf(5, 'ordinary')).toEqual({ policy: false, index: 5 });

@@ -105,7 +105,7 @@ function planCommands(random: Random, count: number, service: string): CommandPl
   });
 }
 
-/** Every fourth episode is one with a policy file. Each sort has numbers of its own, so that a seed of an older report means what it
+/** Of four episodes the second is one with a policy file, so that a short run has one as well. Each sort has numbers of its own, so that a seed of an older report means what it
  * did. */
 export function turnOf(
   turn: number,
@@ -113,5 +113,6 @@ export function turnOf(
 ): { readonly policy: boolean; readonly index: number } {
   if (which !== 'both') return { policy: which === 'policy', index: turn };
   const round = Math.floor(turn / 4);
-  return turn % 4 === 3 ? { policy: true, index: round } : { policy: false, index: turn - round };
+  if (turn % 4 === 1) return { policy: true, index: round };
+  return { policy: false, index: turn - round - (turn % 4 > 1 ? 1 : 0) };
 }

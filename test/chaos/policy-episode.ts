@@ -15,6 +15,7 @@ import {
   type LifePlan,
   type PolicyEpisodePlan,
   type PolicyFile,
+  relationsOf,
   textOf,
 } from './policy-plan.ts';
 import { createRandom, type Random, seedOf } from './random.ts';
@@ -229,8 +230,6 @@ class PolicyLife {
       if (kind.name.startsWith('reload') && this.#ask()) this.#count('reload before the start', 1);
       return;
     }
-    // What is due in a stop is due at once after a long one of its own.
-    if (this.#expected !== null && kind.name === 'upkeep-stop') return;
     this.#count(kind.name, kind.inject(this.#scene()));
   }
 
@@ -417,8 +416,8 @@ class PolicyLife {
         answer.on('end', () => {
           const status = answer.statusCode ?? 0;
           const error = String((quietly(() => JSON.parse(body)) as { error?: string } | null)?.error);
-          // Somebody may have written another one meanwhile.
-          if (version !== this.#version || this.#stopping || this.#ended || !this.#started) return;
+          // Somebody may have written another one meanwhile, or it may have been told to stop before it heard of this.
+          if (version !== this.#version || this.#expected !== null || this.#ended || !this.#started) return;
           if (isRight ? status === 200 || error.includes('is still being stopped') : status === 409) return;
           this.#violate([
             {
@@ -473,13 +472,21 @@ class PolicyLife {
     this.#sum.violations.push(...found);
     if (this.#sum.account !== '') return;
     const names = new Set([...Object.keys(this.#policy.file.commands), ...Object.keys(this.#file.commands)]);
+    // Whom they wait for as well.
+    const named = new Set(
+      [...names]
+        .filter((name) => name in this.#file.commands && found.some(({ what }) => what.includes(name)))
+        .flatMap((name) => Object.keys(relationsOf(this.#file, name).requires)),
+    );
     const { end, asInit } = this.#life;
     this.#sum.account = accountOf({
       seconds: (performance.now() - this.#begun) / 1_000,
       fair: this.#clock.now,
       given: `a life that ends at ${end}, ${asInit ? 'as init' : 'beside an init'}; the policy that upkeep follows:\n${textOf(this.#policy.file)}${this.#file === this.#policy.file ? '' : `\nand the newest:\n${textOf(this.#file)}`}`,
       recent: this.#recent,
-      concerned: [...names].filter((name) => found.some(({ what }) => what.includes(name))),
+      concerned: [...names].filter(
+        (name) => found.some(({ what }) => what.includes(name)) || named.has(name),
+      ),
       life: this.#world.life,
       processes: this.#processes,
     });

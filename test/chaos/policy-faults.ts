@@ -115,7 +115,7 @@ export const POLICY_KINDS: readonly PolicyKind[] = [
   },
   {
     name: 'probe-hang',
-    about: 'a probe that hangs, with a child, for up to 4 s',
+    about: 'a probe that hangs, with children in its session and in another, for up to 4 s',
     weight: 5,
     inject: (scene) =>
       passing(scene, 'hang', probed(scene, scene.random.pick(['ready', 'health']), ['exec']), 200, 4_000),

@@ -157,6 +157,32 @@ describe('starts and stops', () => {
   });
 });
 
+describe('what a life has left', () => {
+  const file = fileOf({ a: {} });
+  const worker = seen(6, 'a', 'worker', { ppid: 5 });
+  const orphan = seen(6, 'a', 'worker');
+
+  test('has to be gone before the next one begins, whether it has a master yet or only a launcher', () => {
+    for (const role of ['master', 'launcher'] as const) {
+      const { look } = watched(file);
+      expect(look([seen(5, 'a'), worker])).toEqual([]);
+      expect(look([orphan])).toEqual([]);
+      // It may have been read before it went, and the launcher after that.
+      expect(look([orphan, seen(9, 'a', role)])).toEqual([]);
+      expect(look([orphan, seen(9, 'a', role)])).toEqual(['nothing beside what is left']);
+    }
+  });
+
+  test('is nobody who has a life of its own, is dead, or is younger', () => {
+    const { look } = watched(file);
+    for (let count = 0; count < 3; count++) {
+      expect(look([seen(5, 'a'), worker])).toEqual([]);
+      expect(look([{ ...orphan, state: 'Z' }, seen(9, 'a')])).toEqual([]);
+      expect(look([seen(9, 'a'), seen(10, 'a', 'worker', { ppid: 9 })])).toEqual([]);
+    }
+  });
+});
+
 describe('reloads', () => {
   const before = fileOf({ a: {}, b: { after: ['a'] } });
   const after = fileOf({ a: { env: { X: '1' } }, c: {} });
@@ -200,6 +226,10 @@ describe('probes', () => {
     for (let count = 0; count < 3; count++) expect(look([seen(5, 'a', 'probe'), child])).toEqual([]);
     expect(look([seen(5, 'a', 'probe'), seen(7, 'a', 'probe')])).toEqual([]);
     expect(look([seen(5, 'a', 'probe'), seen(7, 'a', 'probe')])).toEqual(['one probe at a time']);
+    const of = (pid: number, helper: string): Seen => seen(pid, 'a', 'probe', { helper });
+    for (let count = 0; count < 2; count++) expect(look([of(5, '1'), of(6, '1')])).toEqual([]);
+    look([of(5, '1'), of(7, '2')]);
+    expect(look([of(5, '1'), of(7, '2')])).toEqual(['one probe at a time']);
   });
 
   test('one that is there for long is left over, and said once', () => {

@@ -51,6 +51,7 @@ interface Book {
   /** A reload or its group may start it though it rests. */
   wished: boolean;
   rivals: string;
+  remains: string;
   probes: string;
   /** No file names it since, fair ms; null: one does. */
   unnamed: number | null;
@@ -120,13 +121,23 @@ export class PolicyInvariants {
       const roots = (role: Seen['role']): string => {
         const those = mine.filter((process) => process.role === role);
         const free = those.filter(({ ppid }) => !those.some(({ pid }) => pid === ppid));
-        return free.length > 1 ? free.map(identityOf).sort().join(', ') : '';
+        // What is left of a probe whose first process was killed is still one.
+        const runs = new Set(free.map((process) => process.helper ?? identityOf(process)));
+        return runs.size > 1 ? free.map(identityOf).sort().join(', ') : '';
       };
       this.#check('one leader');
       const rivals = roots('master');
       if (rivals !== '' && rivals === book.rivals)
         found.push({ invariant: 'one leader', what: `${name} has more than one leader: ${rivals}` });
       book.rivals = rivals;
+      this.#check('nothing beside what is left');
+      const remains = leftBefore(mine).map(describe).join(', ');
+      if (remains !== '' && remains === book.remains)
+        found.push({
+          invariant: 'nothing beside what is left',
+          what: `${name} was launched beside what its last life has left: ${remains}`,
+        });
+      book.remains = remains;
       this.#check('one probe at a time');
       const probes = roots('probe');
       if (probes !== '' && probes === book.probes)
@@ -474,6 +485,7 @@ const newBook = (): Book => ({
   groupUntil: Number.NEGATIVE_INFINITY,
   wished: true,
   rivals: '',
+  remains: '',
   probes: '',
   unnamed: null,
 });
@@ -507,6 +519,14 @@ export function differenceOf(before: PolicyFile, after: PolicyFile): string {
   ]
     .map((some) => some.join(' '))
     .join('; ');
+}
+
+/** Workers of a master that is gone, which are older than all of the life that has begun since. */
+function leftBefore(mine: readonly Seen[]): Seen[] {
+  const heads = mine.filter(({ role }) => role === 'launcher' || role === 'master');
+  if (heads.length === 0) return [];
+  const born = Math.min(...heads.map(({ startTicks }) => startTicks));
+  return mine.filter(({ role, startTicks }) => role === 'worker' && startTicks < born);
 }
 
 const identityOf = ({ pid, startTicks }: Seen): string => `${pid}@${startTicks}`;

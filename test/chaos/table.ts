@@ -5,6 +5,7 @@ import type { Seen } from './invariants.ts';
 
 /** The first eleven of a tag's 63 bits: see src/process/tags.ts. */
 const TAG_MAGIC = 0x5b7n;
+const HELPER_MAGIC = 0x5b6n;
 const TAG_SHIFT = 52n;
 
 export interface Table {
@@ -31,7 +32,8 @@ export function createTable(root: string): Table {
 
   function tagOf(pid: number): string | null {
     const locks = /^Max file locks +(\d+)/m.exec(slurp(`${root}/${pid}/limits`) ?? '')?.[1];
-    return locks !== undefined && BigInt(locks) >> TAG_SHIFT === TAG_MAGIC ? locks : null;
+    const magic = locks === undefined ? null : BigInt(locks) >> TAG_SHIFT;
+    return magic === TAG_MAGIC || magic === HELPER_MAGIC ? locks! : null;
   }
 
   return {
@@ -55,6 +57,8 @@ export function createTable(root: string): Table {
           tag = tagOf(pid);
           tags.set(identity, tag);
         }
+        const own = pid === upkeep ? null : (tag ?? null);
+        const helps = own !== null && BigInt(own) >> TAG_SHIFT === HELPER_MAGIC;
         rows.push({
           pid,
           ppid: Number(fields[1]),
@@ -62,7 +66,8 @@ export function createTable(root: string): Table {
           startTicks,
           comm,
           ...whoIs(comm, () => slurp(`${root}/${name}/cmdline`) ?? ''),
-          tag: pid === upkeep ? null : (tag ?? null),
+          tag: helps ? null : own,
+          helper: helps ? own : null,
         });
       }
       for (const identity of tags.keys()) if (!seen.has(identity)) tags.delete(identity);

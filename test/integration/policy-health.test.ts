@@ -182,7 +182,9 @@ commands:
         done
         trap '' TERM
         sleep 1111 &
-        echo $! $$$$ >> tries
+        same=$!
+        setsid sleep 1112 &
+        echo $$same $! $$$$ >> tries
         wait
       every: 20ms
       timeout: 200ms

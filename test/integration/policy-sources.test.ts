@@ -22,6 +22,13 @@ describe.skipIf(noNamespace)(`where commands come from ${noNamespace ?? ''}`, { 
     expect(await upkeep.stop()).toMatchObject({ code: 0, stopped: { left: 0 } });
   });
 
+  test('a policy without commands, for those that are given as arguments', async (context) => {
+    const kept = await keep(context, 'container: {exitWhen: all-done}', { commands: [`extra: ${SERVICE}`] });
+    await kept.upkeep.running('extra');
+    expect(kept.upkeep.events('upkeep.started')[0]!.commands).toEqual(['extra']);
+    expect(await kept.upkeep.stop()).toMatchObject({ code: 0, stopped: { left: 0 } });
+  });
+
   test('all of them are read again by a reload; arguments stay', async (context) => {
     const within = await procfile(context, `worker: ${SERVICE}\n`);
     const kept = await keep(context, `commands: {web: {run: ${SERVICE}}}`, {

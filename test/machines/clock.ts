@@ -26,6 +26,15 @@ export function createSteppingClock(start = 0) {
       for (let timer = next(); timer !== undefined && timer[1].at <= until; timer = next()) this.step();
       now = until;
     },
+    /** So much time passes while nobody looks at the clock, as for a process that is stopped; then all that is due is fired, and
+     * what it starts begins then. */
+    oversleep(ms: number): void {
+      now += ms;
+      const due = [...timers]
+        .filter(([, { at }]) => at <= now)
+        .sort(([a, one], [b, other]) => one.at - other.at || a - b);
+      for (const [id, { fire }] of due) if (timers.delete(id)) fire();
+    },
   };
 }
 

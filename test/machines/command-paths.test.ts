@@ -248,8 +248,8 @@ function checkReached(
       told('ready') === (!before.startsWith('running.ready') && after.startsWith('running.ready') ? 1 : 0),
     'that it is ready is told, once',
   );
-  if (was && !is) must(told('died', 'fallen') + rested >= 1, 'its loss is told');
-  must(told('died') + told('fallen') <= 1, 'its loss is told once');
+  if (was && !is) must(told('died', 'fallen', 'halted') + rested >= 1, 'its loss is told');
+  must(told('died') + told('fallen') + told('halted') <= 1, 'its loss is told once');
   must(told('died') === 0 || was, 'only what was running dies');
 }
 

@@ -1061,14 +1061,14 @@ describe('what others have to do with it', () => {
     h.advance(1_000);
     reached();
     h.send({ type: 'command.restart' });
-    expect(reached(), 'it is not there while it is restarted').toEqual(['2750 reached fallen']);
+    expect(reached(), 'it is not there while it is restarted').toEqual(['2750 reached halted']);
     counted(h);
     launched(h, 10);
     h.advance(1_000);
     reached();
     stop(h);
     counted(h);
-    expect(reached()).toEqual(['3750 reached fallen', '3750 rested stopped 0']);
+    expect(reached()).toEqual(['3750 reached halted', '3750 rested stopped 0']);
   });
 
   test('nobody is told where nobody cares', () => {

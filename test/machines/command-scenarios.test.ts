@@ -101,6 +101,22 @@ describe('starting', () => {
     expect(h.context().lastExit).toEqual(status(0));
   });
 
+  test.each([
+    [1, 'the process that it left is not'],
+    [3, 'none of the 3 processes that it left is'],
+  ])(
+    'exit 0 and %d there, of whom none is the service: a failed start that asks for a match',
+    (tagged, says) => {
+      const h = startCommand();
+      launched(h, 7);
+      exits(h, 7, status(0), null, left({ tagged }));
+      h.advance(2_000);
+      expect(h.news()).toContain(
+        `2000 command.failedStart null finished with status 0, and ${says} the service; say which one is with match in a policy failures 1 wait 0`,
+      );
+    },
+  );
+
   test('exit not 0: a failed start that tells the status', () => {
     const h = startCommand();
     launched(h, 7);

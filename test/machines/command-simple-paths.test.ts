@@ -54,7 +54,7 @@ const SCOPES: Record<string, Scope> = {
 function situationOf({ value, context }: State, { failures }: Scope): string {
   const path = pathOf(value);
   const { desired, stop, held, queued } = context;
-  if (path.startsWith('stop')) return `${path} ${desired} ${stop.step}`;
+  if (path.startsWith('stop')) return `${path} ${desired} ${stop.step} ${stop.killed}`;
   return `${path} ${Math.min(context.failures, failures)} ${held} ${queued}`;
 }
 

@@ -88,3 +88,48 @@ test('a stop of what runs is told', () => {
   h.send(stop);
   expect(h.told().at(-1)).toMatchObject({ type: 'command.stopping', idle: false });
 });
+
+describe('when upkeep itself was stopped for longer than the stop may take', () => {
+  test.each([
+    { budget: 9_000, least: 499 },
+    { budget: 1_000, least: 199 },
+    { budget: 300, least: 759 },
+  ])('of $budget ms: SIGKILL is given $least ms before what is left is given up', ({ budget, least }) => {
+    for (const ends of [true, false]) {
+      const h = startCommand({ found: process(7), policy: { ownStop: true } });
+      h.send({ ...stop, budget });
+      h.send({ type: 'lineage.counted', remains: left({ tagged: 1 }) });
+      h.clock.oversleep(60_000);
+      expect(h.state()).toBe('stopping.killing');
+      expect(h.news()).toContain('60000 SIGKILL tagged');
+      h.advance(least - 1);
+      expect(h.state()).toBe('stopping.killing');
+      if (ends) h.send({ type: 'leader.exited', id: idOf(7), exit: status(0), heir: null, remains: NOTHING });
+      else h.advance(1);
+      expect(h.state()).toBe('stopped');
+      expect(h.context().stop.left).toBe(ends ? 0 : 1);
+    }
+  });
+
+  test('a restart that comes to its end then is one', () => {
+    const h = startCommand({ found: process(7) });
+    h.send({ type: 'command.restart' });
+    h.clock.oversleep(60_000);
+    h.send({ type: 'leader.exited', id: idOf(7), exit: status(0), heir: null, remains: NOTHING });
+    expect(h.state()).toBe('restarting.launching');
+  });
+
+  test('and the next stop has its whole time again', () => {
+    const h = startCommand({ found: process(7) });
+    h.send(stop);
+    h.clock.oversleep(60_000);
+    h.advance(1_000);
+    h.send({ type: 'command.start' });
+    h.send({ type: 'launcher.started', ...idOf(8) });
+    h.send(stop);
+    h.advance(8_999);
+    expect(h.state()).toBe('stopping.killing');
+    h.advance(1);
+    expect(h.state()).toBe('stopped');
+  });
+});

@@ -41,6 +41,11 @@ describe('the book', () => {
       exit: null,
     });
     expect(entry(reached('x', 'fallen'))).toEqual({ state: 'down', tried: true, exit: null });
+    expect(entry(reached('x', 'halted'))).toEqual({ state: 'down', tried: false, exit: null });
+    expect(entry(reached('x', 'started'), reached('x', 'halted'))).toMatchObject({
+      state: 'down',
+      tried: true,
+    });
     expect(entry(rested('x', 'failed'))).toEqual({ state: 'failed', tried: true, exit: status(3) });
     expect(entry(rested('x', 'failed'), reached('x', 'begun'))).toEqual({
       state: 'down',

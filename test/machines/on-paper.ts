@@ -156,7 +156,7 @@ export function serialize({ value, context }: State): string {
   }
   if (/^(missing|backoff|restarting)/.test(path)) parts.push(String(clear), String(cleared));
   if (!path.startsWith('running')) parts.push(`${remains.workers},${remains.tagged},${remains.sessions}`);
-  if (path.startsWith('stopping')) parts.push(`${stop.step},${stop.faulted},${stop.forGood}`);
+  if (path.startsWith('stopping')) parts.push(`${stop.step},${stop.faulted},${stop.forGood},${stop.killed}`);
   parts.push(...(bound ? ['bound'] : []), ...(held ? ['held'] : []), ...(queued ? ['queued'] : []));
   if (path.startsWith('running')) parts.push(isReady ? 'ready' : '', `${health.healthy},${health.inARow}`);
   return [...parts, stop.everything, policy.giveUpAfter].join(' ');
@@ -170,7 +170,8 @@ export const nowOf = ({ since, diedAt, stop }: State['context']): number =>
 export function timersOf(state: State): AnyEvent[] {
   const path = pathOf(state.value);
   const terminating = stopStep(state.context).wait === null ? 'killAfter' : 'nextSignal';
-  const next = { asking: 'askFor', terminating, killing: 'budget' };
+  const killing = state.context.stop.killed === null ? 'budget' : 'leastAfterKill';
+  const next = { asking: 'askFor', terminating, killing };
   return state._nodes
     .flatMap((node) => node.after.map(({ eventType }) => eventType))
     .filter((type) => {

@@ -333,6 +333,32 @@ describe('into groups, out of them, between them', () => {
 });
 
 describe('those that wait', () => {
+  test.each(['loose', 'moved'] as const)(
+    'for one that the reload restarts: it is the run to come that counts (%s)',
+    (where) => {
+      for (const awaits of [{ after: ['a'] }, { requires: { a: 'started' } }] as const) {
+        const w = startWorld({ commands: [command('a'), command('c', { after: ['a'] })] }, ['a', 'c']);
+        w.dies.set('a', 100);
+        w.advance(1_000);
+        w.news();
+        const b = command('b', awaits);
+        w.reload(
+          where === 'loose'
+            ? { commands: [command('a'), command('c', { after: ['a'] }), b] }
+            : {
+                commands: [command('c', { after: ['a'] }), b],
+                groups: [group('g', 'one_for_one', [command('a')])],
+              },
+          { restarted: ['a'] },
+        );
+        w.advance(1_000);
+        expect(w.news()).toEqual(['SIGTERM a', 'end a', 'start a', 'start b']);
+        // Those that wait for it still hear of it.
+        expect(w.actorOf('a')!.getSnapshot().context.role.watched).toBe(true);
+      }
+    },
+  );
+
   test('for somebody new, who runs since long', () => {
     const w = startWorld({ commands: [command('a')] }, ['a']);
     w.advance(1_000);

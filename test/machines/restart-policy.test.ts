@@ -18,6 +18,7 @@ import {
   type Intensity,
   isTooHot,
   killAfter,
+  leastAfterKill,
   NO_HEAT,
   stopBudget,
   wasStable,
@@ -150,6 +151,10 @@ test('within any budget: first the own stop, then SIGTERM, then SIGKILL, then th
       expect(ask).toBeGreaterThan(0);
       expect(kill).toBeGreaterThan(ask);
       expect(budget).toBeGreaterThan(kill);
+      const least = leastAfterKill(budget);
+      expect(least).toBeGreaterThanOrEqual(199);
+      // Where it was sent in time, nobody waits longer for it.
+      expect(kill + least).toBeLessThan(giveUpStopAfter(budget));
     }),
   );
   expect(killAfter(0)).toBe(0);

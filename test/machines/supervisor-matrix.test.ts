@@ -49,6 +49,7 @@ function begin() {
       root.send(event);
     },
     advance: (ms: number) => clock.advance(ms),
+    oversleep: (ms: number) => clock.oversleep(ms),
     news: () => asked.splice(0),
     state: () => String(root.getSnapshot().value),
   };
@@ -147,6 +148,11 @@ const REACH: Record<string, () => ReturnType<typeof begin>> = {
     s.send(EVENTS.shutdown!);
     return s;
   },
+  killing() {
+    const s = REACH.stopping!();
+    s.advance(9_000 + 2_000);
+    return s;
+  },
 };
 
 const stopping = 'tell supervisor.stopping, v stop, b stop, a adjust → stopping';
@@ -175,6 +181,10 @@ const MATRIX: Record<string, Record<string, string>> = {
     'a begun': 'a stop',
     'b waiting': '',
     shutdown: 'a stop, v kill, a kill, b kill',
+  },
+  killing: {
+    facts: 'v lineage.counted, a lineage.counted',
+    shutdown: 'v kill, a kill, b kill',
   },
 };
 
@@ -219,5 +229,21 @@ test('its time is over: all are killed, and then it is over in any case', () => 
   s.advance(1);
   expect(s.news()).toEqual(['a stop', 'v kill', 'a kill', 'b kill']);
   s.advance(2_000);
+  expect([s.state(), s.news()]).toEqual(['killing', ['v kill', 'a kill', 'b kill']]);
+  s.advance(1_999);
+  expect(s.state()).toBe('killing');
+  s.advance(1);
+  expect(s.state()).toBe('done');
+});
+
+test('when upkeep itself was stopped for longer than the stop may take, who is killed is waited for', () => {
+  const s = REACH.stopping!();
+  s.news();
+  s.oversleep(60_000);
+  expect([s.state(), s.news()]).toEqual([
+    'killing',
+    ['a stop', 'v kill', 'a kill', 'b kill', 'v kill', 'a kill', 'b kill'],
+  ]);
+  for (const name of ['v', 'a', 'b']) s.send(rested(name, 'stopped'));
   expect(s.state()).toBe('done');
 });

@@ -15,6 +15,7 @@ import { createSteppingClock } from './clock.ts';
 import { EXACT, NOTHING } from './harness.ts';
 
 const GRACE = 9_000;
+const LAST = 2_000;
 /** `a` is vital: its failure for good ends everything. */
 const COMMANDS = ['a', 'b'].map((name) => ({
   name,
@@ -48,7 +49,7 @@ const EVENTS: readonly Event[] = [
     rested(name, 'failed', 0),
   ]),
   { type: 'shutdown.ordered', at: 5, reason: 'SIGTERM' },
-  // Time goes by until the root gives up.
+  // Time goes by until it is later than anybody should be, and then until the root gives up.
   { type: 'overdue' },
 ];
 
@@ -81,7 +82,8 @@ function begin() {
     root,
     act(event: Event): string[] {
       asked.length = 0;
-      if (event.type === 'overdue') clock.advance(GRACE + 1_000);
+      const overdue = root.getSnapshot().value === 'killing';
+      if (event.type === 'overdue') clock.advance(overdue ? LAST : GRACE + 1_000);
       else if (event.type.startsWith('scan.')) reports.next(event as ScanReport);
       else if (event.type === 'command.rested' && tellGroup.has(event.command)) {
         tellGroup.get(event.command)!(event);
@@ -102,6 +104,7 @@ function live(events: readonly Event[]): ReturnType<typeof begin> {
   let began = false;
   let stopping = false;
   let over = false;
+  let overdue = false;
   let vital = false;
   let left = 0;
   const awaited = new Set<string>();
@@ -138,7 +141,11 @@ function live(events: readonly Event[]): ReturnType<typeof begin> {
           if (!stopping) stop();
           else expected.push(...COMMANDS.map(({ name }) => `${name} command.kill 5`));
       }
-      over = stopping && (awaited.size === 0 || event.type === 'overdue');
+      if (event.type === 'overdue' && stopping && awaited.size > 0) {
+        if (!overdue) expected.push(...COMMANDS.map(({ name }) => `${name} command.kill ${5 + GRACE}`));
+        over = overdue;
+        overdue = true;
+      } else over = stopping && awaited.size === 0;
     }
     const asked = life.act(event);
     const { status, output } = life.root.getSnapshot();

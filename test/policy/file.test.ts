@@ -614,8 +614,11 @@ commands:
       'nginx',
       '1:1 expected a mapping with commands, got a single value; write commands: and below it, for instance, web: nginx',
     ],
-    ['{}', '0:0 there is no command in it; write commands: and below it, for instance, web: nginx'],
-    ['commands: {}', '0:0 there is no command in it; write commands: and below it, for instance, web: nginx'],
+    [
+      '{}',
+      '0:0 there is no command in it; write commands: and below it, for instance, web: nginx; or give upkeep run commands besides',
+    ],
+    ['commands: {}', expect.stringContaining('0:0 there is no command in it; ')],
     ['commands: [a]', '1:11 commands: expected a mapping of names to commands, got a list'],
     ['commands:', '1:10 commands: expected a mapping of names to commands, got nothing'],
     ['commands:\n  a: x\0', '2:7 it holds a NUL byte; take that out'],
@@ -643,6 +646,57 @@ commands:
     expect(told(text)).toEqual([message]);
   });
 
+  const slips = (text: string) => told(text).map((line) => line.replace('it can not be read as YAML: ', ''));
+
+  test('every slip is told, without what follows from it', () => {
+    expect(slips('commands:\n  a: x: y\n  b: `z`\n  c: "ok" bad\n  d: @e\n')).toEqual([
+      '2:6 Nested mappings are not allowed in compact mappings',
+      '3:6 Plain value cannot start with reserved character `',
+      '4:11 Unexpected scalar at node end',
+      '5:6 Plain value cannot start with reserved character @',
+    ]);
+    // What is not closed is told where that is found out, and not of all that is around it; nor what was swallowed.
+    expect(slips('commands:\n  a: {run: x}\n  b: {run: [y}\n  c: d\n  e: @f\n')).toEqual([
+      '3:14 Flow sequence in block collection must be sufficiently indented and end with a ]',
+      '5:6 Plain value cannot start with reserved character @',
+    ]);
+    expect(slips('commands\n  a: x\n  b: y\n')).toEqual(['1:1 Implicit keys need to be on a single line']);
+    expect(slips('commands:\n\ta: x\n\tb: y\n')).toEqual([
+      '2:1 Tabs are not allowed as indentation',
+      '3:1 Tabs are not allowed as indentation',
+    ]);
+    expect(slips('commands: {a: !x b}\nx-a: !y z\n')).toEqual([
+      '1:15 Unresolved tag: !x',
+      '2:6 Unresolved tag: !y',
+    ]);
+  });
+
+  test('of very many slips the first are told, and how many there are besides', () => {
+    const many = slips(`commands:\n${'  a: @b\n'.repeat(60)}`);
+    expect(many).toHaveLength(21);
+    expect(many[19]).toBe('21:6 Plain value cannot start with reserved character @');
+    expect(many[20]).toBe('22:6 and so on, 40 times from here; put the others right first');
+  });
+
+  test('a slip in one file does not keep those of others from being told', () => {
+    const files = { 'a.yaml': 'commands:\n  b: @x\n  c: %y\n' };
+    const text = 'include: a.yaml\ncommands: {w: {run: x, nce: 1}}';
+    expect(problemsOf(text, { files }).map(({ file, line }) => [file, line])).toEqual([
+      ['upkeep.yaml', 2],
+      ['a.yaml', 2],
+      ['a.yaml', 3],
+    ]);
+  });
+
+  test('a policy need not have commands where there are others', () => {
+    const readFile = readerOf({ 'upkeep.yaml': 'container: {grace: 5s}' });
+    expect(loadPolicy('upkeep.yaml', { env: {}, readFile, othersNamed: true })).toMatchObject({
+      commands: [],
+      container: { grace: 5_000 },
+    });
+    expect(() => loadPolicy('upkeep.yaml', { env: {}, readFile })).toThrow('there is no command in it');
+  });
+
   test('a name may be a number', () => {
     expect(load('commands: {80: a, 0x1: b}').commands.map(({ name }) => name)).toEqual(['80', '0x1']);
   });
@@ -665,7 +719,20 @@ commands:
         'nested too deeply',
       );
     }
+    const lines = (depth: number) =>
+      Array.from({ length: depth }, (_, at) => `${' '.repeat(at)}a:`).join('\n');
+    expect(told(lines(100)).join()).toContain('nested too deeply');
+    expect(told(lines(60)).join()).not.toContain('nested too deeply');
+    expect(told(`x-a: ${'['.repeat(60)}${']'.repeat(60)}\ncommands: {a: b}`)).toEqual([]);
   });
+
+  // Some of these took all memory, others a quarter of a minute: nothing is put together that is too deep.
+  test.each(['[', '{a: ', '- ', '? ', 'a: ', ': ', '[?', '*a : ', '{,'])(
+    '100,000 times %j is too deep, and found out as fast as it is read',
+    (piece) => {
+      expect(told(piece.repeat(100_000))).toEqual(['0:0 it is nested too deeply; make it flat']);
+    },
+  );
 });
 
 describe('include', () => {

@@ -125,6 +125,8 @@ const readyProbe = fc.oneof(
 );
 const maybe = <T extends Record<string, fc.Arbitrary<unknown>>>(shape: T) =>
   fc.record(shape, { requiredKeys: [] });
+/** A path that is in no other folder. */
+const within = (folder: string) => word.map((name) => `/${folder}/${name.replaceAll('.', '…')}`);
 const signal = oneOf('TERM', 'SIGINT', 'quit', 'KILL');
 const intensity = fc.record({ restarts: fc.nat(10), within: duration });
 const limit = fc.oneof(
@@ -194,13 +196,22 @@ const shared = {
     prefix: fc.oneof(fc.boolean(), word),
     format: oneOf('plain', 'json'),
     file: fc.oneof(
-      word,
-      fc.record(
-        { path: word, size: oneOf<string | number>('10MB', '512k', 7), count: fc.nat(9), tee: fc.boolean() },
-        { requiredKeys: ['path'] },
-      ),
+      within('logs'),
+      fc
+        .record(
+          {
+            path: within('logs'),
+            size: oneOf<string | number>('10MB', '512k', 7),
+            count: fc.nat(9),
+            tee: fc.boolean(),
+          },
+          { requiredKeys: ['path'] },
+        )
+        // Who shares a file says the same of it.
+        .map((file) => ({ ...file, path: `${file.path}.${file.size}.${file.count}` })),
     ),
-    tail: fc.oneof(word, fc.array(word, { minLength: 1, maxLength: 2 })),
+    // What upkeep writes is not followed.
+    tail: fc.oneof(within('tails'), fc.array(within('tails'), { minLength: 1, maxLength: 2 })),
   }),
 };
 const readyTimes = { timeout: fc.constant('3m'), interval: duration };

@@ -259,3 +259,29 @@ describe('container', () => {
     expect(told(lines).map((line) => line.replace(/^\S+ /, ''))).toEqual([message]);
   });
 });
+
+describe('log files', () => {
+  const pair = (a: string, b: string): string =>
+    `commands:\n  a: {run: x, log: {${a}}}\n  b: {run: y, log: {${b}}}\n`;
+
+  test('may be shared, with one size and count', () => {
+    expect(told(pair('file: /l/x', 'file: /l/../l/x'))).toEqual([]);
+    expect(told('defaults: {log: {file: /l/x}}\ncommands: {a: x, b: y, c: z}')).toEqual([]);
+    expect(told(pair('file: {path: /x, size: 5MB, tee: false}', 'file: {path: /x, size: 5MB}'))).toEqual([]);
+    for (const other of ['size: 5MB', 'count: 1']) {
+      expect(told(pair('file: /x', `file: {path: /x, ${other}}`))).toEqual([
+        '3:27 commands.b.log.file: "a" writes to "/x" as well, with another size or count; give both the same, or each a file of its own',
+      ]);
+    }
+  });
+
+  test('are not followed', () => {
+    expect(told(pair('file: /x', 'tail: [/y, //x]'))).toEqual([
+      '3:27 commands.b.log.tail: "//x" is the log.file of "a": what upkeep writes there would be logged again; take it out',
+    ]);
+    expect(told(pair('file: /x, tail: /x', 'tail: /y'))).toEqual([
+      '2:37 commands.a.log.tail: "/x" is its own log.file: what upkeep writes there would be logged again; take it out',
+    ]);
+    expect(told(pair('tail: /x', 'tail: /x'))).toEqual([]);
+  });
+});

@@ -141,11 +141,21 @@ describe('what is started', { timeout: 300_000 }, () => {
   test('is given its tag by the words in front where upkeep cannot set it', async () => {
     const prefixed = launch(
       { ...options, native: null, prefix: (tag) => ['echo', `tag ${tag}`] },
-      { file: 'prog', args: ['x'], env: {} },
+      { file: 'true', args: ['x'], env: {} },
       pipes,
       7n,
     );
-    expect(await textOf(prefixed as Launched)).toBe('tag 7 prog x\n');
+    expect(await textOf(prefixed as Launched)).toBe('tag 7 true x\n');
+  });
+
+  test('with words in front, what cannot be started is found out before them', async () => {
+    const prefixed = { ...options, native: null, prefix: () => ['env'] };
+    for (const file of [join(dir, 'none'), 'no-such-program']) {
+      expect(await launch(prefixed, { file, args: [], env: {} }, pipes, 7n)).toMatchObject({
+        error: expect.stringContaining('there is no such program'),
+        blame: 'command',
+      });
+    }
   });
 });
 

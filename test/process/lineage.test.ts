@@ -617,9 +617,12 @@ describe('a cold start', () => {
     expect(found).toEqual([['db', [20]]]);
   });
 
-  test('does not take by its name what another upkeep looks after', () => {
+  test.each([
+    ['another upkeep looks after', createTags('another upkeep', ['db']).numberOf('db')],
+    ['a helper of its own has started', tags.nextHelper()],
+  ])('does not take by its name what %s', (_, number) => {
     const { lineage, adopt, put, launch, look, die } = world();
-    const locks = String(createTags('another upkeep', ['db']).numberOf('db'));
+    const locks = String(number);
     put(20, { comm: 'db', argv: ['db'], ppid: 0, locks });
     adopt();
     expect(lineage.candidatesByName().size).toBe(0);

@@ -255,21 +255,39 @@ describe('what a policy asks of a leader', () => {
     [{ name: 'web', pattern: '^web$' }, false, true],
     [{ name: 'beam.smp', user: 'www' }, true, false],
     [{ name: 'beam.smp', user: 'root' }, false, false],
-    [{ user: 'www' }, false, false],
     [{ name: 'beam.smp', parent: 'runner' }, true, false],
     [{ name: 'beam.smp', parent: 'run' }, false, false],
     // It has no parent that is known.
     [{ name: 'web', parent: 'runner' }, false, false],
   ])('%j', (match, isBeam, isOther) => {
-    const { own, stranger, counted, strict } = rules(match);
-    for (const fits of [own, stranger, counted]) expect([fits(beam), fits(other)]).toEqual([isBeam, isOther]);
-    expect(strict).toBe(true);
+    const { mayLead, own, stranger, counted } = rules(match);
+    for (const fits of [mayLead, own, stranger, counted])
+      expect([fits(beam), fits(other)]).toEqual([isBeam, isOther]);
   });
+
+  test.each<[Partial<MatchSpec>]>([[{ user: 'www' }], [{ parent: 'runner' }]])(
+    '%j alone is enough for one of its own, and a stranger has to have the command’s name as well',
+    (match) => {
+      const { mayLead, own, stranger, counted } = rules(match);
+      const named = { ...other, pid: 10, ppid: 5 };
+      // Another user, another parent.
+      for (const fits of [mayLead, own, stranger, counted]) expect(fits(other)).toBe(false);
+      expect([mayLead(beam), counted(beam), own(beam), stranger(beam)]).toEqual([true, true, false, false]);
+      for (const fits of [mayLead, own, stranger, counted]) expect(fits(named)).toBe(true);
+      // Of its own, the one of the command’s name before the others.
+      expect(
+        chooseLeader([beam, { ...named, startTicks: beam.startTicks + 1 }].filter(mayLead), own),
+      ).toMatchObject({
+        comm: 'web',
+      });
+    },
+  );
 
   test('nothing, or a number of them alone, leaves it with its name', () => {
     for (const found of [rules({}), rules({ count: [1, 2] })]) {
       expect([found.own(other), found.own(beam), found.stranger(beam)]).toEqual([true, false, false]);
-      expect(found.strict).toBe(false);
+      expect([found.counted(other), found.counted(beam)]).toEqual([true, false]);
+      expect([found.mayLead(other), found.mayLead(beam)]).toEqual([true, true]);
     }
   });
 

@@ -34,6 +34,21 @@ describe('tags', () => {
       expect(here.isForeign(locks)).toBe(false);
   });
 
+  test('of helpers are a number for each, of nobody’s command, and foreign to every upkeep', () => {
+    const here = createTags('here', ['web']);
+    const numbers = Array.from({ length: 100 }, () => here.nextHelper());
+    expect(new Set(numbers).size).toBe(numbers.length);
+    expect(new Set([...numbers, createTags('there', ['web']).nextHelper()]).size).toBe(numbers.length + 1);
+    for (const number of numbers) {
+      const locks = String(number);
+      expect([here.commandOf(locks), here.isForgotten(locks)]).toEqual([null, false]);
+      for (const instance of ['here', 'there'])
+        expect(createTags(instance, ['web']).isForeign(locks)).toBe(true);
+      expect(number).toBeLessThan(2n ** 63n);
+      expect(number).toBeGreaterThan(2n ** 62n);
+    }
+  });
+
   test('of a command that is not there any more are known to be ours', () => {
     const before = createTags('here', ['web', 'gone']);
     const now = createTags('here', ['web']);
