@@ -117,7 +117,8 @@ export async function supervise(
   const sink = openSink(1, { inherited: raw });
   const colour = sink.isTTY && !env.NO_COLOR;
   const redactor = createRedactor();
-  const log = createLog({ format: options.log, sink, colour, names, redact: redactor.redact });
+  const { redact, redactBytes } = redactor;
+  const log = createLog({ format: options.log, sink, colour, names, redact, redactBytes });
   const journal = createJournal();
   const states = createStates(journal, now);
   const recent = raw ? null : createRecent({ limit: options.logMemory });
@@ -526,7 +527,7 @@ export async function supervise(
     signal: sendToLeader,
     shutdown: (reason) => root.send({ type: 'shutdown.ordered', at: now(), reason }),
     reload: answerReload,
-    redact: redactor.redact,
+    redact,
     journal,
     recent,
   };

@@ -140,7 +140,7 @@ const ROUTES: Readonly<Record<string, Route>> = {
           'cannot show lines: with --log raw services write past upkeep; use --log plain or json',
         );
       }
-      return streamLogs(inside.recent, {
+      return streamLogs(inside.recent, inside.redact, {
         names: namesInQuery(inside, query, ['upkeep']),
         since: numberIn(query, 'since'),
         last: numberIn(query, 'last'),

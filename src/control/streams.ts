@@ -74,7 +74,7 @@ export interface LogsWanted {
 }
 
 /** `{"time", "name", "stream", "line"}` in each line; `{"name", "lost": N}` in place of lines that were written over. */
-export function streamLogs(recent: Recent, wanted: LogsWanted) {
+export function streamLogs(recent: Recent, redact: Inside['redact'], wanted: LogsWanted) {
   return (response: ServerResponse): void => {
     const reader = recent.reader(wanted.names);
     let first = true;
@@ -93,7 +93,7 @@ export function streamLogs(recent: Recent, wanted: LogsWanted) {
         }
         first = false;
         for (const [name, count] of Object.entries(lost)) waiting.push(JSON.stringify({ name, lost: count }));
-        for (const line of shown) waiting.push(textOf(line));
+        for (const line of shown) waiting.push(redact(textOf(line)));
       }
       return { lines: waiting.splice(0, BATCH), more: waiting.length > 0 };
     });

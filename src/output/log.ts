@@ -25,6 +25,8 @@ export interface LogOptions {
   readonly wallClock?: () => Date;
   /** Takes out of upkeep's own words what nobody should be shown. */
   readonly redact?: (text: string) => string;
+  /** The same for what services write. */
+  readonly redactBytes?: (lines: Buffer) => Buffer;
   /** What is to be told of the commands' files; in the log itself, where it is not given. */
   readonly notice?: (command: string | null, message: string, level: 'info' | 'warn') => void;
 }
@@ -95,6 +97,7 @@ interface Service {
 export function createLog(options: LogOptions): Log {
   const { format, sink, colour, wallClock = () => new Date() } = options;
   const kind = format === 'json' ? 'json' : 'plain';
+  const safe = options.redactBytes ?? ((lines: Buffer) => lines);
   let width = nameWidth(options.names);
   let own: LineFormatter | null = null;
   const services = new Map<string, Service>();
@@ -163,7 +166,8 @@ export function createLog(options: LogOptions): Log {
     let twofold = false;
     const formatter = createLineFormatter(kind, name, { width, colour, wallClock });
 
-    function write(lines: Buffer): boolean {
+    function write(written: Buffer): boolean {
+      const lines = safe(written);
       if (file === null) return sink.write(lines);
       const kept = twofold ? file.ready : file.write(lines);
       return spec.file?.tee === false ? kept : sink.write(lines) && kept;
@@ -175,7 +179,7 @@ export function createLog(options: LogOptions): Log {
       const prefix = alone ? '' : spec.prefix;
       const to = file;
       twofold = to !== null && lineKind === 'plain' && prefix !== '';
-      const bare = twofold ? (lines: Buffer) => void to?.write(lines) : null;
+      const bare = twofold ? (lines: Buffer) => void to?.write(safe(lines)) : null;
       formatter.reformat(lineKind, { width, colour, wallClock, prefix, bare });
     }
 
@@ -213,7 +217,7 @@ export function createLog(options: LogOptions): Log {
     tell,
     record(record) {
       own ??= createLineFormatter(kind, 'upkeep', { wallClock });
-      return sink.write(own.record(record));
+      return sink.write(safe(own.record(record)));
     },
     service: (name) => serviceOf(name).log,
     configure(name, spec) {

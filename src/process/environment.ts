@@ -140,6 +140,8 @@ export interface Redactor {
   /** From now on these are not shown. */
   readonly learn: (secrets: readonly string[]) => void;
   readonly redact: (text: string) => string;
+  /** The same for bytes in UTF-8: whole lines, or a secret may be cut in two. Those without a secret are given back as they are. */
+  readonly redactBytes: (bytes: Buffer) => Buffer;
 }
 
 /** Remembers every secret that a command was given, old ones too: they may still be in use. */
@@ -151,5 +153,12 @@ export function createRedactor(): Redactor {
       for (const secret of secrets) known.add(secret).add(JSON.stringify(secret).slice(1, -1));
     },
     redact: (text) => (known.size === 0 ? text : redact(text, known)),
+    redactBytes(bytes) {
+      const there = [...known].filter((secret) => bytes.includes(secret));
+      if (there.length === 0) return bytes;
+      // What is no UTF-8 stays as it is in latin1.
+      const narrow = there.map((secret) => Buffer.from(secret).toString('latin1'));
+      return Buffer.from(redact(bytes.toString('latin1'), narrow), 'latin1');
+    },
   };
 }

@@ -155,7 +155,7 @@ commands:
       (inside) => `
 commands:
   s:
-    run: 'test "$PASSWORD" = ${secret.replace('horse', '"h"orse')} && test -z "$PASSWORD_FILE" && echo right; ${SERVICE}'
+    run: 'test "$PASSWORD" = ${secret.replace('horse', '"h"orse')} && test -z "$PASSWORD_FILE" && echo right; echo "it is $PASSWORD"; ${SERVICE}'
     secrets: {PASSWORD: {file: ${inside.write('password', `${secret}\n`, 0o600)}}}
   t:
     run: 'test "$TOKEN" = of-token-file && test -z "$TOKEN_FILE" && echo right; ${SERVICE}'
@@ -166,8 +166,8 @@ commands:
 `,
     );
     const { upkeep } = kept;
-    await upkeep.until('both', () => upkeep.said('s').length + upkeep.said('t').length === 2);
-    expect(upkeep.said('s')[0]!.line).toBe('right');
+    await upkeep.until('both', () => upkeep.said('s').length + upkeep.said('t').length === 3);
+    expect(upkeep.said('s').map(({ line }) => line)).toEqual(['right', 'it is ***']);
     expect(upkeep.said('t')[0]!.line).toBe('right');
     expect((await upkeep.event('command.failedStart', 'v')).reason).toContain('NOBODY_GIVES_IT is not given');
     expect((await upkeep.event('command.failedStart', 'u')).reason).toContain('/***');

@@ -134,6 +134,15 @@ describe('a service', () => {
     expect(written).toEqual([{ text: 'web     | one\nweb     | two\n', own: false }]);
   });
 
+  test('what nobody should be shown is taken out of its lines, whole ones', () => {
+    const { sink, text } = fakeSink();
+    const redactBytes = (lines: Buffer) => Buffer.from(lines.toString().replaceAll('hunter2', '***'));
+    const log = createLog({ format: 'plain', sink, colour: false, names: ['web'], redactBytes });
+    log.service('web').push(Buffer.from('it is hun'), 'stdout');
+    log.service('web').push(Buffer.from('ter2\n'), 'stdout');
+    expect(text()).toBe('web | it is ***\n');
+  });
+
   test('in json', () => {
     const { log, text } = logOn('json');
     log.service('web').push(Buffer.from('one\n'), 'stderr');

@@ -144,5 +144,10 @@ describe('a secret', () => {
     redactor.learn(['hunter2']);
     redactor.learn(['other-one']);
     expect(redactor.redact('hunter2, other-one')).toBe('***, ***');
+    redactor.learn(['pässwort']);
+    const bytes = (text: string): Buffer => Buffer.concat([Buffer.from(text), Buffer.from([0xff, 0x0a])]);
+    expect(redactor.redactBytes(bytes('ä pässwort hunter2 ö'))).toEqual(bytes('ä *** *** ö'));
+    const plain = bytes('nothing');
+    expect(redactor.redactBytes(plain)).toBe(plain);
   });
 });
