@@ -298,6 +298,27 @@ export const KINDS: readonly Kind[] = [
     },
   },
   {
+    name: 'client-status',
+    about: '20 clients that ask for the status, one after the other',
+    weight: 0.5,
+    inject(scene) {
+      scene.hold(1);
+      scene.world.order('ask 20');
+      return 1;
+    },
+  },
+  {
+    name: 'client-deaf',
+    about: 'clients that follow lines and events and read nothing, for up to 3 s',
+    weight: 0.5,
+    inject(scene) {
+      const count = scene.random.whole(1, 20);
+      scene.hold(count);
+      scene.world.order(`deaf ${count} ${scene.random.between(200, 3_000) / 1_000}`);
+      return 1;
+    },
+  },
+  {
     name: 'client-flood',
     about: '1,000 connections to the control socket, one after the other',
     weight: 0.3,
