@@ -244,6 +244,7 @@ export async function supervise(
     table,
     lineage,
     signaller,
+    ...(reaper !== null && { take: reaper.take }),
     onEnd,
   });
   const extras =
