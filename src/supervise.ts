@@ -160,8 +160,9 @@ export async function supervise(
   const tell = (told: Told): void => {
     // What a process said last comes before what is said of its end.
     if (told.type === 'command.died' || told.type === 'command.failedStart') finishLines(told.command);
-    log.tell(told, crashes.hear(told));
-    journal.note(told);
+    const known = crashes.hear(told);
+    log.tell(known);
+    journal.note(known);
     if (told.type === 'command.running' && told.how === 'adopted') {
       streams.takeOver(told.command, told.leader.pid);
     }

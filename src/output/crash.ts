@@ -7,6 +7,9 @@ export interface Findings {
   readonly peak: number | null;
 }
 
+/** What is told, with what was found out where it is a death. */
+export type ToldOfDeath = Told & Partial<Findings>;
+
 /** docs/reference/crash-report.md says what each field means; none changes its meaning. */
 export interface CrashReport extends Findings {
   /** 1, 2, 3 … of this command. */
@@ -40,8 +43,8 @@ export interface CrashReport extends Findings {
 }
 
 export interface Crashes {
-  /** Takes in what is told. @returns what has been found out, where it tells of a death or a failed start */
-  readonly hear: (told: Told) => Findings | null;
+  /** Takes in what is told. @returns the same; of a death or a failed start, with what has been found out */
+  readonly hear: (told: Told) => ToldOfDeath;
   /** The last ten of a command, oldest first. */
   readonly of: (command: string) => readonly CrashReport[];
   readonly forget: (command: string) => void;
@@ -89,7 +92,7 @@ export function createCrashes(options: CrashOptions): Crashes {
     if (last !== undefined) book.reports = [...book.reports.slice(0, -1), { ...last, ...change }];
   }
 
-  function record(book: Book, told: Crash): Findings {
+  function record(book: Book, told: Crash): ToldOfDeath {
     const { command, type: event, at } = told;
     const pid =
       event === 'command.died' ? told.id.pid : event === 'command.failedStart' ? told.pid : book.pid;
@@ -119,7 +122,7 @@ export function createCrashes(options: CrashOptions): Crashes {
     // It lives, and is of no use: how it ends is seen when it has been stopped.
     book.isOpen = exit === null && pid !== null;
     if (!book.isOpen) book.began = null;
-    return { oom, peak };
+    return { ...told, oom, peak };
   }
 
   return {
@@ -127,33 +130,32 @@ export function createCrashes(options: CrashOptions): Crashes {
       switch (told.type) {
         case 'command.launched':
           Object.assign(bookOf(told.command), { pid: told.pid, began: told.at, isOpen: false });
-          return null;
+          break;
         case 'command.running': {
           const book = bookOf(told.command);
           book.pid = told.leader.pid;
           book.began ??= told.leader.since;
-          return null;
+          break;
         }
         case 'command.died':
         case 'command.failedStart':
           return record(bookOf(told.command), told);
         case 'command.unhealthy':
           if (told.next !== 'ignore') record(bookOf(told.command), told);
-          return null;
+          break;
         case 'command.stopped':
         case 'command.completed': {
           const book = bookOf(told.command);
           const { exit } = told;
           if (book.isOpen) amend(book, { exit, peak: examine(told.command, book.pid, null).peak });
           Object.assign(book, { began: null, isOpen: false });
-          return null;
+          break;
         }
         case 'command.failed':
           amend(bookOf(told.command), { gaveUp: told.reason });
-          return null;
-        default:
-          return null;
+          break;
       }
+      return told;
     },
     of: (command) => books.get(command)?.reports ?? [],
     forget: (command) => void books.delete(command),

@@ -1,6 +1,5 @@
 import { resolve } from 'node:path';
-import type { Told } from '../../machines/events.ts';
-import type { Findings } from './crash.ts';
+import type { ToldOfDeath } from './crash.ts';
 import {
   createLineFormatter,
   type LineFormatter,
@@ -63,8 +62,7 @@ export interface ServiceLog {
 
 /** Puts upkeep's own events and the services' lines on one sink, line by line. */
 export interface Log {
-  /** `findings`: of the death that it tells of. */
-  tell(told: Told, findings?: Findings | null): void;
+  tell(told: ToldOfDeath): void;
   /** What nobody's service has said: among upkeep's own lines. false: as `push`. */
   record(record: LogRecord): boolean;
   /** The same object for the same name, whatever starts and ends meanwhile. */
@@ -107,8 +105,8 @@ export function createLog(options: LogOptions): Log {
 
   let told = 0;
 
-  function tell(event: Told, findings: Findings | null = null): void {
-    const text = kind === 'json' ? tellJson(event, ctx, ++told, findings) : tellPlain(event, ctx, findings);
+  function tell(event: ToldOfDeath): void {
+    const text = kind === 'json' ? tellJson(event, ctx, ++told) : tellPlain(event, ctx);
     if (text !== null) sink.write(Buffer.from(options.redact?.(text) ?? text), true);
   }
 

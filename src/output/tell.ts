@@ -1,5 +1,5 @@
 import type { Exit, Leader, PolicyDiff, Remains, Told } from '../../machines/events.ts';
-import type { Findings } from './crash.ts';
+import type { ToldOfDeath } from './crash.ts';
 import { formatDuration } from './duration.ts';
 
 /** What telling needs beside what is told. */
@@ -14,11 +14,11 @@ const PREFIX = 'upkeep | ';
 const MOST_NAMES = 10;
 
 /** The lines for a human, each with its newline, or null for what only machines care for. */
-export function tellPlain(told: Told, ctx: TellContext, findings: Findings | null = null): string | null {
+export function tellPlain(told: ToldOfDeath, ctx: TellContext): string | null {
   // `command.running`, `command.failedStart` or `command.failed` follows, and tells how it went.
   if (told.type === 'command.launched') return null;
   if ((told.type === 'command.stopping' || told.type === 'command.stopped') && told.idle) return null;
-  const message = messageOf(told, findings);
+  const message = messageOf(told);
   // Of one that had been running they are in the log right before.
   const lines = told.type === 'command.failedStart' ? ctx.tail(told.command) : [];
   if (lines.length === 0) return plainLines(message);
@@ -27,13 +27,8 @@ export function tellPlain(told: Told, ctx: TellContext, findings: Findings | nul
 }
 
 /** One JSON object and its newline: `time`, `name` (always "upkeep"), `seq` (1, 2, 3 …: a gap is a line that was lost),
- * `event`, the event's own fields, what was found out about a death, `message`. */
-export function tellJson(
-  told: Told,
-  ctx: TellContext,
-  seq: number,
-  findings: Findings | null = null,
-): string {
+ * `event`, the event's own fields, `message`. */
+export function tellJson(told: ToldOfDeath, ctx: TellContext, seq: number): string {
   const { type, ...fields } = told;
   const lines = type === 'command.died' || type === 'command.failedStart' ? ctx.tail(told.command) : [];
   return `${JSON.stringify({
@@ -42,9 +37,8 @@ export function tellJson(
     seq,
     event: type,
     ...fields,
-    ...findings,
     ...(lines.length > 0 && { lastLines: lines }),
-    message: messageOf(told, findings),
+    message: messageOf(told),
   })}\n`;
 }
 
@@ -65,11 +59,11 @@ function subject(told: Told): string {
 }
 
 /** One sentence for a human, most often on one line. */
-export function messageOf(told: Told, findings: Findings | null = null): string {
-  return subject(told) + sentenceOf(told, findings);
+export function messageOf(told: ToldOfDeath): string {
+  return subject(told) + sentenceOf(told);
 }
 
-function sentenceOf(told: Told, findings: Findings | null): string {
+function sentenceOf(told: ToldOfDeath): string {
   switch (told.type) {
     case 'upkeep.started': {
       const { version, pid, commands, table, lineage, reaping } = told;
@@ -86,11 +80,11 @@ function sentenceOf(told: Told, findings: Findings | null): string {
       return runningOf(told.how, told.leader, told.took);
     case 'command.died':
       return (
-        `died: pid ${told.id.pid} ${howItEnded(told.exit)}${whoseDoing(findings)} after ${formatDuration(told.uptime)}` +
+        `died: pid ${told.id.pid} ${howItEnded(told.exit)}${whoseDoing(told)} after ${formatDuration(told.uptime)}` +
         `${remainsOf(told.remains, ', leaving ')}; ${nextTry(`restart ${told.restart}`, told.wait)}`
       );
     case 'command.failedStart':
-      return `cannot start: ${whyNotStarted(told.reason, told.exit)}${whoseDoing(findings)}; ${nextTry(`failure ${told.failures}`, told.wait, 'tried again ')}`;
+      return `cannot start: ${whyNotStarted(told.reason, told.exit)}${whoseDoing(told)}; ${nextTry(`failure ${told.failures}`, told.wait, 'tried again ')}`;
     case 'command.clearing':
       return `sends ${told.signal} to what its dead leader left behind${remainsOf(told.remains, ': ')}`;
     case 'command.stopping':
@@ -203,10 +197,9 @@ export function howItEnded(exit: Exit): string {
 }
 
 /** ` (out of memory: the kernel's OOM killer; it had taken 512 MiB)`. */
-function whoseDoing(findings: Findings | null): string {
-  if (!findings?.oom) return '';
-  const { peak } = findings;
-  const taken = peak === null ? '' : `; it had taken ${Math.round(peak / 2 ** 20)} MiB`;
+function whoseDoing({ oom, peak }: ToldOfDeath): string {
+  if (!oom) return '';
+  const taken = peak == null ? '' : `; it had taken ${Math.round(peak / 2 ** 20)} MiB`;
   return ` (out of memory: the kernel's OOM killer${taken})`;
 }
 

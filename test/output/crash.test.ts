@@ -85,7 +85,7 @@ describe('a record', () => {
       running(200),
       died(1000, { exit: segfault, wait: 2000, remains: WORKERS }),
     );
-    expect(found).toEqual({ oom: true, peak: 512 });
+    expect(found).toMatchObject({ type: 'command.died', at: 1000, wait: 2000, oom: true, peak: 512 });
     expect(asked).toEqual([['web', 42, segfault]]);
     expect(crashes.of('web')).toEqual([
       {
@@ -199,7 +199,9 @@ describe('a record', () => {
 
   test('a stop by order, and what is only told of, leave none', () => {
     const { crashes, hear } = world();
-    expect(hear(launched(1), running(2), unhealthy(3, 'ignore'), stopped(4, exited(0)))).toBeNull();
+    expect(hear(launched(1), running(2), unhealthy(3, 'ignore'), stopped(4, exited(0)))).toEqual(
+      stopped(4, exited(0)),
+    );
     expect(crashes.of('web')).toEqual([]);
     hear(died(5));
     hear(stopped(6, exited(9)));

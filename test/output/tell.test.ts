@@ -353,11 +353,11 @@ describe('plain', () => {
       "apache2: cannot start: was killed by SIGKILL (out of memory: the kernel's OOM killer); failure 3, tried again now",
     ],
   ])('an end by the OOM killer is told in the same line: %j', (told, peak, sentence) => {
-    expect(tellPlain(told, context(), { oom: true, peak })).toBe(`upkeep | ${sentence}\n`);
+    expect(tellPlain({ ...told, oom: true, peak }, context())).toBe(`upkeep | ${sentence}\n`);
   });
 
   test.each([false, null])('nothing is told of it where it was not, or is not known (%s)', (oom) => {
-    expect(tellPlain(died({}), context(), { oom, peak: 4096 })).toBe(tellPlain(died({}), context()));
+    expect(tellPlain({ ...died({}), oom, peak: 4096 }, context())).toBe(tellPlain(died({}), context()));
   });
 
   test('every line of a longer message is recognizable as upkeep’s own', () => {
@@ -383,7 +383,7 @@ describe('json', () => {
   });
 
   test('what was found out about a death is beside it, with the last lines', () => {
-    const text = tellJson(died({}), context(['bye']), 1, { oom: true, peak: 2 ** 20 });
+    const text = tellJson({ ...died({}), oom: true, peak: 2 ** 20 }, context(['bye']), 1);
     expect(JSON.parse(text)).toMatchObject({
       event: 'command.died',
       oom: true,
@@ -391,7 +391,7 @@ describe('json', () => {
       lastLines: ['bye'],
       message: expect.stringContaining('OOM killer; it had taken 1 MiB) after'),
     });
-    expect(JSON.parse(tellJson(died({}), context(), 1, { oom: null, peak: null }))).toMatchObject({
+    expect(JSON.parse(tellJson({ ...died({}), oom: null, peak: null }, context(), 1))).toMatchObject({
       oom: null,
       peak: null,
     });
