@@ -19,6 +19,7 @@ import { createControl } from './control/server.ts';
 import { claimSocket, defaultSocketPath } from './control/socket.ts';
 import type { createExtras } from './extras.ts';
 import { candidateOf, createStates, waitingFor } from './inside.ts';
+import { type CrashReport, createCrashes } from './output/crash.ts';
 import { createJournal } from './output/journal.ts';
 import { createLog } from './output/log.ts';
 import { createRecent } from './output/recent.ts';
@@ -28,6 +29,7 @@ import type { RunOptions } from './policy/options.ts';
 import { planOf } from './policy/plan.ts';
 import type { Read } from './policy/reader.ts';
 import type { CommandSpec, Policy } from './policy/spec.ts';
+import { createAutopsy } from './process/autopsy.ts';
 import { clockOfTicks } from './process/clock.ts';
 import { closeInherited, createRedactor, scrubEnvironment } from './process/environment.ts';
 import { createLineage } from './process/lineage.ts';
@@ -48,6 +50,8 @@ export interface Supervision {
   readonly shutdown: (reason: string) => void;
   /** Reads the policy again, if there is one. */
   readonly reload: () => void;
+  /** How a command has died or failed to start: the last ten times, oldest first. */
+  readonly crashesOf: (name: string) => readonly CrashReport[];
   /** A line in upkeep's own log. */
   readonly notice: (message: string) => void;
   /** Resolves with the exit code when everything is over and written. */
@@ -61,6 +65,9 @@ export interface PolicyFiles {
   readonly diffPolicies: typeof import('./policy/diff.ts').diffPolicies;
   readonly nextRun: typeof import('./policy/schedule.ts').nextRun;
 }
+
+/** When it is counted first how many the OOM killer has ended, ms. */
+const FIRST_COUNT = 100;
 
 const ENDING = 'cannot reload: everything is being stopped; nothing has changed';
 
@@ -142,11 +149,21 @@ export async function supervise(
     log.service(name).flushPartial();
   };
 
+  const autopsy = createAutopsy();
+  // Not while everything is started: it can wait.
+  setTimeout(autopsy.unexplained, FIRST_COUNT).unref();
+  const crashes = createCrashes({
+    examine: autopsy.examine,
+    tail: (name) => log.service(name).tail().map(redactor.redact),
+  });
+  const crashesOf = crashes.of;
+
   const tell = (told: Told): void => {
     // What a process said last comes before what is said of its end.
     if (told.type === 'command.died' || told.type === 'command.failedStart') finishLines(told.command);
-    log.tell(told);
-    journal.note(told);
+    const known = crashes.hear(told);
+    log.tell(known);
+    journal.note(known);
     if (told.type === 'command.running' && told.how === 'adopted') {
       streams.takeOver(told.command, told.leader.pid);
     }
@@ -154,12 +171,20 @@ export async function supervise(
       leaving.delete(told.command);
       lineage.remove(told.command);
       launchedAs.delete(told.command);
+      autopsy.forget(told.command);
+      crashes.forget(told.command);
       extras.forget(told.command);
       recent?.forget(told.command);
     }
   };
   const notice = (command: string | null, message: string, level: 'info' | 'warn' = 'warn'): void =>
     tell({ type: 'upkeep.notice', at: now(), command, level, message });
+
+  const tellOfOthers = (count: number): void => {
+    if (count === 0) return;
+    const who = count === 1 ? '1 process that leads no command' : `${count} processes that lead no command`;
+    notice(null, `the kernel has killed ${who}: memory has run out; raise its limit, or see which one grows`);
+  };
 
   const tagging = chooseTagging(native, table.kind, socketPath, names);
   const reaping = chooseReaping(loaded);
@@ -185,7 +210,8 @@ export async function supervise(
     ),
   );
 
-  const onEnd = (pid: number, exit: Exit): void => {
+  const onEnd = (pid: number, exit: Exit, peak: number | null = null): void => {
+    autopsy.ended(lineage.ledBy(pid), pid, peak);
     if (lineage.exited(pid, exit)) news.next();
   };
   const onStop = (pid: number, stopped: boolean): void => {
@@ -245,6 +271,7 @@ export async function supervise(
     table,
     lineage,
     signaller,
+    ...(reaper !== null && { take: reaper.take }),
     onEnd,
     look: () => news.next(),
   });
@@ -275,7 +302,9 @@ export async function supervise(
           log.service(name).forgetTail();
           if (specOf(name).policy !== null) extras.launched(name);
           launchedAs.set(name, runnableNow(name));
-          return programs.start(name);
+          const launched = programs.start(name);
+          if ('pid' in launched) autopsy.launched(launched.pid);
+          return launched;
         },
       }),
       stopper: stopperActor({ now, run: programs.stop }),
@@ -329,8 +358,11 @@ export async function supervise(
     lineage,
     news,
     interval: options.interval,
-    // SIGCHLDs merge, and one may come before anybody listens.
-    onInterval: () => reaper?.sweep(),
+    onInterval() {
+      // SIGCHLDs merge, and one may come before anybody listens.
+      reaper?.sweep();
+      tellOfOthers(autopsy.unexplained());
+    },
     reaping: reaping.exact,
     adopt: options.adopt,
     now,
@@ -540,6 +572,7 @@ export async function supervise(
       const result = reload();
       if ('error' in result) notice(null, `SIGHUP: ${result.error}`);
     },
+    crashesOf,
     notice: (message) => notice(null, message, 'info'),
     done,
   };

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import type { Told } from '../../machines/events.ts';
+import type { ToldOfDeath } from './crash.ts';
 import {
   createLineFormatter,
   type LineFormatter,
@@ -64,7 +64,7 @@ export interface ServiceLog {
 
 /** Puts upkeep's own events and the services' lines on one sink, line by line. */
 export interface Log {
-  tell(told: Told): void;
+  tell(told: ToldOfDeath): void;
   /** What nobody's service has said: among upkeep's own lines. false: as `push`. */
   record(record: LogRecord): boolean;
   /** The same object for the same name, whatever starts and ends meanwhile. */
@@ -108,7 +108,7 @@ export function createLog(options: LogOptions): Log {
 
   let told = 0;
 
-  function tell(event: Told): void {
+  function tell(event: ToldOfDeath): void {
     const text = kind === 'json' ? tellJson(event, ctx, ++told) : tellPlain(event, ctx);
     if (text !== null) sink.write(Buffer.from(options.redact?.(text) ?? text), true);
   }

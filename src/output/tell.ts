@@ -1,4 +1,5 @@
 import type { Exit, Leader, PolicyDiff, Remains, Told } from '../../machines/events.ts';
+import type { ToldOfDeath } from './crash.ts';
 import { formatDuration } from './duration.ts';
 
 /** What telling needs beside what is told. */
@@ -13,12 +14,13 @@ const PREFIX = 'upkeep | ';
 const MOST_NAMES = 10;
 
 /** The lines for a human, each with its newline, or null for what only machines care for. */
-export function tellPlain(told: Told, ctx: TellContext): string | null {
+export function tellPlain(told: ToldOfDeath, ctx: TellContext): string | null {
   // `command.running`, `command.failedStart` or `command.failed` follows, and tells how it went.
   if (told.type === 'command.launched') return null;
   if ((told.type === 'command.stopping' || told.type === 'command.stopped') && told.idle) return null;
   const message = messageOf(told);
-  const lines = lastLines(told, ctx);
+  // Of one that had been running they are in the log right before.
+  const lines = told.type === 'command.failedStart' ? ctx.tail(told.command) : [];
   if (lines.length === 0) return plainLines(message);
   const quoted = lines.map((line) => `${PREFIX}${subject(told)}  > ${oneLine(line)}\n`);
   return `${PREFIX}${oneLine(message)}; its last lines:\n${quoted.join('')}`;
@@ -26,9 +28,9 @@ export function tellPlain(told: Told, ctx: TellContext): string | null {
 
 /** One JSON object and its newline: `time`, `name` (always "upkeep"), `seq` (1, 2, 3 …: a gap is a line that was lost),
  * `event`, the event's own fields, `message`. */
-export function tellJson(told: Told, ctx: TellContext, seq: number): string {
+export function tellJson(told: ToldOfDeath, ctx: TellContext, seq: number): string {
   const { type, ...fields } = told;
-  const lines = lastLines(told, ctx);
+  const lines = type === 'command.died' || type === 'command.failedStart' ? ctx.tail(told.command) : [];
   return `${JSON.stringify({
     time: ctx.wallClock().toISOString(),
     name: 'upkeep',
@@ -56,16 +58,12 @@ function subject(told: Told): string {
   return 'command' in told && told.command !== null ? `${told.command}: ` : '';
 }
 
-function lastLines(told: Told, ctx: TellContext): readonly string[] {
-  return told.type === 'command.failedStart' ? ctx.tail(told.command) : [];
-}
-
 /** One sentence for a human, most often on one line. */
-export function messageOf(told: Told): string {
+export function messageOf(told: ToldOfDeath): string {
   return subject(told) + sentenceOf(told);
 }
 
-function sentenceOf(told: Told): string {
+function sentenceOf(told: ToldOfDeath): string {
   switch (told.type) {
     case 'upkeep.started': {
       const { version, pid, commands, table, lineage, reaping } = told;
@@ -82,11 +80,11 @@ function sentenceOf(told: Told): string {
       return runningOf(told.how, told.leader, told.took);
     case 'command.died':
       return (
-        `died: pid ${told.id.pid} ${howItEnded(told.exit)} after ${formatDuration(told.uptime)}` +
+        `died: pid ${told.id.pid} ${howItEnded(told.exit)}${whoseDoing(told)} after ${formatDuration(told.uptime)}` +
         `${remainsOf(told.remains, ', leaving ')}; ${nextTry(`restart ${told.restart}`, told.wait)}`
       );
     case 'command.failedStart':
-      return `cannot start: ${whyNotStarted(told.reason, told.exit)}; ${nextTry(`failure ${told.failures}`, told.wait, 'tried again ')}`;
+      return `cannot start: ${whyNotStarted(told.reason, told.exit)}${whoseDoing(told)}; ${nextTry(`failure ${told.failures}`, told.wait, 'tried again ')}`;
     case 'command.clearing':
       return `sends ${told.signal} to what its dead leader left behind${remainsOf(told.remains, ': ')}`;
     case 'command.stopping':
@@ -196,6 +194,13 @@ export function howItEnded(exit: Exit): string {
   if (!exit.known) return "is gone (exit status unknown: it was not upkeep's child)";
   if (exit.signal !== null) return `was killed by ${exit.signal}${exit.core ? ' (core dumped)' : ''}`;
   return `exited with status ${exit.code ?? 'unknown'}`;
+}
+
+/** ` (out of memory: the kernel's OOM killer; it had taken 512 MiB)`. */
+function whoseDoing({ oom, peak }: ToldOfDeath): string {
+  if (!oom) return '';
+  const taken = peak == null ? '' : `; it had taken ${Math.round(peak / 2 ** 20)} MiB`;
+  return ` (out of memory: the kernel's OOM killer${taken})`;
 }
 
 function whyNotStarted(reason: string, exit: Exit | null): string {

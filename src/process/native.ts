@@ -11,6 +11,8 @@ export interface WaitStatus {
   /** Signal number. */
   readonly signal: number | null;
   readonly core: boolean;
+  /** The most memory that it had in use at once (resident), or one of the children it waited for, bytes. */
+  readonly peak: number;
 }
 
 export interface Native {
@@ -68,6 +70,9 @@ const F_SETFD = 2;
 const F_SETFL = 4;
 const FD_CLOEXEC = 1;
 const SYS_PIDFD_OPEN = 434;
+/** By process.arch; elsewhere it is that of all newer architectures. */
+const SYS_WAITID: Readonly<Record<string, number>> = { x64: 247, ppc64: 272 };
+const SYS_WAITID_ELSEWHERE = 95;
 const POLLIN = 1;
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
@@ -93,6 +98,10 @@ const CMSG_PID = 16;
 const SI_CODE = 8;
 const SI_PID = 16;
 const SI_STATUS = 24;
+
+/** Longs in a struct rusage; the fifth is the peak of resident memory, KiB. */
+const RUSAGE_LONGS = 18;
+const RU_MAXRSS = 4;
 
 /**
  * @returns the calls, or why there are none. UPKEEP_NO_NATIVE in the environment keeps koffi from being loaded, to
@@ -130,7 +139,10 @@ function bind(koffi: typeof import('koffi').default): Native {
   const prctl = libc.func(
     'int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)',
   );
-  const waitid = libc.func('int waitid(int type, uint32_t id, _Out_ uint8_t *info, int options)');
+  // The C library's waitid keeps to itself what the child has used.
+  const waitid = libc.func(
+    'long syscall(long number, int type, uint32_t id, _Out_ uint8_t *info, int options, _Out_ uint64_t *usage)',
+  );
   const getrlimit = libc.func('int getrlimit(int resource, _Out_ uint64_t *limit)');
   const setrlimit = libc.func('int setrlimit(int resource, const uint64_t *limit)');
   const pipe2 = libc.func('int pipe2(_Out_ int *fds, int flags)');
@@ -151,21 +163,25 @@ function bind(koffi: typeof import('koffi').default): Native {
     return bound;
   };
 
-  const waited = (type: number, id: number, options: number): number => {
+  const waitidNumber = SYS_WAITID[process.arch] ?? SYS_WAITID_ELSEWHERE;
+  const used = new BigUint64Array(RUSAGE_LONGS);
+  const waited = (type: number, id: number, options: number, usage: BigUint64Array | null = null): number => {
     view.setInt32(SI_PID, 0, true);
-    return waitid(type, id, info, options | WNOHANG) === 0 ? view.getInt32(SI_PID, true) : 0;
+    const failed = waitid(waitidNumber, type, id, info, options | WNOHANG, usage);
+    return failed ? 0 : view.getInt32(SI_PID, true);
   };
 
   return {
     becomeSubreaper: () => prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) === 0,
     peekZombie: () => waited(P_ALL, 0, WEXITED | WNOWAIT),
     reap(pid) {
-      if (waited(P_PID, pid, WEXITED) !== pid) return null;
+      if (waited(P_PID, pid, WEXITED, used) !== pid) return null;
       const how = view.getInt32(SI_CODE, true);
       const status = view.getInt32(SI_STATUS, true);
+      const peak = Number(used[RU_MAXRSS]) * 1024;
       return how === CLD_EXITED
-        ? { pid, code: status, signal: null, core: false }
-        : { pid, code: null, signal: status, core: how === CLD_DUMPED };
+        ? { pid, code: status, signal: null, core: false, peak }
+        : { pid, code: null, signal: status, core: how === CLD_DUMPED, peak };
     },
     nextStop() {
       const pid = waited(P_ALL, 0, WSTOPPED | WCONTINUED);

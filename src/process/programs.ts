@@ -36,7 +36,9 @@ export interface ProgramsOptions {
   readonly table: Pick<ProcessTable, 'startTicksOf' | 'rows' | 'refresh'>;
   readonly lineage: Pick<Lineage, 'launched' | 'helper' | 'isMember'>;
   readonly signaller: Pick<Signaller, 'forget'>;
-  /** Hears of the end of every launcher. */
+  /** Takes a launcher from Node, whose end is then told otherwise; false: it is left to Node. See Reaper. */
+  readonly take?: (child: { readonly pid?: number | undefined }) => boolean;
+  /** Hears of the end of every launcher that was not taken. */
   readonly onEnd: (pid: number, exit: Exit) => void;
   /** Has the process table looked at, at once where that can be. */
   readonly look: () => void;
@@ -190,7 +192,7 @@ export function createPrograms(options: ProgramsOptions): Programs {
       const id = { pid, startTicks: table.startTicksOf(pid) };
       lineage.launched(command, id);
       signaller.forget(command);
-      onExit(child, (exit) => onEnd(pid, exit));
+      if (!options.take?.(child)) onExit(child, (exit) => onEnd(pid, exit));
       return id;
     },
     stop: (command, ended) => run(command, { ...runnableOf(command).stop!, env: {} }, ended),

@@ -1,6 +1,7 @@
 /**
- * Reaps what Node does not: orphans that became our children. Node waits for the pids it spawned and for no other,
- * so those are left to it; every other one is waited for by its number, which also tells its exit status.
+ * Reaps what Node does not: orphans that became our children, and launchers, which are taken from it. Node waits for the
+ * pids it spawned and for no other, so the rest of those is left to it; every other one is waited for by its number,
+ * which also tells how it ended and what memory it took.
  */
 import type { ChildProcess } from 'node:child_process';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
@@ -14,18 +15,26 @@ const REAPED_PER_TURN = 500;
 export interface Reaper {
   /** Reaps all that can be reaped. Call it on SIGCHLD, and now and then: SIGCHLDs merge. */
   readonly sweep: () => void;
+  /**
+   * Takes a child from Node, which would keep its core dump and its memory to itself: from now on its end is told here as
+   * an orphan's is, and Node tells of it no more.
+   *
+   * @returns false where Node does not let go of it, and goes on to tell of its end
+   */
+  readonly take: (child: { readonly pid?: number | undefined }) => boolean;
   readonly close: () => void;
 }
 
 /**
- * @param beforeEnd hears of every orphan that is about to be reaped: /proc still knows it
- * @param onEnd hears of every orphan that was reaped
+ * @param beforeEnd hears of everybody who is about to be reaped: /proc still knows it
+ * @param onEnd hears of everybody who was reaped; `peak`: the most memory that it, or a child it waited for, had in use at
+ *   once, bytes
  * @param onStop hears of every child that was stopped (SIGSTOP, a debugger) or goes on
  */
 export function createReaper(
   native: Native,
   beforeEnd: (pid: number) => void,
-  onEnd: (pid: number, exit: Exit) => void,
+  onEnd: (pid: number, exit: Exit, peak: number) => void,
   onStop: (pid: number, stopped: boolean) => void,
 ): Reaper {
   const own = watchOwnChildren();
@@ -53,13 +62,14 @@ export function createReaper(
       if (own.has(pid)) break;
       beforeEnd(pid);
       const status = native.reap(pid);
-      if (status !== null) onEnd(pid, toExit(status));
+      if (status !== null) onEnd(pid, toExit(status), status.peak);
     }
     sweepLater();
   }
 
   return {
     sweep,
+    take: own.release,
     close() {
       closed = true;
       own.close();
@@ -68,7 +78,7 @@ export function createReaper(
 }
 
 /** Knows the pids that Node itself spawned and will reap, whoever called spawn (execa, ps-list …). */
-function watchOwnChildren(): { has: (pid: number) => boolean; close: () => void } {
+function watchOwnChildren(): { has: (pid: number) => boolean; release: Reaper['take']; close: () => void } {
   const living = new Set<ChildProcess>();
   const onSpawn = (message: unknown): void => {
     const { process: child } = message as { process: ChildProcess };
@@ -83,6 +93,13 @@ function watchOwnChildren(): { has: (pid: number) => boolean; close: () => void 
     has(pid) {
       for (const child of living) if (child.pid === pid) return true;
       return false;
+    },
+    release(child) {
+      // Node has no word for that. Who is not asked after any more is not waited for: that is libuv's rule.
+      const handle = (child as { _handle?: { close?: () => void } | null })._handle;
+      if (typeof handle?.close !== 'function' || !living.delete(child as ChildProcess)) return false;
+      handle.close();
+      return true;
     },
     close: () => unsubscribe('child_process', onSpawn),
   };

@@ -330,6 +330,36 @@ describe('plain', () => {
     );
   });
 
+  test('those of one that had been running are in the log already', () => {
+    expect(tellPlain(died({}), context(['bye']))).toBe(
+      'upkeep | apache2: died: pid 42 was killed by SIGKILL after 3 h 2 m; restart 3, now\n',
+    );
+  });
+
+  test.each<[Told, number | null, string]>([
+    [
+      died({}),
+      512 * 2 ** 20 + 1,
+      "apache2: died: pid 42 was killed by SIGKILL (out of memory: the kernel's OOM killer; it had taken 512 MiB) after 3 h 2 m; restart 3, now",
+    ],
+    [
+      died({ exit: ended({ code: 137 }), wait: null }),
+      null,
+      "apache2: died: pid 42 exited with status 137 (out of memory: the kernel's OOM killer) after 3 h 2 m; it is not restarted",
+    ],
+    [
+      failedStart({ reason: 'exited', exit: sigkill, wait: 0 }),
+      null,
+      "apache2: cannot start: was killed by SIGKILL (out of memory: the kernel's OOM killer); failure 3, tried again now",
+    ],
+  ])('an end by the OOM killer is told in the same line: %j', (told, peak, sentence) => {
+    expect(tellPlain({ ...told, oom: true, peak }, context())).toBe(`upkeep | ${sentence}\n`);
+  });
+
+  test.each([false, null])('nothing is told of it where it was not, or is not known (%s)', (oom) => {
+    expect(tellPlain({ ...died({}), oom, peak: 4096 }, context())).toBe(tellPlain(died({}), context()));
+  });
+
   test('every line of a longer message is recognizable as upkeep’s own', () => {
     const told: Told = { type: 'upkeep.notice', at, command: null, level: 'info', message: 'one\ntwo' };
     expect(tellPlain(told, context())).toBe('upkeep | one\nupkeep | two\n');
@@ -349,6 +379,21 @@ describe('json', () => {
       event: type,
       ...fields,
       message: sentence,
+    });
+  });
+
+  test('what was found out about a death is beside it, with the last lines', () => {
+    const text = tellJson({ ...died({}), oom: true, peak: 2 ** 20 }, context(['bye']), 1);
+    expect(JSON.parse(text)).toMatchObject({
+      event: 'command.died',
+      oom: true,
+      peak: 1_048_576,
+      lastLines: ['bye'],
+      message: expect.stringContaining('OOM killer; it had taken 1 MiB) after'),
+    });
+    expect(JSON.parse(tellJson({ ...died({}), oom: null, peak: null }, context(), 1))).toMatchObject({
+      oom: null,
+      peak: null,
     });
   });
 

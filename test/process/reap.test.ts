@@ -13,17 +13,22 @@ const noNative = 'missing' in loaded ? `without koffi: ${loaded.missing}` : '';
 describe.skipIf(noNative)(`reaping orphans ${noNative}`, { timeout: 300_000 }, () => {
   let reaper: Reaper;
   const ends = new Map<number, Exit>();
+  const peaks = new Map<number, number>();
   const stops: string[] = [];
 
   const open = (): void => {
     ends.clear();
+    peaks.clear();
     stops.length = 0;
     expect(native.becomeSubreaper()).toBe(true);
     reaper = createReaper(
       native,
       // Its last moment: /proc still knows it.
       (pid) => expect(existsSync(`/proc/${pid}/stat`)).toBe(true),
-      (pid, exit) => ends.set(pid, exit),
+      (pid, exit, peak) => {
+        ends.set(pid, exit);
+        peaks.set(pid, peak);
+      },
       (pid, stopped) => stops.push(`${pid} ${stopped}`),
     );
   };
@@ -82,6 +87,50 @@ describe.skipIf(noNative)(`reaping orphans ${noNative}`, { timeout: 300_000 }, (
     // It looks again by itself.
     await vi.waitFor(() => expect(pids.every((pid) => ends.has(pid))).toBe(true), { timeout: 120_000 });
     expect(ends.has(own.pid!)).toBe(false);
+  });
+
+  test('tells how much memory each has taken, to the kernel’s knowledge', async () => {
+    open();
+    // Not as a constant: perl would have it twice.
+    const eat = 'exec perl -e "\\$x = q(x) x shift; exit 3" ';
+    const [big, small] = await orphans(`${eat} 104857600`, `${eat} 1`);
+    await swept(() => expect([ends.get(big!), ends.get(small!)]).toMatchObject([{ code: 3 }, { code: 3 }]));
+    const more = peaks.get(big!)! - peaks.get(small!)!;
+    expect(more).toBeGreaterThan(95 * 2 ** 20);
+    expect(more).toBeLessThan(110 * 2 ** 20);
+  });
+
+  test('takes a child from Node, which then tells nothing of it, and tells of it itself', async () => {
+    open();
+    const heard: unknown[] = [];
+    const [taken, dead, left] = ['kill -TERM $$', 'exit 4', 'exit 5'].map((script) => {
+      const child = spawn('sh', ['-c', `sleep 0.1; ${script}`], { stdio: 'ignore' });
+      child.on('exit', (...how) => heard.push(how));
+      return child;
+    });
+    expect(reaper.take(taken!)).toBe(true);
+    while (!/\) Z /.test(readFileSync(`/proc/${dead!.pid}/stat`, 'latin1'))) {}
+    expect(reaper.take(dead!)).toBe(true);
+    await swept(() =>
+      expect([ends.has(taken!.pid!), ends.has(dead!.pid!), heard.length]).toEqual([true, true, 1]),
+    );
+    expect([ends.get(taken!.pid!), ends.get(dead!.pid!)]).toMatchObject([{ signal: 'SIGTERM' }, { code: 4 }]);
+    expect(heard).toEqual([[5, null]]);
+    expect(ends.has(left!.pid!)).toBe(false);
+  });
+
+  test('takes nobody whom Node does not let go of, or whom it does not know', async () => {
+    open();
+    const child = spawn('sh', ['-c', 'exit 6'], { stdio: 'ignore' });
+    const handle = (child as unknown as { _handle: unknown })._handle;
+    for (const other of [
+      { pid: child.pid! },
+      { pid: child.pid!, _handle: null },
+      { pid: child.pid!, _handle: handle },
+    ])
+      expect(reaper.take(other)).toBe(false);
+    expect(await once(child, 'exit')).toEqual([6, null]);
+    expect(reaper.take(child)).toBe(false);
   });
 
   test('reaps many at once, and lets others have their turn meanwhile', async () => {
