@@ -25,8 +25,8 @@ describe('the npm package', () => {
   test('holds the program, its pages and its notices, and nothing else', () => {
     // No code cache: it is for one version of Node, and nobody can read what is in it.
     const program = [
-      ...['export.js', 'package.json', 'policy.js', 'program.js', 'syslog.js', 'upkeep.js'],
-      'upkeep.schema.json',
+      ...['client.js', 'control.js', 'export.js', 'package.json', 'policy.js', 'program.js', 'syslog.js'],
+      ...['upkeep.js', 'upkeep.schema.json'],
     ].map((name) => `dist/${name}`);
     const pages = ['CHANGELOG.md', 'LICENSE', 'README.ja.md', 'README.md', 'dist/THIRD-PARTY.md'];
     expect(files.sort()).toEqual([...pages, ...program, 'package.json'].sort());
