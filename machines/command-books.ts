@@ -339,6 +339,12 @@ export function plannedStop(context: CommandContext, event: CommandEvent): Chang
   return { desired: 'up', bound: context.role.waits, held: false, stop };
 }
 
+/** Somebody turns up who was still being started when it was stopped: nobody wants him. */
+export function lateStop(context: CommandContext, event: CommandEvent): Change {
+  const { stop } = plannedStop(context, event);
+  return { desired: 'down', held: false, stop: { ...stop!, forGood: true } };
+}
+
 /** A stop of what does not run. `undoes`: it was done, and has a stop command for that. */
 export function restingStop(context: CommandContext, event: CommandEvent, wasDone: boolean): Change {
   const change = plannedStop(context, event);

@@ -29,6 +29,7 @@ import {
   heirOf,
   isDone,
   type LeaderExited,
+  lateStop,
   leftNobody,
   leftOf,
   NOTHING_REMAINS,
@@ -107,7 +108,7 @@ const base = setup({
     /** For whoever waits for it, or restarts others with it. */
     reach: enqueueActions(({ context, event, enqueue }, { what }: { what: CommandReached['what'] }) => {
       if (!context.role.watched && what !== 'waiting') return;
-      if (event.type === 'command.adjust' && event.restarts) return;
+      if (event.type === 'command.adjust' && event.restarts && what !== 'waiting') return;
       const at = timeOf(context, event);
       enqueue(sendParent({ type: 'command.reached', at, command: context.name, what }));
     }),
@@ -226,6 +227,7 @@ const base = setup({
     presumeHealth: assign({ health: HEALTHY }),
     waited: assign({ wait: 0 }),
     planStop: assign(({ context, event }) => plannedStop(context, event)),
+    planLateStop: assign(({ context, event }) => lateStop(context, event)),
     planRestingStop: assign(({ context, event }) => restingStop(context, event, false)),
     planUndoing: assign(({ context, event }) => restingStop(context, event, true)),
     hasten: assign(({ context, event }) => hastenedStop(context, event)),
@@ -1035,6 +1037,8 @@ export const commandMachine = planning.extend({ actions: { planAnew } }).createM
           { target: 'missing', actions: 'startOver' },
         ],
         'command.stop': { target: 'stopping', actions: 'planRestingStop' },
+        // What was launched before the stop is there only now.
+        'leader.seen': { target: 'stopping', actions: ['follow', 'planLateStop'] },
         'lineage.counted': { actions: 'count' },
       },
     },
@@ -1172,7 +1176,7 @@ export const IGNORED: Readonly<Record<string, readonly string[]>> = {
   'stopping.asking': [...STOPPING, ...without('leader.exited', 'lineage.counted', 'stopper.finished')],
   'stopping.terminating': [...STOPPING, ...without('leader.exited', 'lineage.counted')],
   'stopping.killing': [...STOPPING, ...without('leader.exited', 'lineage.counted')],
-  stopped: [...UNASKED, ...without('lineage.counted')],
+  stopped: [...UNASKED, ...without('leader.seen', 'lineage.counted')],
   'completed.done': [...UNASKED, ...without('lineage.counted')],
   scheduled: [...UNASKED, ...without('lineage.counted')],
   'failed.ended': [...UNASKED, ...without('lineage.counted')],

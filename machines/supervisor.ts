@@ -243,7 +243,9 @@ const stopNext = base.enqueueActions(({ context, event, enqueue }) => {
   const free = new Set(stoppable(stopOrder.before, awaited));
   const next = [...awaited].filter((name) => {
     if (told.has(name)) return false;
-    return free.has(name) || plans[name]!.policy.kind === 'cron' || ownOf(reached, name)?.state === 'down';
+    // Of whom nothing was heard yet, he is down as well: he may be on his way up again.
+    const { state = 'down' } = ownOf(reached, name) ?? {};
+    return free.has(name) || plans[name]!.policy.kind === 'cron' || state === 'down';
   });
   for (const command of next) {
     const budget = stopShare(stopOrder, command, remaining);
@@ -391,7 +393,9 @@ function afterChange(
     // Those who move tell anew how far they come.
     waiting: new Set([...waiting].filter((name) => stay.has(name))),
     reached: Object.fromEntries(
-      Object.entries(reached).filter(([name]) => known.has(name) && (!moved.has(name) || rest.has(name))),
+      Object.entries(reached).filter(
+        ([name]) => known.has(name) && (!moved.has(name) || rest.has(name) || restarted.has(name)),
+      ),
     ),
   };
 }

@@ -352,6 +352,7 @@ const HANDLED: Record<string, Partial<Record<CommandEvent['type'], readonly [str
     'command.start': ['restarting.launching', 'launch'],
     'command.restart': ['restarting.launching', 'launch'],
     'command.stop': STOP,
+    'leader.seen': STOP,
     'lineage.counted': ['stopped'],
   },
   'completed.done': {

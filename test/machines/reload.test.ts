@@ -284,6 +284,20 @@ describe('into groups, out of them, between them', () => {
     expect(w.alive()).toEqual(['a', 'b']);
   });
 
+  test('in the midst of a launch that was stopped by order: what comes of it is stopped', () => {
+    for (const then of ['nothing', 'start'] as const) {
+      const w = startWorld({ commands: [command('a'), command('b')] }, ['b']);
+      w.stop('a');
+      w.reload({ groups: [group('g', 'one_for_one', [command('a')])], commands: [command('b')] });
+      expect(w.state('a')).toBe('stopped');
+      w.advance(1);
+      expect(w.state('a')).toBe('stopping.terminating');
+      if (then === 'start') w.start('a');
+      w.advance(100);
+      expect(w.alive(), then).toEqual(then === 'start' ? ['a', 'b'] : ['b']);
+    }
+  });
+
   test('who was stopped by order stays so, also while it still stops', () => {
     const w = startWorld({ commands: [command('a'), command('b'), command('c')] }, ['a', 'b', 'c']);
     w.dies.set('b', 100);
@@ -358,6 +372,26 @@ describe('those that wait', () => {
       }
     },
   );
+
+  test('for its group, which the reload takes away while it is restarted: it waits for what it requires then', () => {
+    const a = command('a', { requires: { x: 'ready' } });
+    const of = (strategy: 'one_for_one' | 'one_for_all') => ({
+      groups: [group('g', strategy, [a, command('b')])],
+      commands: [command('x')],
+    });
+    const w = startWorld(of('one_for_all'), ['a', 'b', 'x']);
+    w.dies.set('b', 200);
+    w.advance(1_000);
+    w.broken.add('x');
+    w.die('x');
+    w.die('a');
+    w.advance(50);
+    expect([w.state('a'), w.groupState('g')]).toEqual(['waiting', 'restarting']);
+    w.reload(of('one_for_one'), { restarted: ['a'] });
+    w.broken.delete('x');
+    w.advance(5_000);
+    expect(w.alive()).toEqual(['a', 'b', 'x']);
+  });
 
   test('for somebody new, who runs since long', () => {
     const w = startWorld({ commands: [command('a')] }, ['a']);

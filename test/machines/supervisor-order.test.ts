@@ -159,6 +159,18 @@ describe('the start', () => {
 });
 
 describe('the shutdown', () => {
+  test('who is stopped and is to start again has not been heard of: it does not', () => {
+    const w = startWorld({ commands: [command('a'), command('b', { requires: { a: 'started' } })] });
+    w.dies.set('a', 100);
+    w.advance(1);
+    w.stop('a');
+    w.start('a');
+    w.shutdown();
+    w.advance(1_000);
+    expect(w.output()).toEqual({ code: 0, exit: null, left: 0 });
+    expect(w.log.filter((line) => line.endsWith('start a'))).toHaveLength(1);
+  });
+
   const chain = (timeouts: Record<string, number | null> = {}): CommandPlan[] =>
     ['a', 'b', 'c'].map((name, at, all) =>
       command(name, {

@@ -15,6 +15,8 @@ interface Shape {
   readonly giveUpAfter: number | null;
   readonly stopTimeout: number | null;
   readonly found: boolean;
+  /** It has a readiness probe. */
+  readonly isProbed: boolean;
   readonly run: { readonly ms: number; readonly code: number };
 }
 
@@ -28,6 +30,7 @@ const shape: fc.Arbitrary<Shape> = fc.record({
   giveUpAfter: fc.constantFrom(null, null, null, 2),
   stopTimeout: fc.constantFrom(null, null, 50, 5_000),
   found: fc.boolean(),
+  isProbed: fc.boolean(),
   run: fc.record({ ms: fc.integer({ min: 1, max: 200 }), code: fc.constantFrom(0, 0, 0, 1) }),
 });
 
@@ -64,7 +67,11 @@ function worldOf({ shapes, rules: of }: Policy): WorldOptions {
         links.flatMap(({ to, how }) => (how === 'after' ? [] : [[nameOf(to), how]])),
       ),
       after: links.flatMap(({ to, how }) => (how === 'after' ? [nameOf(to)] : [])),
-      policy: { giveUpAfter: each.giveUpAfter, stopTimeout: each.stopTimeout },
+      policy: {
+        giveUpAfter: each.giveUpAfter,
+        stopTimeout: each.stopTimeout,
+        ready: each.isProbed && make === command ? { timeout: 1_000, interval: 5 } : null,
+      },
     });
     at.set(each.place, [...(at.get(each.place) ?? []), plan]);
   });
@@ -102,7 +109,7 @@ function has(w: World, name: string, how: Milestone | 'after'): boolean {
   const state = stateOf(w, name);
   const isOver = state.startsWith('completed');
   if (how === 'completed') return isOver;
-  if (how !== 'after') return isOver || state.startsWith('running.ready');
+  if (how !== 'after') return isOver || state.startsWith(how === 'ready' ? 'running.ready' : 'running');
   const { kind } = w.root.getSnapshot().context.plans[name]!.policy;
   return isOver || /^(stopped|failed)/.test(state) || (kind === 'service' && state.startsWith('running'));
 }
@@ -189,7 +196,13 @@ type Act =
   | { readonly act: 'die' | 'stop' | 'start' | 'restart' | 'break' | 'mend' | 'trap'; readonly at: number }
   | { readonly act: 'wait'; readonly ms: number }
   | { readonly act: 'reload'; readonly policy: Policy; readonly restarted: readonly number[] }
-  | { readonly act: 'regroup'; readonly rules: Policy['rules']; readonly places: readonly Shape['place'][] };
+  | {
+      readonly act: 'regroup';
+      readonly rules: Policy['rules'];
+      /** null: they stay where they are. */
+      readonly places: readonly Shape['place'][] | null;
+      readonly restarted: readonly number[];
+    };
 
 const acts: fc.Arbitrary<readonly Act[]> = fc.array(
   fc.oneof(
@@ -213,11 +226,14 @@ const acts: fc.Arbitrary<readonly Act[]> = fc.array(
       }),
     },
     {
-      weight: 1,
+      weight: 2,
       arbitrary: fc.record({
         act: fc.constant('regroup' as const),
         rules: fc.record({ g: rules, h: rules, i: rules, j: rules }) as fc.Arbitrary<Policy['rules']>,
-        places: fc.array(fc.constantFrom('loose', 'g', 'h', 'i', 'j'), { minLength: 7, maxLength: 7 }),
+        places: fc.option(
+          fc.array(fc.constantFrom('loose', 'g', 'h', 'i', 'j'), { minLength: 7, maxLength: 7 }),
+        ),
+        restarted: fc.oneof(fc.constant([]), fc.subarray([0, 1, 2, 3, 4, 5, 6])),
       }),
     },
   ),
@@ -253,10 +269,10 @@ function live(w: World, first: Policy, all: readonly Act[]): void {
           {
             rules: each.rules,
             shapes: policy.shapes.map((old, at) =>
-              old === null ? null : { ...old, place: each.places[at]! },
+              old === null ? null : { ...old, place: each.places?.[at] ?? old.place },
             ),
           },
-          [],
+          each.restarted,
         );
         break;
       default: {

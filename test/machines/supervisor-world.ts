@@ -77,6 +77,9 @@ function planOf({ groups = [], commands = [], isRead: _, ...rest }: WorldOptions
   };
 }
 
+/** ms that a probe takes. */
+const PROBED = 3;
+
 interface Process {
   readonly pid: number;
   readonly command: string;
@@ -89,6 +92,7 @@ export type World = ReturnType<typeof startWorld>;
 interface Ports {
   /** Returns what is done when nobody listens any more. */
   readonly launch: (command: string, sendBack: (event: CommandFact) => void) => () => void;
+  readonly probe: (which: 'ready' | 'health', sendBack: (event: CommandFact) => void) => () => void;
   readonly signal: (command: string, signal: string) => void;
   readonly tell: (telling: Telling) => void;
   readonly reports: Subject<ScanReport>;
@@ -104,7 +108,9 @@ const machine = supervisorMachine.provide({
               ports.get(system)!.launch(input.command, sendBack),
             ),
             stopper: fromCallback<EventObject, { command: string }>(() => {}),
-            probe: fromCallback<EventObject, { command: string; which: 'ready' | 'health' }>(() => {}),
+            probe: fromCallback<EventObject, { command: string; which: 'ready' | 'health' }>(
+              ({ system, input, sendBack }) => ports.get(system)!.probe(input.which, sendBack),
+            ),
             schedule: fromCallback<EventObject, { command: string }>(() => {}),
           },
           actions: {
@@ -225,6 +231,15 @@ export function startWorld(options: WorldOptions, found: readonly string[] = [])
         if (signal !== undefined) strike(name, signal);
       }, 1);
       return forget;
+    },
+    // Whoever is asked is ready; how well he is a test says.
+    probe(which, sendBack) {
+      if (which === 'health') return () => {};
+      const timer = clock.setTimeout(
+        () => sendBack({ type: 'probe.finished', at: clock.now(), reason: null }),
+        PROBED,
+      );
+      return () => clock.clearTimeout(timer);
     },
     signal(name, signal) {
       note(`${signal} ${name}`);
