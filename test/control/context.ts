@@ -13,8 +13,7 @@ const machine = commandMachine.provide({
 /** A command's books as its machine begins them, with what a test says otherwise. */
 export function commandContext(name: string, change: Partial<CommandContext> = {}): CommandContext {
   const actor = createActor(machine, {
-    input: { name, policy: DEFAULT_POLICY, seed: 1, found: null, role: NO_ROLE, rest: 'stopped' },
+    input: { name, policy: DEFAULT_POLICY, seed: 1, found: null, role: NO_ROLE, rest: null },
   });
-  actor.start();
-  return { ...actor.getSnapshot().context, desired: 'up', ...change };
+  return { ...actor.getSnapshot().context, ...change };
 }
