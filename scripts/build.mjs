@@ -28,7 +28,7 @@ const common = {
   logLevel: 'warning',
 };
 /** Bundles of their own, which are loaded when they are asked for: what takes a policy file, what writes other files of it, and
- * what hears syslog messages. */
+ * what hears syslog messages, and what answers orchestrators. */
 const apart = {
   name: 'apart',
   setup({ onResolve }) {
@@ -38,6 +38,7 @@ const apart = {
     onResolve({ filter: /\/control\/cli\.ts$/ }, () => ({ path: './client.js', external: true }));
     onResolve({ filter: /\/export\/export\.ts$/ }, () => ({ path: './export.js', external: true }));
     onResolve({ filter: /^\.\/syslog\.ts$/ }, () => ({ path: './syslog.js', external: true }));
+    onResolve({ filter: /^\.\/http\.ts$/ }, () => ({ path: './http.js', external: true }));
   },
 };
 // The one for Node asks the environment at every token whether it is to tell of them.
@@ -58,6 +59,12 @@ const syslog = await build({
   ...common,
   entryPoints: ['src/syslog.ts'],
   outfile: join(outdir, 'syslog.js'),
+});
+const http = await build({
+  ...common,
+  entryPoints: ['src/http.ts'],
+  outfile: join(outdir, 'http.js'),
+  alias: { 'prom-client': resolve('scripts/lean/prom-client.cjs') },
 });
 const control = await build({
   ...common,
@@ -109,6 +116,7 @@ export const shipped = shippedPackages(
   policy.metafile,
   exporter.metafile,
   syslog.metafile,
+  http.metafile,
   control.metafile,
   client.metafile,
   starter.metafile,

@@ -18,6 +18,7 @@ import type { Answer, Inside } from './control/inside.ts';
 import { createControl } from './control/server.ts';
 import { claimSocket, defaultSocketPath } from './control/socket.ts';
 import type { createExtras } from './extras.ts';
+import type { Http } from './http.ts';
 import { candidateOf, createStates, waitingFor } from './inside.ts';
 import { type CrashReport, createCrashes } from './output/crash.ts';
 import { createJournal } from './output/journal.ts';
@@ -136,6 +137,7 @@ export async function supervise(
   });
   /** null: nobody has asked for it. */
   let syslog: Syslog | null = null;
+  let http: Http | null = null;
   log.onResume(() => {
     streams.resume();
     extras.resume();
@@ -211,7 +213,9 @@ export async function supervise(
   );
 
   const onEnd = (pid: number, exit: Exit, peak: number | null = null): void => {
-    autopsy.ended(lineage.ledBy(pid), pid, peak);
+    const led = lineage.ledBy(pid);
+    autopsy.ended(led, pid, peak);
+    if (led !== null) http?.ended(led, now());
     if (lineage.exited(pid, exit)) news.next();
   };
   const onStop = (pid: number, stopped: boolean): void => {
@@ -227,8 +231,16 @@ export async function supervise(
     syslog?.drain();
     lineage.dying(pid);
   };
-  const reaper = native === null ? null : createReaper(native, onDying, onEnd, onStop);
-  const deathWatch = native === null ? null : createDeathWatch(native, () => news.next());
+  const onOrphanEnd = (pid: number, exit: Exit): void => {
+    http?.reaped();
+    onEnd(pid, exit);
+  };
+  const reaper = native === null ? null : createReaper(native, onDying, onOrphanEnd, onStop);
+  const onStrangerEnd = (): void => {
+    http?.alarmed(now());
+    news.next();
+  };
+  const deathWatch = native === null ? null : createDeathWatch(native, onStrangerEnd);
   const onChild = (): void => {
     if (reaper === null) news.next();
     else reaper.sweep();
@@ -308,7 +320,14 @@ export async function supervise(
         },
       }),
       stopper: stopperActor({ now, run: programs.stop }),
-      probe: probeActor({ now, run: extras.probe }),
+      probe: probeActor({
+        now,
+        run: (name, which, answer) =>
+          extras.probe(name, which, (reason) => {
+            http?.probed(name, which, reason === null);
+            answer(reason);
+          }),
+      }),
       schedule: scheduleActor({
         now,
         wallClock: Date.now,
@@ -366,7 +385,8 @@ export async function supervise(
     reaping: reaping.exact,
     adopt: options.adopt,
     now,
-    afterLook() {
+    afterLook(look) {
+      if (look !== null) http?.looked(look.at, now(), look.unlisted !== true);
       signaller.pursue();
       deathWatch?.watch(lineage.strangers());
     },
@@ -412,6 +432,25 @@ export async function supervise(
     syslog.listen(pathNow());
   }
   await listenForSyslog();
+
+  /** Answers orchestrators where the policy says now, or the options. */
+  async function serveHttp(): Promise<void> {
+    const addressNow = (): string | null => (policy.container.http ?? options.http) || null;
+    if (http === null && addressNow() === null) return;
+    const { createHttp } = await import('./http.ts');
+    http ??= createHttp({
+      version,
+      inside: () => inside,
+      journal,
+      table,
+      membersOf: lineage.membersOf,
+      dropped: () => ({ stdout: sink.dropped, file: log.lostInFiles(), syslog: syslog?.dropped() ?? 0 }),
+      now,
+      notice: (message, level) => notice(null, message, level),
+    });
+    http.listen(addressNow());
+  }
+  await serveHttp();
 
   const root = createActor(supervisor, {
     input: { ...plan, seed: Math.floor(Math.random() * 2 ** 31) },
@@ -464,6 +503,7 @@ export async function supervise(
     const found = lineage.leaders();
     root.send({ type: 'policy.changed', at: now(), plan, diff, found, remains: remainsWithout(found) });
     void listenForSyslog();
+    void serveHttp();
     return { diff };
   }
 
@@ -509,6 +549,7 @@ export async function supervise(
     const finish = (code: number, left: number, begun: number): void => {
       for (const name of [...specs.keys(), ...leaving.keys()]) finishLines(name);
       syslog?.listen(null);
+      http?.listen(null);
       const took = now() - begun;
       tell({ type: 'supervisor.stopped', at: now(), code, took, left });
       process.removeListener('SIGCHLD', onChild);

@@ -23,6 +23,8 @@ export interface Syslog {
   readonly listen: (path: string | null) => void;
   /** Logs, at once, what waits in the socket. */
   readonly drain: () => void;
+  /** Messages that were dropped until now. */
+  readonly dropped: () => number;
   /** The log takes lines again. */
   readonly resume: () => void;
 }
@@ -38,6 +40,8 @@ export function createSyslog(options: SyslogOptions): Syslog {
   /** Whose lines the log has no room for; null: nobody's. A sender is never made to wait: it would stand still in syslog(3). */
   const stalled = new Set<string | null>();
   let dropped = 0;
+  /** Of which it has been told. */
+  let droppedBefore = 0;
   let timer: NodeJS.Timeout | null = null;
 
   function deliver(messages: readonly RawMessage[]): void {
@@ -85,6 +89,7 @@ export function createSyslog(options: SyslogOptions): Syslog {
     notice(
       `${dropped === 1 ? '1 syslog message was' : `${dropped} syslog messages were`} dropped: the log could not be written fast enough`,
     );
+    droppedBefore += dropped;
     dropped = 0;
   }
 
@@ -125,6 +130,7 @@ export function createSyslog(options: SyslogOptions): Syslog {
       if (at !== null) open(at);
     },
     drain: () => socket?.drain(),
+    dropped: () => droppedBefore + dropped,
     resume() {
       stalled.clear();
       reportSoon();

@@ -41,7 +41,7 @@ export function headRemarks(policy: Policy, source: string, image: string | null
 }
 
 function containerRemarks({ container }: Policy, engine: Engine): string[] {
-  const { exitWhen, exitCodeFrom, syslog } = container;
+  const { exitWhen, exitCodeFrom, syslog, http } = container;
   const said: string[] = [];
   if (exitWhen !== 'never') {
     const when = typeof exitWhen === 'object' ? `${exitWhen.done} done` : exitWhen;
@@ -52,6 +52,7 @@ function containerRemarks({ container }: Policy, engine: Engine): string[] {
     said.push(`container.exitCodeFrom: there is no exit code of all together${flag}.`);
   }
   if (syslog) said.push('container.syslog: nobody hears it; have the programs write to stdout.');
+  if (http) said.push('container.http: nobody answers there; each service has a check of its own.');
   return said;
 }
 

@@ -44,6 +44,8 @@ export interface LogFileOptions extends FileLimits {
   readonly onDrain: () => void;
   /** What people should know: that the file cannot be written, once, and that it can again. */
   readonly notice: (level: 'info' | 'warn', message: string) => void;
+  /** So many lines are lost, just now. */
+  readonly onLost?: (lines: number) => void;
   readonly retry?: number;
 }
 
@@ -77,6 +79,11 @@ export function createLogFile(path: string, options: LogFileOptions): LogFile {
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
   let onClosed: (() => void)[] | null = [];
+
+  function lose(lines: number): void {
+    lost += lines;
+    options.onLost?.(lines);
+  }
 
   function settle(): void {
     if (pausing && (failing || queued <= HIGH_WATER / 2)) {
@@ -131,7 +138,7 @@ export function createLogFile(path: string, options: LogFileOptions): LogFile {
   }
 
   async function finish(): Promise<void> {
-    for (const bytes of queue) lost += countLines(bytes);
+    for (const bytes of queue) lose(countLines(bytes));
     queue = [];
     queued = 0;
     if (lost > 0) notice('warn', `${linesLost(lost)}: ${path} could not be written`);
@@ -194,7 +201,7 @@ export function createLogFile(path: string, options: LogFileOptions): LogFile {
     midLine = false;
     const first = queue[0];
     if (first === undefined) return;
-    lost++;
+    lose(1);
     took(first, first.indexOf(NEWLINE) + 1);
   }
 
@@ -259,7 +266,7 @@ export function createLogFile(path: string, options: LogFileOptions): LogFile {
     write(lines) {
       if (lines.length === 0) return isReady();
       if (closed || queued + lines.length > (failing ? HIGH_WATER : HARD_LIMIT)) {
-        lost += countLines(lines);
+        lose(countLines(lines));
         return isReady();
       }
       queue.push(lines);

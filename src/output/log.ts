@@ -79,6 +79,8 @@ export interface Log {
   /** Closes the commands' files, for good. Resolves when all that they were given is written, or cannot be, and after
    * `timeoutMs` in any case. What was lost is told: the sink is to be flushed after this. */
   closeFiles(timeoutMs: number): Promise<void>;
+  /** Lines of the commands' files that were lost until now. */
+  readonly lostInFiles: () => number;
   /** Calls `callback` each time paused services may go on. */
   onResume(callback: () => void): void;
 }
@@ -107,6 +109,7 @@ export function createLog(options: LogOptions): Log {
   const ctx: TellContext = { wallClock, tail: (command) => services.get(command)?.log.tail() ?? [] };
 
   let told = 0;
+  let lostInFiles = 0;
 
   function tell(event: ToldOfDeath): void {
     const text = kind === 'json' ? tellJson(event, ctx, ++told) : tellPlain(event, ctx);
@@ -136,6 +139,9 @@ export function createLog(options: LogOptions): Log {
     if (known !== undefined) return known;
     const file = createLogFile(path, {
       ...limits,
+      onLost(lines) {
+        lostInFiles += lines;
+      },
       onDrain() {
         for (const callback of onResume) callback();
       },
@@ -240,6 +246,7 @@ export function createLog(options: LogOptions): Log {
       await Promise.race([Promise.all([...closed, ...closing]), timeout]);
       clearTimeout(timer);
     },
+    lostInFiles: () => lostInFiles,
     onResume(callback) {
       onResume.push(callback);
       sink.onDrain(callback);

@@ -24,6 +24,7 @@ export const DEFAULT_CONTAINER: ContainerSpec = {
   exitWhen: 'never',
   exitCodeFrom: null,
   syslog: null,
+  http: null,
 };
 
 /** What a policy file says of a command, or would say of one that was given otherwise. */

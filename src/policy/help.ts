@@ -78,6 +78,8 @@ Options, before the first COMMAND:
   --no-control                no control socket: upkeep can't be asked anything
   --syslog[=PATH]             log what programs send to syslog, as the lines of
                               their command (PATH: /dev/log; default: don't)
+  --http[=[ADDRESS:]PORT]     answer /livez, /readyz and /metrics, for probes
+                              and Prometheus (127.0.0.1:8753; default: don't)
   -h, --help                  show this
   -V, --version               show the version
   --                          end of the options

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { formatDuration } from '../output/duration.ts';
 import { parseCommands } from './command.ts';
 import type { CommandSpec } from './spec.ts';
@@ -25,10 +26,14 @@ export interface RunOptions {
   readonly logMemory: number;
   /** Where syslog messages are heard; null: nowhere. */
   readonly syslog: string | null;
+  /** `ADDRESS:PORT` at which orchestrators are answered; null: nowhere. */
+  readonly http: string | null;
 }
 
 /** Where programs send syslog messages to. */
 export const SYSLOG_PATH = '/dev/log';
+/** Where orchestrators are answered unless it is said where: by whoever is in the same container. */
+export const HTTP_ADDRESS = '127.0.0.1:8753';
 
 /** Where `upkeep run` has its commands from. */
 export interface Sources {
@@ -59,6 +64,7 @@ export const RUN_DEFAULTS: RunOptions = {
   control: true,
   logMemory: 64 * 1024,
   syslog: null,
+  http: null,
 };
 
 /** Verbs that ask a running upkeep. */
@@ -91,6 +97,7 @@ const OPTIONS: Readonly<Record<string, 'none' | 'needed' | 'optional'>> = {
   '--exit-on-failed': 'optional',
   '--grace': 'needed',
   '--help': 'none',
+  '--http': 'optional',
   '--interval': 'needed',
   '--log': 'needed',
   '--log-memory': 'needed',
@@ -223,6 +230,14 @@ function parseRun(argv: readonly string[]): RunRequest {
           );
         options.syslog = value ?? SYSLOG_PATH;
         break;
+      case '--http':
+        options.http = value === null ? HTTP_ADDRESS : parseHttpAddress(value);
+        if (options.http === null) {
+          throw new UsageError(
+            `cannot use ${shown(argument)}: it is neither a port nor ADDRESS:PORT with an IP address; write --http alone for ${HTTP_ADDRESS}, or, for whoever can reach this machine, --http=0.0.0.0:8753`,
+          );
+        }
+        break;
       case '--policy':
         policy = once(policy, value!, name);
         break;
@@ -352,6 +367,14 @@ export function parseSize(text: string): number | null {
   const [, number, unit = ''] = /^(\d+(?:\.\d+)?) ?(?:([kmg])?i?b?)?$/i.exec(text) ?? [];
   const bytes = Math.round(Number(number) * 1024 ** ['', 'k', 'm', 'g'].indexOf(unit.toLowerCase()));
   return number !== undefined && Number.isSafeInteger(bytes) ? bytes : null;
+}
+
+/** Reads `8753`, `0.0.0.0:8753`, `[::1]:8753`. @returns `ADDRESS:PORT`, loopback where no address is said; null: it is neither */
+export function parseHttpAddress(text: string): string | null {
+  const [, address = '127.0.0.1', digits] = /^(?:(\[[\da-f:.]+\]|[\d.]+):)?(\d{1,5})$/i.exec(text) ?? [];
+  const port = Number(digits);
+  if (!(port >= 1 && port <= 65_535) || isIP(address.replace(/[[\]]/g, '')) === 0) return null;
+  return `${address}:${port}`;
 }
 
 function bounded(text: string, what: string, least: number, most: number): number {

@@ -4,7 +4,7 @@ import { stringify } from 'yaml';
 import { type CommandPolicy, DEFAULT_POLICY, type Intensity } from '../../machines/restart-policy.ts';
 import { HEALTH_DEFAULTS, LOG_FILE_DEFAULTS, READY_DEFAULTS } from './convert.ts';
 import { escapeDollars } from './interpolate.ts';
-import { SYSLOG_PATH } from './options.ts';
+import { HTTP_ADDRESS, SYSLOG_PATH } from './options.ts';
 import type {
   CommandExtras,
   CommandSpec,
@@ -263,12 +263,13 @@ function printGroup({ members, strategy, intensity, onFailed }: GroupSpec): unkn
   });
 }
 
-function printContainer({ grace, exitWhen, exitCodeFrom, syslog }: ContainerSpec): Texts {
+function printContainer({ grace, exitWhen, exitCodeFrom, syslog, http }: ContainerSpec): Texts {
   return some({
     grace: grace === null ? undefined : printDuration(grace),
     exitWhen: typeof exitWhen === 'object' ? `${exitWhen.done} done` : unless(exitWhen, 'never'),
     exitCodeFrom,
     syslog: syslog === SYSLOG_PATH ? true : syslog,
+    http: http === HTTP_ADDRESS ? true : http,
   });
 }
 

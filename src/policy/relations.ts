@@ -6,11 +6,11 @@ import { beforeOf as plansBefore } from '../../machines/tree.ts';
 import type { Draft, References } from './convert.ts';
 import type { Path } from './document.ts';
 import { extrasOf } from './extras.ts';
-import { SYSLOG_PATH } from './options.ts';
+import { HTTP_ADDRESS, SYSLOG_PATH } from './options.ts';
 import type { RawContainer, RawGroup } from './schema.ts';
 import type { CommandExtras, CommandSpec, ContainerSpec, GroupSpec, Policy } from './spec.ts';
 import { didYouMean, shown } from './usage-error.ts';
-import { readDuration, readExitWhen } from './values.ts';
+import { readDuration, readExitWhen, readHttpAddress } from './values.ts';
 
 /** A mistake at a path from the top of the policy. */
 type Report = (path: Path, message: string, at?: 'key' | 'value') => void;
@@ -289,5 +289,12 @@ function containerOf({ container, drafts }: Parts, known: Names, report: Report)
     exitWhen,
     exitCodeFrom: container.exitCodeFrom ?? null,
     syslog: container.syslog === true ? SYSLOG_PATH : (container.syslog ?? null),
+    http: httpOf(container.http),
   };
+}
+
+function httpOf(said: RawContainer['http']): ContainerSpec['http'] {
+  if (said === undefined) return null;
+  if (typeof said === 'boolean') return said && HTTP_ADDRESS;
+  return readHttpAddress(said);
 }

@@ -5,6 +5,7 @@ import { didYouMean, UsageError } from './usage-error.ts';
 import {
   described,
   expectedText,
+  HTTP_WHERE,
   LIMITS,
   readAccount,
   readAssignment,
@@ -13,6 +14,7 @@ import {
   readDuration,
   readEnvFile,
   readExitWhen,
+  readHttpAddress,
   readLimit,
   readPattern,
   readProgram,
@@ -524,6 +526,15 @@ const container = mapping({
     .union([flag(), text('the path of a socket')], expected('true, false, or the path of a socket'))
     .describe(
       'Whether what programs send to syslog is logged: true for /dev/log, or the path of a socket. Default: as --syslog says.',
+    )
+    .optional(),
+  http: z
+    .union(
+      [flag(), read(z.union([z.number(), text(HTTP_WHERE)], expected(HTTP_WHERE)), readHttpAddress)],
+      expected(`true, false, ${HTTP_WHERE}`),
+    )
+    .describe(
+      'Whether orchestrators are answered, at /livez, /readyz and /metrics: true for 127.0.0.1:8753, a port of 127.0.0.1, or ADDRESS:PORT. Default: as --http says.',
     )
     .optional(),
 });

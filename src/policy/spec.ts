@@ -159,6 +159,8 @@ export interface ContainerSpec {
   readonly exitCodeFrom: string | null;
   /** Where syslog messages are heard. false: nowhere; null: as `--syslog` says. */
   readonly syslog: string | false | null;
+  /** `ADDRESS:PORT` at which orchestrators are answered. false: nowhere; null: as `--http` says. */
+  readonly http: string | false | null;
 }
 
 /** All that one `upkeep run` is to do. */

@@ -4,7 +4,7 @@
  */
 import { Cron } from 'croner';
 import { parseNamed, parseWords } from './command.ts';
-import { parseDuration, parseSize } from './options.ts';
+import { parseDuration, parseHttpAddress, parseSize } from './options.ts';
 import { SIGNALS } from './signals.ts';
 import type { CommandSpec, ExecutionSpec, ProgramSpec } from './spec.ts';
 import { didYouMean, shown, UsageError } from './usage-error.ts';
@@ -174,6 +174,15 @@ export function readTcp(value: string | number): { host: string; port: number } 
   const port = readPort(digits ?? '');
   if (port === null) throw unexpected('a port, or host:port', value);
   return { host: host?.replace(/^\[|\]$/g, '') ?? '127.0.0.1', port };
+}
+
+export const HTTP_WHERE = 'a port, or ADDRESS:PORT with an IP address';
+
+/** `8753`, `0.0.0.0:8753`, `"[::]:8753"`: as `ADDRESS:PORT`. */
+export function readHttpAddress(value: string | number): string {
+  const address = parseHttpAddress(String(value));
+  if (address === null) throw unexpected(HTTP_WHERE, value);
+  return address;
 }
 
 /** An address that begins with http:// or https://. */

@@ -152,6 +152,8 @@ export interface Lineage {
   readonly digest: (change: TableChange) => NamedFact[];
   /** A number that grows whenever one of the command's processes may have come or gone. */
   readonly changes: (command: string) => number;
+  /** Who is the command's by the last look; nobody is looked at. */
+  readonly membersOf: (command: string) => readonly ProcessId[];
   /** Living processes a signal is for, read anew just now. */
   readonly targets: (command: string, scope: SignalScope) => ProcessRow[];
   /** From now on every change of what is left of the command is told, the present count first. */
@@ -725,6 +727,8 @@ export function createLineage(options: LineageOptions): Lineage {
     },
     digest,
     changes: (command) => services.get(command)?.changes ?? 0,
+    membersOf: (command) =>
+      [...(services.get(command)?.members.values() ?? [])].filter(isService).map(({ row }) => idOf(row)),
     targets(command, scope) {
       const service = services.get(command);
       if (service === undefined) return [];

@@ -35,8 +35,8 @@ export interface ScanOptions {
   readonly adopt: boolean;
   /** Monotonic ms. */
   readonly now: () => number;
-  /** Called after each look, with who is whose up to date and before anybody is told. */
-  readonly afterLook: () => void;
+  /** Called after each look, with who is whose up to date and before anybody is told; null: it was the first one. */
+  readonly afterLook: (look: Pick<TableChange, 'at' | 'unlisted'> | null) => void;
   readonly notice: (command: string | null, message: string) => void;
 }
 
@@ -77,7 +77,7 @@ async function begin(options: ScanOptions): Promise<ScanReport> {
     );
   }
   if (options.adopt) await adoptByName(options);
-  options.afterLook();
+  options.afterLook(null);
   return { type: 'scan.began', at: options.now(), found: lineage.leaders() };
 }
 
@@ -168,7 +168,7 @@ function createLook(options: ScanOptions): () => Look | Promise<Look> {
 
   function conclude(change: TableChange): Look {
     const facts = lineage.digest(change);
-    afterLook();
+    afterLook(change);
     return { type: 'scan.changed', at: now(), facts };
   }
 

@@ -44,6 +44,8 @@ export interface Stat {
   readonly ppid: number;
   readonly session: number;
   readonly startTicks: number;
+  /** Resident pages of memory. */
+  readonly pages: number;
   /** A thread other than its process's main one: /proc/TID can be read, though it is not listed. */
   readonly thread: boolean;
 }
@@ -110,6 +112,7 @@ export function parseStat(bytes: Buffer, length = bytes.length): Stat | null {
     ppid: fields[0]!,
     session: fields[6 - 4]!,
     startTicks,
+    pages: fields[24 - 4] ?? 0,
     thread: fields[38 - 4] === -1,
   };
 }

@@ -54,6 +54,6 @@ export interface ProcessTable {
 }
 
 /** Dead to everybody: waits only to be reaped. */
-export function isDead(row: ProcessRow): boolean {
+export function isDead(row: Pick<ProcessRow, 'state'>): boolean {
   return row.state === 'Z' || row.state === 'X';
 }

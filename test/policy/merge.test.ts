@@ -17,7 +17,7 @@ test('without a policy everything is as it is by default', () => {
   expect(mergeSources(commands, [], null)).toEqual({
     commands,
     groups: [],
-    container: { grace: null, exitWhen: 'never', exitCodeFrom: null, syslog: null },
+    container: { grace: null, exitWhen: 'never', exitCodeFrom: null, syslog: null, http: null },
   });
 });
 

@@ -48,6 +48,7 @@ test('the defaults', () => {
     control: true,
     logMemory: 65_536,
     syslog: null,
+    http: null,
   });
 });
 
@@ -73,6 +74,10 @@ test.each<[string[], Partial<RunOptions>]>([
   [['--log-memory=1M'], { logMemory: 1_048_576 }],
   [['--syslog'], { syslog: '/dev/log' }],
   [['--syslog=/run/log'], { syslog: '/run/log' }],
+  [['--http'], { http: '127.0.0.1:8753' }],
+  [['--http=9000'], { http: '127.0.0.1:9000' }],
+  [['--http=0.0.0.0:1'], { http: '0.0.0.0:1' }],
+  [['--http=[::1]:65535'], { http: '[::1]:65535' }],
   [['--socket=-a=b'], { socket: '-a=b' }],
 ])('%j', (argv, options) => {
   for (const end of [[], ['--']]) {
@@ -120,6 +125,25 @@ test.each<[string[], RegExp]>([
     ['run', '--syslog=', 'a'],
     /cannot use "--syslog=": the path is empty; write --syslog alone for \/dev\/log, or --syslog=PATH/,
   ],
+  ...[
+    '',
+    '0',
+    '65536',
+    ':80',
+    'localhost:80',
+    '::1:80',
+    '1.2.3:80',
+    '[1.2.3.4:80',
+    '0.0.0.0',
+    '80a',
+    '8 0',
+  ].map(
+    (value) =>
+      [
+        ['run', `--http=${value}`, 'a'],
+        /cannot use "--http=.*": it is neither a port nor ADDRESS:PORT .*; write --http alone for 127\.0\.0\.1:8753, or/,
+      ] as [string[], RegExp],
+  ),
   [['run', '--adopt=no', 'a'], /--adopt takes no value; write --adopt or --no-adopt alone/],
   [['run', '--help=x', 'a'], /--help takes no value/],
   [['run', '--interval', '49ms', 'a'], /"49ms" for --interval: the least is 50 ms/],
@@ -321,6 +345,7 @@ describe('help', () => {
         '--adopt',
         '--exit-on-failed',
         '--help',
+        '--http',
         '--no-adopt',
         '--no-control',
         '--syslog',

@@ -305,6 +305,7 @@ export const rawPolicies = fc
         grace: duration,
         exitWhen: oneOf('never', 'all-done', 'any-failed'),
         syslog: fc.constantFrom(true, false, '/dev/log', '/run/log', 'true'),
+        http: fc.constantFrom(true, false, 80, '8753', '127.0.0.1:8753', '0.0.0.0:80', '[::1]:80'),
       }),
     }),
   )

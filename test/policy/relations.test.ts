@@ -227,6 +227,7 @@ describe('container', () => {
       exitWhen: { done: 'a' },
       exitCodeFrom: 'a',
       syslog: null,
+      http: null,
     });
   });
 
@@ -236,6 +237,16 @@ describe('container', () => {
     ['/run/log', '/run/log'],
   ])('syslog: %s', (value, syslog) => {
     expect(load(file('a: x', `container: {syslog: ${value}}`)).container.syslog).toBe(syslog);
+  });
+
+  test.each([
+    ['true', '127.0.0.1:8753'],
+    ['false', false],
+    ['9000', '127.0.0.1:9000'],
+    ['"0.0.0.0:80"', '0.0.0.0:80'],
+    ['"[::]:80"', '[::]:80'],
+  ])('http: %s', (value, http) => {
+    expect(load(file('a: x', `container: {http: ${value}}`)).container.http).toBe(http);
   });
 
   test.each([
@@ -252,6 +263,11 @@ describe('container', () => {
     [
       'exitCodeFrom: gg',
       'container.exitCodeFrom: no command is called "gg"; it is a group, write one command of it',
+    ],
+    ['http: 0', 'container.http: expected a port, or ADDRESS:PORT with an IP address, got 0'],
+    [
+      'http: "localhost:80"',
+      'container.http: expected a port, or ADDRESS:PORT with an IP address, got "localhost:80"',
     ],
     ['syslog: 7', 'container.syslog: expected true, false, or the path of a socket, got 7'],
   ])('%s', (text, message) => {

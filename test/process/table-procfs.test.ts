@@ -37,6 +37,7 @@ describe('parseStat', () => {
             ppid,
             session,
             startTicks: ticks,
+            pages: 200,
             thread: exitSignal === -1,
           });
         },
