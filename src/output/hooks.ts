@@ -16,7 +16,7 @@ export interface Hook {
   readonly interval: number;
 }
 
-/** What is sent: all that the log's JSON has of the event, and what it is to whom. */
+/** What is sent. */
 export interface Notification {
   readonly version: 1;
   /** The same for each try of it. */
@@ -29,9 +29,12 @@ export interface Notification {
   /** Events for this hook that it was told nothing of, since the last one that it took. */
   readonly omitted: number;
   readonly time: string;
+  /** Whose event it is; null: no command's. */
+  readonly command: string | null;
+  readonly group: string | null;
   readonly message: string;
-  readonly command?: string;
-  readonly group?: string;
+  /** The event as in the log's JSON. */
+  readonly log: object;
 }
 
 /** Why a try has failed: `reason; what to do`. */
@@ -79,6 +82,7 @@ const NOTICE_PAUSE = 60_000;
 
 interface Waiting {
   readonly on: Occasion;
+  readonly told: Told;
   readonly record: ReturnType<typeof recordOf>;
 }
 
@@ -142,11 +146,22 @@ export function createHooks<T extends Hook>(options: HooksOptions<T>): Hooks<T> 
   }
 
   function begin(state: State<T>): void {
-    const { on, record } = take(state);
-    const { omitted } = state;
+    const { on, told, record } = take(state);
+    const { time, message, ...log } = record;
+    const whole: Notification = {
+      version: 1,
+      id: `${host}-${began}-${++count}`,
+      hook: state.hook.name,
+      host,
+      on,
+      omitted: state.omitted,
+      time,
+      command: 'command' in told ? told.command : null,
+      group: 'group' in told ? told.group : null,
+      message,
+      log,
+    };
     state.omitted = 0;
-    const { name } = state.hook;
-    const whole = { version: 1, id: `${host}-${began}-${++count}`, hook: name, host, on, omitted, ...record };
     const text = JSON.stringify(whole, (_, value) => (typeof value === 'string' ? redact(value) : value));
     attempt(state, JSON.parse(text) as Notification, 0);
   }
@@ -183,7 +198,7 @@ export function createHooks<T extends Hook>(options: HooksOptions<T>): Hooks<T> 
     state.failed++;
     if (now() - state.noticed < NOTICE_PAUSE) return;
     const subject = command ?? group;
-    const what = subject === undefined ? on : `${on} of ${subject}`;
+    const what = subject === null ? on : `${on} of ${subject}`;
     const all = state.failed === 1 ? '' : `, nor of ${state.failed - 1} more`;
     notice(
       `cannot notify ${state.hook.name} of ${what}${all}: ${reason}${tries === 1 ? '' : ` (tried ${tries} times)`}`,
@@ -235,7 +250,7 @@ export function createHooks<T extends Hook>(options: HooksOptions<T>): Hooks<T> 
         if (!events.includes(on)) continue;
         if (subject !== null && commands !== null && !commands.includes(subject)) continue;
         record ??= recordOf(told, options);
-        add(state, subject ?? '', { on, record });
+        add(state, subject ?? '', { on, told, record });
       }
     },
     settle(ms) {
@@ -276,8 +291,17 @@ function subjectOf(told: Told): string | null {
 
 /** The parts of a notification that commands and bodies are given by name: an empty text where it has no such part. */
 export function partsOf(notification: Notification): Readonly<Record<string, string>> {
-  const { on, command = '', group = '', message, host, hook, time, omitted } = notification;
-  return { event: on, command, group, message, host, hook, time, omitted: String(omitted) };
+  const { on, command, group, message, host, hook, time, omitted } = notification;
+  return {
+    event: on,
+    command: command ?? '',
+    group: group ?? '',
+    message,
+    host,
+    hook,
+    time,
+    omitted: String(omitted),
+  };
 }
 
 /** The same JSON, with `{message}` and the like filled in in its texts. */
