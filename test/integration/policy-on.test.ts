@@ -216,6 +216,7 @@ on: {stuck: {events: started, run: "sleep 1001 & sleep 1002", timeout: 1500ms}}
       const { message } = await kept.upkeep.event('command.died', 'web');
       await kept.upkeep.until('the second', () => bodies.length === 2);
       expect(bodies[1]).toEqual({ text: `died web: ${message}` });
+      await kept.upkeep.event('command.running', 'web', 2);
       kept.rewrite('commands: {web: sleep 1000}');
       await kept.reload();
       await kept.inside.end(kept.pidOf('web'));

@@ -315,7 +315,7 @@ const hook = fc
     fc.oneof(fc.record({ webhook }), fc.record({ run: commandLine })),
     maybe(hookShared),
   )
-  .map(([events, how, rest]) => ({ ...events, ...how, ...rest }));
+  .map(([events, how, rest]): Record<string, unknown> => ({ ...events, ...how, ...rest }));
 
 const milestone = oneOf('started', 'ready');
 const NAMES = ['web', 'db', '7', 'cache', 'a.b', 'constructor'];
