@@ -1,8 +1,20 @@
-/** WIRES what only a policy file asks for: probes, sockets for sd_notify, files that are followed. Nothing is made for who asks for
- * nothing. */
+/** WIRES what only a policy file asks for: probes, sockets for sd_notify, files that are followed, notifications. Nothing is made
+ * for who asks for nothing. */
+import { hostname } from 'node:os';
+import type { Exit, Told } from '../machines/events.ts';
+import {
+  createHooks,
+  type Failure,
+  filledIn,
+  type Hooks,
+  type Notification,
+  partsOf,
+} from './output/hooks.ts';
 import type { Log } from './output/log.ts';
 import { createTail, type Tail } from './output/tail.ts';
-import type { CommandSpec, ProbeSpec } from './policy/spec.ts';
+import type { CommandSpec, HookSpec, ProbeSpec } from './policy/spec.ts';
+import { post, tellCommand } from './process/hook.ts';
+import type { Program } from './process/launch.ts';
 import type { Native } from './process/native.ts';
 import { createNotify, type Notify } from './process/notify.ts';
 import { createProbes, type Probes, type ProbesOptions } from './process/probe.ts';
@@ -14,7 +26,16 @@ export interface ExtrasOptions extends Pick<ProbesOptions, 'runHelper' | 'pidsOf
   readonly native: Native | null;
   /** Where sockets for sd_notify are made. */
   readonly folder: string;
-  readonly notice: (command: string, message: string) => void;
+  /** Runs a program that helps no command, with upkeep's own rights, as `runHelper` does. */
+  readonly runOwn: (
+    program: Program,
+    ended: (result: Exit | { readonly error: string }) => void,
+  ) => () => void;
+  readonly version: string;
+  readonly redact: (text: string) => string;
+  /** Hears of what nobody should be shown. */
+  readonly onSecrets: (secrets: readonly string[]) => void;
+  readonly notice: (command: string | null, message: string) => void;
 }
 
 export interface Extras {
@@ -36,6 +57,11 @@ export interface Extras {
   /** Reads, at once, what a service that just died has said last in its files. */
   readonly drain: (command: string) => void;
   readonly resume: () => void;
+  /** Notifies these of what is told from now on, and nobody else. */
+  readonly setHooks: (hooks: readonly HookSpec[]) => void;
+  readonly told: (told: Told) => void;
+  /** Gives notifications so many ms more. */
+  readonly settle: (ms: number) => Promise<void>;
   readonly close: () => void;
 }
 
@@ -50,6 +76,7 @@ export function createExtras(options: ExtrasOptions): Extras {
   const launchedHere = new Set<string>();
   let notify: Notify | null = null;
   let probes: Probes | null = null;
+  let hooks: Hooks<HookSpec> | null = null;
 
   const theNotify = (): Notify => {
     notify ??= createNotify(native, folder);
@@ -63,6 +90,50 @@ export function createExtras(options: ExtrasOptions): Extras {
     });
     return probes;
   };
+
+  const theHooks = (): Hooks<HookSpec> => {
+    hooks ??= createHooks({
+      ...options,
+      deliver,
+      host: hostname(),
+      tail: (command) => log.service(command).tail(),
+      wallClock: () => new Date(),
+      random: Math.random,
+      notice: (message) => notice(null, message),
+    });
+    return hooks;
+  };
+
+  function deliver(
+    { webhook, program, timeout }: HookSpec,
+    notification: Notification,
+    answer: (failure: Failure | null) => void,
+  ): () => void {
+    const how = { timeout, answer };
+    if (webhook === null) {
+      const variables = Object.entries(partsOf(notification)).map(([name, value]) => [
+        `UPKEEP_${name.toUpperCase()}`,
+        value,
+      ]);
+      return tellCommand(
+        program!,
+        JSON.stringify(notification),
+        Object.fromEntries(variables),
+        options.runOwn,
+        how,
+      );
+    }
+    const { body } = webhook;
+    return post(
+      webhook,
+      JSON.stringify(body === null ? notification : filledIn(body, partsOf(notification))),
+      {
+        ...how,
+        agent: `upkeep/${options.version}`,
+        onSecrets: options.onSecrets,
+      },
+    );
+  }
 
   return {
     configure(spec) {
@@ -132,6 +203,11 @@ export function createExtras(options: ExtrasOptions): Extras {
     resume() {
       for (const tail of tails.values()) tail.resume();
     },
+    setHooks(specs) {
+      if (hooks !== null || specs.length > 0) theHooks().configure(specs);
+    },
+    told: (told) => hooks?.told(told),
+    settle: async (ms) => hooks?.settle(ms),
     close() {
       for (const tail of tails.values()) tail.close();
       notify?.close();

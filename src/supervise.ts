@@ -166,6 +166,7 @@ export async function supervise(
     const known = crashes.hear(told);
     log.tell(known);
     journal.note(known);
+    extras.told(known);
     if (told.type === 'command.running' && told.how === 'adopted') {
       streams.takeOver(told.command, told.leader.pid);
     }
@@ -264,7 +265,7 @@ export async function supervise(
   const launchedAs = new Map<string, Runnable>();
   const runnableOf = (name: string): Runnable => {
     const launched = launchedAs.get(name);
-    if (launched === undefined) return runnableNow(name);
+    if (launched === undefined) return name === '' ? OWN : runnableNow(name);
     // A policy that was read since may have a stop command where there was none.
     const { stop } = launched.stop === null ? specOf(name) : launched;
     return stop === launched.stop ? launched : { ...launched, stop };
@@ -294,11 +295,16 @@ export async function supervise(
       native,
       folder: `${socketPath}.d`,
       runHelper: (name, program, ended) => programs.run(name, program, ended, 'ignore'),
+      runOwn: (program, ended) => programs.run('', program, ended, 'ignore'),
+      version,
+      redact: redactor.redact,
+      onSecrets: redactor.learn,
       pidsOf: (name) => lineage.targets(name, 'tagged').map(({ pid }) => pid),
       now,
       notice,
     }) ?? NO_EXTRAS;
   for (const spec of commands) if (spec.policy !== null) extras.configure(spec);
+  extras.setHooks(policy.hooks);
   const unheard = commands.filter(({ policy: more }) => raw && more?.ready?.kind === 'log');
   for (const { name } of unheard) {
     notices.push(
@@ -488,6 +494,7 @@ export async function supervise(
     // Their processes stay, and are what the new policy would start.
     for (const name of adjusted) if (launchedAs.has(name)) launchedAs.set(name, runnableNow(name));
     log.rename([...specs.keys()]);
+    extras.setHooks(policy.hooks);
     const diff: PolicyDiff = {
       started: added,
       stopped: removed,
@@ -497,6 +504,7 @@ export async function supervise(
       sections: [
         ...(difference.groupsChanged ? ['groups'] : []),
         ...(difference.containerChanged ? ['container'] : []),
+        ...(difference.hooksChanged ? ['on'] : []),
       ],
       notes,
     };
@@ -550,17 +558,22 @@ export async function supervise(
       for (const name of [...specs.keys(), ...leaving.keys()]) finishLines(name);
       syslog?.listen(null);
       http?.listen(null);
-      const took = now() - begun;
-      tell({ type: 'supervisor.stopped', at: now(), code, took, left });
-      process.removeListener('SIGCHLD', onChild);
-      reaper?.close();
-      if ('server' in claim) claim.server?.close();
-      extras.close();
-      // A reader that has stalled gets what is left of the budget, and no more.
-      const rest = Math.max(200, Math.min(1_000, plan.grace - took));
-      void log
-        .closeFiles(rest)
-        .then(() => sink.flush(rest))
+      const stopped = { type: 'supervisor.stopped', at: now(), code, took: now() - begun, left } as const;
+      const rest = (): number => Math.min(1_000, plan.grace - (now() - begun));
+      // What becomes of that is said before what is said last.
+      extras.told(stopped);
+      void extras
+        .settle(Math.max(0, rest()))
+        .then(() => {
+          tell(stopped);
+          process.removeListener('SIGCHLD', onChild);
+          reaper?.close();
+          if ('server' in claim) claim.server?.close();
+          extras.close();
+          // A reader that has stalled gets what is left of the budget, and no more.
+          return log.closeFiles(Math.max(200, rest()));
+        })
+        .then(() => sink.flush(Math.max(200, rest())))
         .then(() => resolve(code));
     };
     root.subscribe({
@@ -643,8 +656,13 @@ const NO_EXTRAS: ReturnType<typeof createExtras> = {
   heard: nothing,
   drain: nothing,
   resume: nothing,
+  setHooks: nothing,
+  told: nothing,
+  settle: async () => {},
   close: nothing,
 };
+/** What no command is helped by runs with upkeep's own rights. */
+const OWN: Runnable = { file: '', args: [], env: {}, stop: null, execution: null };
 
 function kinOf({ name, fits, policy }: CommandSpec): Kin {
   return { name, fits, match: policy?.match ?? null };

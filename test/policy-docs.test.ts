@@ -3,8 +3,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { DEFAULT_POLICY } from '../machines/restart-policy.ts';
+import { OCCASIONS } from '../src/output/occasions.ts';
 import { HEALTH_DEFAULTS, LOG_FILE_DEFAULTS, READY_DEFAULTS } from '../src/policy/convert.ts';
 import { loadPolicy } from '../src/policy/file.ts';
+import { HOOK_DEFAULTS } from '../src/policy/hooks.ts';
 import { policyJsonSchema } from '../src/policy/schema.ts';
 import { readDuration, readSize } from '../src/policy/values.ts';
 
@@ -81,7 +83,7 @@ function defaultIn({ description = '' }: Schema): string | null {
 }
 
 const top = schema.properties!;
-const named = (section: 'commands' | 'groups'): Schema => top[section]!.additionalProperties as Schema;
+const named = (section: 'commands' | 'groups' | 'on'): Schema => top[section]!.additionalProperties as Schema;
 /** Soft and hard are said of all limits at once. */
 const short = (path: string): string => path.replace(/^limits\.\w+\.(soft|hard)$/, 'limits.$1');
 const unique = (paths: readonly string[]): string[] => [...new Set(paths)].sort();
@@ -124,6 +126,7 @@ describe.each([
     keys: keysIn(top.container!, 'container.'),
     rows: page('policy-container'),
   },
+  { what: 'a hook', keys: keysIn(named('on')), rows: page('policy-on') },
 ])('the reference of $what', ({ keys, rows }) => {
   test('has every key, and no key that there is not', () => {
     expect(keys.length).toBeGreaterThan(2);
@@ -151,6 +154,21 @@ test('the probes of ready and of health are those of the reference', () => {
   for (const of of ['ready', 'health']) {
     expect(shown(of)).toEqual(kinds(of).filter((key) => !key.includes('.')));
   }
+});
+
+test('the events and the defaults of hooks are those of the code', () => {
+  const text = read('docs/reference/policy-on.md');
+  const events = [
+    ...text.matchAll(
+      /^\| `([\w.-]+)` \| .* \| `(?:command|group|operator|policy|upkeep|supervisor)\.\w+` \|$/gm,
+    ),
+  ];
+  expect(events.map(([, event]) => event)).toEqual([...OCCASIONS]);
+  const rows = page('policy-on');
+  const shown = (key: string): string => /`([^`]+)`/.exec(rows.get(key)![1]!)![1]!;
+  expect(readDuration(shown('timeout'))).toBe(HOOK_DEFAULTS.timeout);
+  expect(readDuration(shown('interval'))).toBe(HOOK_DEFAULTS.interval);
+  expect(Number(shown('retries'))).toBe(HOOK_DEFAULTS.retries);
 });
 
 test('the defaults of the reference are those of the code', () => {

@@ -37,6 +37,11 @@ export function headRemarks(policy: Policy, source: string, image: string | null
       ...(onFailed === 'ignore' ? [] : [`groups.${name}.onFailed: exit: the others go on.`]),
     ]),
     ...containerRemarks(policy, engine),
+    ...(policy.hooks.length === 0
+      ? []
+      : [
+          `on: nobody tells ${policy.hooks.map(({ name }) => name).join(', ')}; have what watches the containers do that.`,
+        ]),
   ];
 }
 

@@ -29,17 +29,25 @@ export function tellPlain(told: ToldOfDeath, ctx: TellContext): string | null {
 /** One JSON object and its newline: `time`, `name` (always "upkeep"), `seq` (1, 2, 3 …: a gap is a line that was lost),
  * `event`, the event's own fields, `message`. */
 export function tellJson(told: ToldOfDeath, ctx: TellContext, seq: number): string {
+  const { time, ...rest } = recordOf(told, ctx);
+  return `${JSON.stringify({ time, name: 'upkeep', seq, ...rest })}\n`;
+}
+
+/** `time`, `event`, the event's own fields, `message`. */
+export function recordOf(
+  told: ToldOfDeath,
+  ctx: TellContext,
+): { readonly time: string; readonly message: string } {
   const { type, ...fields } = told;
   const lines = type === 'command.died' || type === 'command.failedStart' ? ctx.tail(told.command) : [];
-  return `${JSON.stringify({
+  const record = {
     time: ctx.wallClock().toISOString(),
-    name: 'upkeep',
-    seq,
     event: type,
     ...fields,
     ...(lines.length > 0 && { lastLines: lines }),
     message: messageOf(told),
-  })}\n`;
+  };
+  return record;
 }
 
 /** Every line of a message with the prefix: a message of several lines must not look like a service's. */

@@ -1,11 +1,12 @@
 /** What a policy comes to, for its author to read at a glance. Shows no value of a variable, and no command line. */
+import { basename } from 'node:path/posix';
 import { longestStop, startLevels } from '../../machines/order.ts';
 import type { Intensity } from '../../machines/restart-policy.ts';
 import { formatDuration } from '../output/duration.ts';
 import { extrasOf } from './extras.ts';
 import { RUN_DEFAULTS } from './options.ts';
 import { beforeOf } from './relations.ts';
-import type { CommandSpec, GroupSpec, Policy, ProbeSpec } from './spec.ts';
+import type { CommandSpec, Given, GroupSpec, HookSpec, Policy, ProbeSpec } from './spec.ts';
 import { shown } from './usage-error.ts';
 
 const COLUMNS = 80;
@@ -87,6 +88,13 @@ export function checkReport(policy: Policy, warnings: readonly string[]): string
       lines.push(...wrapped(`  ${group.name.padEnd(widest)}  `, describeGroup(group)));
     }
   }
+  if (policy.hooks.length > 0) {
+    const widest = Math.min(24, Math.max(...policy.hooks.map(({ name }) => name.length)));
+    lines.push('', 'Notifications');
+    for (const hook of policy.hooks) {
+      lines.push(...wrapped(`  ${hook.name.padEnd(widest)}  `, describeHook(hook)));
+    }
+  }
   lines.push('', 'Stop', ...wrapped('  ', describeStop(policy)));
   lines.push('', 'End of the container', ...describeEnd(policy).flatMap((line) => wrapped('  ', [line])));
   if (warnings.length > 0) {
@@ -124,6 +132,11 @@ export function checkJson(policy: Policy, warnings: readonly string[]): string {
     commands,
     levels,
     groups,
+    on: policy.hooks.map(({ webhook, program, ...hook }) => ({
+      ...hook,
+      webhook: webhook === null ? null : placeOf(webhook.url),
+      run: program === null ? null : basename(program.file),
+    })),
     stop: { longest: ms, chain },
     container,
     warnings,
@@ -192,6 +205,29 @@ function describeGroup({ members, strategy, intensity, onFailed }: GroupSpec): s
   if (intensity !== null) said.push(describeIntensity(intensity));
   if (onFailed === 'exit') said.push('its failure ends the container');
   return said;
+}
+
+function describeHook({
+  events,
+  commands,
+  webhook,
+  program,
+  timeout,
+  retries,
+  interval,
+}: HookSpec): string[] {
+  const said = [`${events.join(', ')}${commands === null ? '' : ` of ${listOf(commands)}`}`];
+  if (webhook !== null) said.push(`POST to ${placeOf(webhook.url)}`);
+  if (program !== null) said.push(`runs ${basename(program.file)}`);
+  const tries = retries === 0 ? 'once' : `with ${counted(retries, 'retry')}`;
+  said.push(`${tries}, ${formatDuration(timeout)} each`);
+  if (interval > 0) said.push(`every ${formatDuration(interval)} at most`);
+  return said;
+}
+
+/** No more of an address than its host: with some services the path is the password. */
+function placeOf(url: Given): string {
+  return typeof url === 'string' ? new URL(url).host : `an address from ${url.file}`;
 }
 
 function describeIntensity({ restarts, within }: Intensity): string {

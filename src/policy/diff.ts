@@ -13,6 +13,7 @@ export interface PolicyDiff {
   readonly unchanged: readonly string[];
   readonly groupsChanged: boolean;
   readonly containerChanged: boolean;
+  readonly hooksChanged: boolean;
   /** Of those restarted and adjusted, the keys of the policy file that say something else: never their values. */
   readonly notes: Readonly<Record<string, readonly string[]>>;
 }
@@ -48,6 +49,7 @@ export function diffPolicies(before: Policy, after: Policy): PolicyDiff {
     unchanged,
     groupsChanged: !isDeepStrictEqual(before.groups, after.groups),
     containerChanged: !isDeepStrictEqual(before.container, after.container),
+    hooksChanged: !isDeepStrictEqual(before.hooks, after.hooks),
     notes: Object.fromEntries(notes),
   };
 }

@@ -12,6 +12,7 @@ import {
   type RawContainer,
   type RawDefaults,
   type RawGroup,
+  type RawHook,
 } from './schema.ts';
 import type { Policy } from './spec.ts';
 import { didYouMean, shown } from './usage-error.ts';
@@ -26,7 +27,7 @@ export interface Surroundings {
   readonly othersNamed?: boolean;
 }
 
-const SECTIONS = ['commands', 'groups', 'defaults', 'container'] as const;
+const SECTIONS = ['commands', 'groups', 'defaults', 'container', 'on'] as const;
 type Section = (typeof SECTIONS)[number];
 const MOST_FILES = 1_000;
 
@@ -158,6 +159,7 @@ class Loader {
       references: this.#references(),
       groups: sound<RawGroup | readonly string[]>('groups'),
       container: Object.fromEntries(sound('container')) as RawContainer,
+      hooks: sound<RawHook>('on'),
     };
     return related(parts, this.#incomplete ? () => {} : report);
   }
@@ -238,7 +240,7 @@ class Loader {
           this.#sections[section].set(key, entries);
           continue;
         }
-        const what = section === 'commands' || section === 'groups' ? 'the name' : 'the key';
+        const what = section === 'defaults' || section === 'container' ? 'the key' : 'the name';
         this.#report(
           whole,
           [section, key],

@@ -32,5 +32,6 @@ export function mergeSources(
     commands: [...(policy?.commands ?? []), ...procfileCommands, ...argumentCommands],
     groups: policy?.groups ?? [],
     container: policy?.container ?? DEFAULT_CONTAINER,
+    hooks: policy?.hooks ?? [],
   };
 }

@@ -66,5 +66,5 @@ function machinePolicy(policy: CommandPolicy, ends: boolean): CommandPolicy {
 
 /** The policy of commands that were given as arguments alone. */
 export function policyOf(commands: readonly CommandSpec[]): Policy {
-  return { commands, groups: [], container: DEFAULT_CONTAINER };
+  return { commands, groups: [], container: DEFAULT_CONTAINER, hooks: [] };
 }

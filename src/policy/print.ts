@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { stringify } from 'yaml';
 import { type CommandPolicy, DEFAULT_POLICY, type Intensity } from '../../machines/restart-policy.ts';
 import { HEALTH_DEFAULTS, LOG_FILE_DEFAULTS, READY_DEFAULTS } from './convert.ts';
+import { HOOK_DEFAULTS } from './hooks.ts';
 import { escapeDollars } from './interpolate.ts';
 import { HTTP_ADDRESS, SYSLOG_PATH } from './options.ts';
 import type {
@@ -11,6 +12,7 @@ import type {
   ContainerSpec,
   ExecutionSpec,
   GroupSpec,
+  HookSpec,
   LogSpec,
   Policy,
   ProbeSpec,
@@ -24,6 +26,7 @@ export function printPolicy(policy: Policy): string {
     commands: Object.fromEntries(policy.commands.map((command) => [command.name, printCommand(command)])),
     groups: orNothing(Object.fromEntries(policy.groups.map((group) => [group.name, printGroup(group)]))),
     container: orNothing(printContainer(policy.container)),
+    on: orNothing(Object.fromEntries(policy.hooks.map((hook) => [hook.name, printHook(hook)]))),
   });
   // As pairs, or names such as 7 would come first.
   const ordered = {
@@ -31,6 +34,9 @@ export function printPolicy(policy: Policy): string {
     commands: new Map(policy.commands.map(({ name }) => [name, (whole.commands as Texts)[name]])),
     ...(whole.groups !== undefined && {
       groups: new Map(policy.groups.map(({ name }) => [name, (whole.groups as Texts)[name]])),
+    }),
+    ...(whole.on !== undefined && {
+      on: new Map(policy.hooks.map(({ name }) => [name, (whole.on as Texts)[name]])),
     }),
   };
   // Without block texts: of a text of blanks and line ends, the package's own would lose some.
@@ -270,6 +276,25 @@ function printContainer({ grace, exitWhen, exitCodeFrom, syslog, http }: Contain
     exitCodeFrom,
     syslog: syslog === SYSLOG_PATH ? true : syslog,
     http: http === HTTP_ADDRESS ? true : http,
+  });
+}
+
+function printHook({ webhook, program, ...hook }: HookSpec): unknown {
+  return some({
+    events: hook.events,
+    commands: hook.commands,
+    webhook:
+      webhook === null
+        ? undefined
+        : typeof webhook.url === 'string' &&
+            webhook.body === null &&
+            Object.keys(webhook.headers).length === 0
+          ? webhook.url
+          : some({ url: webhook.url, headers: orNothing(webhook.headers), body: webhook.body }),
+    run: program === null ? undefined : printProgram(program),
+    timeout: unless(hook.timeout, HOOK_DEFAULTS.timeout, printDuration),
+    retries: unless(hook.retries, webhook === null ? 0 : HOOK_DEFAULTS.retries),
+    interval: unless(hook.interval, HOOK_DEFAULTS.interval, printDuration),
   });
 }
 

@@ -6,9 +6,10 @@ import { beforeOf as plansBefore } from '../../machines/tree.ts';
 import type { Draft, References } from './convert.ts';
 import type { Path } from './document.ts';
 import { extrasOf } from './extras.ts';
+import { hookOf } from './hooks.ts';
 import { HTTP_ADDRESS, SYSLOG_PATH } from './options.ts';
-import type { RawContainer, RawGroup } from './schema.ts';
-import type { CommandExtras, CommandSpec, ContainerSpec, GroupSpec, Policy } from './spec.ts';
+import type { RawContainer, RawGroup, RawHook } from './schema.ts';
+import type { CommandExtras, CommandSpec, ContainerSpec, GroupSpec, HookSpec, Policy } from './spec.ts';
 import { didYouMean, shown } from './usage-error.ts';
 import { readDuration, readExitWhen, readHttpAddress } from './values.ts';
 
@@ -23,6 +24,7 @@ export interface Parts {
   readonly references: ReadonlyMap<string, References>;
   readonly groups: ReadonlyMap<string, RawGroup | readonly string[]>;
   readonly container: RawContainer;
+  readonly hooks: ReadonlyMap<string, RawHook>;
 }
 
 /** Puts the parts of a policy together, and reports what does not fit. */
@@ -44,7 +46,12 @@ export function related(parts: Parts, report: Report): Policy {
   checkCycle(before, parts, membersOf, report);
   for (const group of groups) checkSequence(group, before, membersOf, report);
   checkLogFiles(parts.drafts, report);
-  return { commands, groups, container: containerOf(parts, known, report) };
+  return {
+    commands,
+    groups,
+    container: containerOf(parts, known, report),
+    hooks: hooksOf(parts, known, membersOf, report),
+  };
 }
 
 /** By command, those that are started before it. */
@@ -269,6 +276,14 @@ function checkLogFiles(drafts: Parts['drafts'], report: Report): void {
       );
     }
   }
+}
+
+function hooksOf({ hooks }: Parts, known: Names, membersOf: MembersOf, report: Report): HookSpec[] {
+  return [...hooks].map(([name, raw]) => {
+    const expand = (given: string, below: Path): readonly string[] =>
+      known.has(given, ['on', name, ...below], true) ? [given, ...(membersOf(given) ?? [])] : [];
+    return hookOf(name, raw, expand, (path, message, at) => report(['on', name, ...path], message, at));
+  });
 }
 
 function containerOf({ container, drafts }: Parts, known: Names, report: Report): ContainerSpec {

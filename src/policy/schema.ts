@@ -1,5 +1,6 @@
 /** The format of a policy file. */
 import { z } from 'zod';
+import { OCCASIONS } from '../output/occasions.ts';
 import { NAME } from './command.ts';
 import { didYouMean, UsageError } from './usage-error.ts';
 import {
@@ -539,6 +540,71 @@ const container = mapping({
     .optional(),
 });
 
+const EVENTS = `one of ${OCCASIONS.join(', ')}, or a list of such`;
+/** Whoever has read the log writes `command.died`. */
+const occasion = () =>
+  z.enum(OCCASIONS, {
+    error: ({ input }) => expectedText(EVENTS, input, nearOccasion(input)),
+  });
+const nearOccasion = (input: unknown): string =>
+  typeof input === 'string' ? didYouMean(input.replace(/^command\./, ''), OCCASIONS) : '';
+
+const fromFile = () =>
+  mapping({ file: text('the path of a file').describe('The file that holds it.') }, 'a value, or {file: …}');
+const address = () => read(text('an address'), readUrl);
+
+const hook = mapping(
+  {
+    events: z
+      .union([occasion(), z.array(occasion(), expected(EVENTS)).min(1, expected(EVENTS))], {
+        error: ({ input }) => expectedText(EVENTS, input, nearOccasion(input)),
+      })
+      .describe('What is told: started, died, failed and so on, or a list of such.'),
+    commands: names('a name, or a list of names')
+      .describe('Of which commands or groups. Default: all.')
+      .optional(),
+    webhook: z
+      .union(
+        [
+          address(),
+          mapping({
+            url: z
+              .union([address(), fromFile()], expected('an address, or {file: …}'))
+              .describe('The address, http:// or https://, or {file} with the path of a file that holds it.'),
+            headers: z
+              .record(
+                z.string(),
+                z.union([value(), fromFile()], expected('a value, or {file: …}')),
+                expected('a mapping of headers'),
+              )
+              .describe('Headers of the request: a value, or {file} with the path of a file that holds it.')
+              .optional(),
+            body: z
+              .record(z.string(), z.unknown(), expected('a mapping'))
+              .describe(
+                'What is sent instead of the whole notification; {message} and the like are filled in.',
+              )
+              .optional(),
+          }),
+        ],
+        expected('an address, or a mapping with url'),
+      )
+      .describe('An address that is sent a POST request with JSON. This, or run.')
+      .optional(),
+    run: commandLine(readProgram)
+      .describe('A command that is run, with the same JSON on its stdin. This, or webhook.')
+      .optional(),
+    timeout: duration(1).describe('A try that takes longer has failed. Default: 10s.').optional(),
+    retries: whole(0, 100)
+      .describe('How often it is tried again. Default: 3 for a webhook, 0 for a command.')
+      .optional(),
+    interval: duration()
+      .describe('The least time from the end of one notification to the next. Default: 1s.')
+      .optional(),
+  },
+  'a mapping with events, and webhook or run',
+).meta(exactlyOne(['webhook', 'run']));
+
 /** A whole file, without its keys that begin with `x-`. */
 export const policySchema = mapping(
   {
@@ -565,6 +631,9 @@ export const policySchema = mapping(
       )
       .optional(),
     container: container.describe('What holds for the container as a whole.').optional(),
+    on: named(hook, NAME, 'a mapping of names to hooks')
+      .describe('Who is told of what happens: by name, a webhook or a command, and for which events.')
+      .optional(),
     include: some(text('the path of a file'), 'the path of a file, or a list of such')
       .describe('Policy files that are read as well; paths are relative to this file.')
       .optional(),
@@ -576,6 +645,7 @@ export type RawCommand = z.infer<typeof command>;
 export type RawDefaults = z.infer<typeof defaults>;
 export type RawGroup = z.infer<typeof group>;
 export type RawContainer = z.infer<typeof container>;
+export type RawHook = z.infer<typeof hook>;
 
 /** The JSON Schema (draft 2020-12) of a policy file, for editors. */
 export function policyJsonSchema(): Record<string, unknown> {

@@ -4,6 +4,7 @@
 import type { Milestone } from '../../machines/events.ts';
 import type { CommandPolicy, Intensity, Strategy } from '../../machines/restart-policy.ts';
 import type { ExitWhen } from '../../machines/tree.ts';
+import type { Occasion } from '../output/occasions.ts';
 
 /** A program to execute as it is, or by /bin/sh -c where `shell`. */
 export interface ProgramSpec {
@@ -163,9 +164,35 @@ export interface ContainerSpec {
   readonly http: string | false | null;
 }
 
+/** A value, or the file that it is read from each time it is needed: it is shown nowhere. */
+export type Given = string | { readonly file: string };
+
+/** Who is told of what: an entry of `on:`. There is either a webhook or a program. */
+export interface HookSpec {
+  readonly name: string;
+  readonly events: readonly Occasion[];
+  /** Of which commands and groups; null: of all. What is no command's and no group's is told in any case. */
+  readonly commands: readonly string[] | null;
+  readonly webhook: {
+    /** http:// or https://. */
+    readonly url: Given;
+    readonly headers: Readonly<Record<string, Given>>;
+    /** Instead of the whole notification: any JSON, in whose texts `{message}` and the like are filled in; null: the whole. */
+    readonly body: unknown;
+  } | null;
+  readonly program: ProgramSpec | null;
+  /** Of one try. */
+  readonly timeout: number;
+  /** Tries after the first one. */
+  readonly retries: number;
+  /** From the end of one notification to the next, at least. */
+  readonly interval: number;
+}
+
 /** All that one `upkeep run` is to do. */
 export interface Policy {
   readonly commands: readonly CommandSpec[];
   readonly groups: readonly GroupSpec[];
   readonly container: ContainerSpec;
+  readonly hooks: readonly HookSpec[];
 }

@@ -16,6 +16,8 @@ export interface Program {
   readonly env: Readonly<Record<string, string>>;
   /** With whose rights, and where; null or left out: with upkeep's own, where upkeep is. */
   readonly execution?: Execution | null;
+  /** What it reads from its stdin; left out: nothing. */
+  readonly input?: string;
 }
 
 export type Launched = { readonly child: ResultPromise; readonly pid: number };
@@ -61,7 +63,7 @@ export function launch(
     execa(file, args, {
       env,
       extendEnv: false,
-      stdin: 'ignore',
+      stdin: program.input === undefined ? 'ignore' : 'pipe',
       stdout: stdio.stdout,
       stderr: stdio.stderr,
       // The exit event drives the machines; execa's own promise waits for the end of stdio, which a daemon keeps.
@@ -91,6 +93,11 @@ export function launch(
   // The kernel has woken us at the new process's exec, often on its CPU: it would wait until we sleep.
   native?.yieldCpu();
   const { pid } = child;
+  if (program.input !== undefined) {
+    // It need not read it.
+    child.stdin?.on('error', () => {});
+    child.stdin?.end(program.input);
+  }
   if (pid !== undefined) return { child, pid };
   return child.then((result) =>
     explain(program.file, result as unknown as { code?: string; originalMessage?: string }),

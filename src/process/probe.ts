@@ -309,7 +309,7 @@ const WORDS: Readonly<Record<string, string>> = {
 };
 
 /** Words for why a connection failed. */
-function whyOf(error: Error): string {
+export function whyOf(error: Error): string {
   // Of several addresses the first says most.
   const first = error instanceof AggregateError ? (error.errors[0] as Error) : error;
   return WORDS[(first as NodeJS.ErrnoException).code ?? ''] ?? first.message;

@@ -313,6 +313,7 @@ test('groups, and the container as a whole', () => {
 commands: {web: nginx, db: postgres}
 groups: {shop: {members: [db, web], strategy: rest_for_one, intensity: {restarts: 1, within: 5m}, onFailed: exit}}
 container: {exitWhen: any-failed, exitCodeFrom: web, syslog: true, http: true}
+on: {pager: {events: died, run: x}}
 `;
   const { remarks } = made('compose', text);
   expect(remarks).toContain('groups.shop.strategy: rest_for_one: each of db, web is restarted alone');
@@ -322,6 +323,7 @@ container: {exitWhen: any-failed, exitCodeFrom: web, syslog: true, http: true}
   expect(remarks).toContain('docker compose up --exit-code-from web');
   expect(remarks).toContain('container.syslog: nobody hears it');
   expect(remarks).toContain('container.http: nobody answers there');
+  expect(remarks).toContain('on: nobody tells pager');
   expect(made('swarm', text).remarks).not.toContain('docker compose');
 });
 

@@ -19,6 +19,7 @@ test('nothing has changed', () => {
     unchanged: ['a'],
     groupsChanged: false,
     containerChanged: false,
+    hooksChanged: false,
     notes: {},
   });
 });
@@ -83,6 +84,14 @@ test('commands come and go; groups and the container change', () => {
   expect(diffPolicies(on, load('commands: {a: x}\ncontainer: {syslog: /dev/log}')).containerChanged).toBe(
     false,
   );
+});
+
+test('notifications change, and no command', () => {
+  const hooks = (url: string) => load(`commands: {a: x}\non: {h: {events: died, webhook: "${url}"}}`);
+  const diff = diffPolicies(hooks('http://a/hunter2'), hooks('http://a/hunter3'));
+  expect(diff).toMatchObject({ hooksChanged: true, unchanged: ['a'], restarted: [], adjusted: [] });
+  expect(JSON.stringify(diff)).not.toContain('hunter');
+  expect(diffPolicies(hooks('http://a'), hooks('http://a')).hooksChanged).toBe(false);
 });
 
 test('a command that was given as an argument is as one in a file that says nothing else', () => {

@@ -63,6 +63,7 @@ test('a command that says nothing else is a service with every default', () => {
     ],
     groups: [],
     container: { grace: null, exitWhen: 'never', exitCodeFrom: null, syslog: null, http: null },
+    hooks: [],
   });
   expect(load('commands: {web: {run: nginx -g off}}')).toEqual(policy);
   expect(load('{"commands": {"web": "nginx -g off"}}')).toEqual(policy);

@@ -18,6 +18,7 @@ test('without a policy everything is as it is by default', () => {
     commands,
     groups: [],
     container: { grace: null, exitWhen: 'never', exitCodeFrom: null, syslog: null, http: null },
+    hooks: [],
   });
 });
 

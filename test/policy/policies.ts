@@ -1,6 +1,7 @@
 /** Policies for tests: files that are not there, and all that can stand in one. */
 import fc from 'fast-check';
 import { stringify } from 'yaml';
+import { OCCASIONS } from '../../src/output/occasions.ts';
 import { loadPolicy } from '../../src/policy/file.ts';
 import { escapeDollars } from '../../src/policy/interpolate.ts';
 import { PolicyError, type Problem } from '../../src/policy/problems.ts';
@@ -278,6 +279,44 @@ const command = fc.oneof(
     .map(([run, rest, how]) => ({ ...run, ...rest, ...how })),
 );
 
+/** No part of a notification is called as what stands in braces by chance. */
+const bodyText = word.map((text) => text.replaceAll(/\{(\w+)\}/g, '$1'));
+const given = fc.oneof(word, fc.record({ file: word }));
+const webhook = fc.oneof(
+  fc.constant('https://hooks.example.com/a?b=$' + '{C}'),
+  fc.record(
+    {
+      url: fc.oneof(fc.constant('http://[::1]:9000'), fc.record({ file: word })),
+      headers: fc.dictionary(oneOf('Authorization', 'X-A'), fc.oneof(given, fc.integer(), fc.boolean())),
+      body: fc.dictionary(
+        oneOf('text', 'more'),
+        fc.oneof(
+          bodyText,
+          fc.integer(),
+          fc.constant(null),
+          fc.array(bodyText),
+          fc.constant({ a: '{message} {}' }),
+        ),
+      ),
+    },
+    { requiredKeys: ['url'] },
+  ),
+);
+const hookShared = {
+  commands: fc.constantFrom('first', ['first'], undefined),
+  timeout: duration,
+  retries: fc.nat(9),
+  interval: duration,
+};
+/** `first` among its commands stands for the first name there is. */
+const hook = fc
+  .tuple(
+    fc.record({ events: fc.oneof(oneOf(...OCCASIONS), fc.subarray([...OCCASIONS], { minLength: 1 })) }),
+    fc.oneof(fc.record({ webhook }), fc.record({ run: commandLine })),
+    maybe(hookShared),
+  )
+  .map(([events, how, rest]): Record<string, unknown> => ({ ...events, ...how, ...rest }));
+
 const milestone = oneOf('started', 'ready');
 const NAMES = ['web', 'db', '7', 'cache', 'a.b', 'constructor'];
 
@@ -308,8 +347,9 @@ export const rawPolicies = fc
         http: fc.constantFrom(true, false, 80, '8753', '127.0.0.1:8753', '0.0.0.0:80', '[::1]:80'),
       }),
     }),
+    fc.dictionary(oneOf('pager', '7', 'a.b'), hook, { maxKeys: 2 }),
   )
-  .map(([names, commands, relations, defaults, group, container]) => {
+  .map(([names, commands, relations, defaults, group, container, hooks]) => {
     const isCron = (index: number): boolean =>
       typeof commands[index] === 'object' && 'schedule' in commands[index]!;
     const entries = names.map((name, index): [string, unknown] => {
@@ -333,6 +373,15 @@ export const rawPolicies = fc
       ...(names.length > 2 && {
         groups: { all: { members: names, ...group }, outer: ['all'] },
         container: { ...(container.container as object), exitCodeFrom: names[0] },
+      }),
+      ...(Object.keys(hooks).length > 0 && {
+        on: Object.fromEntries(
+          Object.entries(hooks).map(([name, { commands: of, ...rest }]) => {
+            const first = names.length > 2 ? 'all' : names[0];
+            const whose = of === undefined ? {} : { commands: Array.isArray(of) ? [first, names[0]] : first };
+            return [name, { ...rest, ...whose }];
+          }),
+        ),
       }),
     };
   });

@@ -15,7 +15,14 @@ test('it is of the draft that editors know, closed but for x-, and needs no othe
     additionalProperties: false,
     patternProperties: { '^x-': {} },
   });
-  expect(Object.keys(schema.properties)).toEqual(['commands', 'groups', 'defaults', 'container', 'include']);
+  expect(Object.keys(schema.properties)).toEqual([
+    'commands',
+    'groups',
+    'defaults',
+    'container',
+    'on',
+    'include',
+  ]);
   expect(JSON.stringify(schema)).not.toMatch(/"\$(?:id|ref)"/);
 });
 
