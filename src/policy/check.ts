@@ -227,7 +227,9 @@ function describeHook({
 
 /** No more of an address than its host: with some services the path is the password. */
 function placeOf(url: Given): string {
-  return typeof url === 'string' ? new URL(url).host : `an address from ${/\s/.test(url.file) ? shown(url.file) : url.file}`;
+  return typeof url === 'string'
+    ? new URL(url).host
+    : `an address from ${/\s/.test(url.file) ? shown(url.file) : url.file}`;
 }
 
 function describeIntensity({ restarts, within }: Intensity): string {
