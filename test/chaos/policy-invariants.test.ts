@@ -208,6 +208,16 @@ describe('reloads', () => {
     expect(invariants.file).toBe(after);
   });
 
+  test('of several files that would do the same it may have read any, until it says more', () => {
+    const some = (env: string) => fileOf({ a: { env: { X: env } }, b: { after: ['a'] } });
+    for (const reads of [1, 2, 3]) {
+      const { invariants, reloaded } = watched(before);
+      for (const env of ['1', '2', '3']) invariants.wrote(some(env));
+      for (let count = 0; count < reads; count++) expect(reloaded({ restarted: ['a'] })).toEqual([]);
+      expect(reloaded({ restarted: ['b'] })).toEqual(['a reload does what the file says']);
+    }
+  });
+
   test('what is not named any more is gone after a while, and not started', () => {
     const { invariants, reloaded, look, of } = watched(before);
     invariants.wrote(after);

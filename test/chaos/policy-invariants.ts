@@ -64,6 +64,8 @@ export class PolicyInvariants {
   readonly #books = new Map<string, Book>();
   readonly #helpers = new Map<string, number>();
   #file: PolicyFile;
+  /** Those that it may be: of several it says the same. */
+  #followed: readonly PolicyFile[];
   /** Those that upkeep may read at the next reload, the newest last. */
   #written: PolicyFile[];
   #fair = 0;
@@ -73,6 +75,7 @@ export class PolicyInvariants {
   constructor(file: PolicyFile, bounds: PolicyBounds) {
     this.#bounds = bounds;
     this.#file = file;
+    this.#followed = [file];
     this.#written = [file];
     for (const name of Object.keys(file.commands)) this.#books.set(name, newBook());
   }
@@ -408,9 +411,12 @@ export class PolicyInvariants {
       sets(event.stopped),
       sets([...event.restarted, ...event.adjusted]),
     ].join('; ');
-    const at = this.#written.findLastIndex((file) => differenceOf(before, file) === said);
-    if (at < 0) {
-      const could = this.#written.map((file) => differenceOf(before, file));
+    const fits = (file: PolicyFile): boolean =>
+      this.#followed.some((one) => differenceOf(one, file) === said);
+    const read = this.#written.filter(fits);
+    const file = read.at(-1);
+    if (file === undefined) {
+      const could = this.#written.map((one) => differenceOf(before, one));
       return [
         {
           invariant: 'a reload does what the file says',
@@ -418,8 +424,8 @@ export class PolicyInvariants {
         },
       ];
     }
-    const file = this.#written[at]!;
-    this.#written = this.#written.slice(at);
+    this.#written = this.#written.slice(this.#written.indexOf(read[0]!));
+    this.#followed = read;
     this.#file = file;
     for (const name of event.stopped as string[]) {
       const book = this.#bookOf(name);
