@@ -101,7 +101,7 @@ describe('what is shipped', () => {
     ];
     const bundled = rows.filter(([, , , , where]) => where === 'bundled').map(([, name]) => name);
     // What src/ and machines/ import, and what those import in turn.
-    const imported = ['cross-spawn', 'execa', 'ps-list', 'rxjs', 'xstate'];
+    const imported = ['cross-spawn', 'execa', 'prom-client', 'ps-list', 'rxjs', 'xstate'];
     expect(bundled).toEqual(expect.arrayContaining(imported));
     for (const tool of ['esbuild', 'vitest', 'typescript', 'elkjs', 'knip'])
       expect(page).not.toContain(`| ${tool} `);

@@ -25,7 +25,16 @@ describe('the npm package', () => {
   test('holds the program, its pages and its notices, and nothing else', () => {
     // No code cache: it is for one version of Node, and nobody can read what is in it.
     const program = [
-      ...['client.js', 'control.js', 'export.js', 'package.json', 'policy.js', 'program.js', 'syslog.js'],
+      ...[
+        'client.js',
+        'control.js',
+        'export.js',
+        'http.js',
+        'package.json',
+        'policy.js',
+        'program.js',
+        'syslog.js',
+      ],
       ...['upkeep.js', 'upkeep.schema.json'],
     ].map((name) => `dist/${name}`);
     const pages = ['CHANGELOG.md', 'LICENSE', 'README.ja.md', 'README.md', 'dist/THIRD-PARTY.md'];
@@ -37,6 +46,7 @@ describe('the npm package', () => {
     for (const [name, word] of [
       ['policy.js', 'draft-2020-12'],
       ['export.js', 'startupProbe'],
+      ['http.js', '# TYPE '],
       ['syslog.js', 'solaris-cron'],
     ] as const) {
       expect(read(name)).toContain(word);
