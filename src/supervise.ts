@@ -232,11 +232,11 @@ export async function supervise(
     syslog?.drain();
     lineage.dying(pid);
   };
-  const onOrphanEnd = (pid: number, exit: Exit): void => {
-    http?.reaped();
-    onEnd(pid, exit);
+  const onReaped = (pid: number, exit: Exit, peak: number, taken: boolean): void => {
+    if (!taken) http?.reaped();
+    onEnd(pid, exit, peak);
   };
-  const reaper = native === null ? null : createReaper(native, onDying, onOrphanEnd, onStop);
+  const reaper = native === null ? null : createReaper(native, onDying, onReaped, onStop);
   const onStrangerEnd = (): void => {
     http?.alarmed(now());
     news.next();

@@ -28,16 +28,17 @@ export interface Reaper {
 /**
  * @param beforeEnd hears of everybody who is about to be reaped: /proc still knows it
  * @param onEnd hears of everybody who was reaped; `peak`: the most memory that it, or a child it waited for, had in use at
- *   once, bytes
+ *   once, bytes; `taken`: it was taken from Node, and else is an orphan
  * @param onStop hears of every child that was stopped (SIGSTOP, a debugger) or goes on
  */
 export function createReaper(
   native: Native,
   beforeEnd: (pid: number) => void,
-  onEnd: (pid: number, exit: Exit, peak: number) => void,
+  onEnd: (pid: number, exit: Exit, peak: number, taken: boolean) => void,
   onStop: (pid: number, stopped: boolean) => void,
 ): Reaper {
   const own = watchOwnChildren();
+  const taken = new Set<number>();
   let scheduled = false;
   let closed = false;
 
@@ -62,14 +63,18 @@ export function createReaper(
       if (own.has(pid)) break;
       beforeEnd(pid);
       const status = native.reap(pid);
-      if (status !== null) onEnd(pid, toExit(status), status.peak);
+      if (status !== null) onEnd(pid, toExit(status), status.peak, taken.delete(pid));
     }
     sweepLater();
   }
 
   return {
     sweep,
-    take: own.release,
+    take(child) {
+      if (!own.release(child)) return false;
+      taken.add(child.pid!);
+      return true;
+    },
     close() {
       closed = true;
       own.close();

@@ -14,19 +14,22 @@ describe.skipIf(noNative)(`reaping orphans ${noNative}`, { timeout: 300_000 }, (
   let reaper: Reaper;
   const ends = new Map<number, Exit>();
   const peaks = new Map<number, number>();
+  const fromNode: number[] = [];
   const stops: string[] = [];
 
   const open = (): void => {
     ends.clear();
     peaks.clear();
+    fromNode.length = 0;
     stops.length = 0;
     expect(native.becomeSubreaper()).toBe(true);
     reaper = createReaper(
       native,
       // Its last moment: /proc still knows it.
       (pid) => expect(existsSync(`/proc/${pid}/stat`)).toBe(true),
-      (pid, exit, peak) => {
+      (pid, exit, peak, taken) => {
         ends.set(pid, exit);
+        if (taken) fromNode.push(pid);
         peaks.set(pid, peak);
       },
       (pid, stopped) => stops.push(`${pid} ${stopped}`),
@@ -117,6 +120,9 @@ describe.skipIf(noNative)(`reaping orphans ${noNative}`, { timeout: 300_000 }, (
     expect([ends.get(taken!.pid!), ends.get(dead!.pid!)]).toMatchObject([{ signal: 'SIGTERM' }, { code: 4 }]);
     expect(heard).toEqual([[5, null]]);
     expect(ends.has(left!.pid!)).toBe(false);
+    const [orphan] = await orphans('exit 0');
+    await swept(() => expect(ends.has(orphan!)).toBe(true));
+    expect(new Set(fromNode)).toEqual(new Set([taken!.pid!, dead!.pid!]));
   });
 
   test('takes nobody whom Node does not let go of, or whom it does not know', async () => {
