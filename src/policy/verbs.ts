@@ -18,8 +18,8 @@ export type Target =
 interface Waiting {
   /** Until it is so. */
   readonly wait: boolean;
-  /** ms. */
-  readonly timeout: number;
+  /** ms; null: as long as is reasonable. */
+  readonly timeout: number | null;
 }
 
 export type ControlRequest = Common &
@@ -64,9 +64,6 @@ export type ControlRequest = Common &
 
 export type OrderVerb = 'start' | 'stop' | 'restart';
 
-/** ms that an order may take to come true. */
-const WAIT = 60_000;
-
 type Takes = 'none' | 'value';
 const COMMON: Readonly<Record<string, Takes>> = { '--socket': 'value', '--help': 'none', '-h': 'none' };
 const WAITING: Readonly<Record<string, Takes>> = { '--no-wait': 'none', '--timeout': 'value' };
@@ -110,7 +107,7 @@ export function parseControl(verb: ControlVerb, argv: readonly string[]): Contro
   const timeout = value('--timeout');
   const waiting: Waiting = {
     wait: !has('--no-wait'),
-    timeout: timeout === null ? WAIT : parseDuration(timeout, '--timeout'),
+    timeout: timeout === null ? null : parseDuration(timeout, '--timeout'),
   };
   switch (verb) {
     case 'status':
