@@ -175,7 +175,12 @@ const ROUTES: Readonly<Record<string, Route>> = {
       const names = namesInQuery(inside, query);
       const since = numberIn(query, 'since');
       const follow = query.has('follow');
-      return streamLogs(inside.recent, inside.redact, { names, since, last: numberIn(query, 'last'), follow });
+      return streamLogs(inside.recent, inside.redact, {
+        names,
+        since,
+        last: numberIn(query, 'last'),
+        follow,
+      });
     },
   },
   '/v1/start': order('start'),
