@@ -104,11 +104,8 @@ async function run(request: ControlRequest, socket: string, terminal: Terminal):
     }
     case 'shutdown':
       return shutdown(socket, request, terminal);
-    case 'reload': {
-      const { message } = await post(socket, '/v1/reload', { names: request.names }, RELOAD_PATIENCE);
-      out(`${message}\n`);
-      return 0;
-    }
+    case 'reload':
+      return reload(socket, request.names, terminal);
     case 'logs': {
       const { names, last, since, json } = request;
       const from = since === null ? null : Math.max(0, Date.now() - since);
@@ -209,18 +206,10 @@ async function get(socket: string, route: string): Promise<Reply['body']> {
   return reply.body;
 }
 
-async function post(
-  socket: string,
-  route: string,
-  body: unknown,
-  patience = PATIENCE,
-): Promise<Reply['body']> {
-  const reply = await askPatiently(socket, 'POST', route, body, patience);
-  if (reply.status < 300) return reply.body;
-  // A reload is refused for what is in the file.
-  if (route === '/v1/reload' && reply.status === 409)
-    throw new Refused(EXIT_CONFIGURATION, String(reply.body.error));
-  throw refusedBy(reply);
+async function post(socket: string, route: string, body: unknown): Promise<Reply['body']> {
+  const reply = await askPatiently(socket, 'POST', route, body, PATIENCE);
+  if (reply.status >= 300) throw refusedBy(reply);
+  return reply.body;
 }
 
 async function statusFor(socket: string, names: readonly string[]): Promise<Status> {
@@ -341,6 +330,16 @@ async function health(
   const body = await get(socket, `/v1/health?${query}`);
   out(json ? `${JSON.stringify(body)}\n` : `${body.text}\n`);
   return body.ok === true ? 0 : EXIT_NOT_SO;
+}
+
+async function reload(socket: string, names: readonly string[], { out }: Terminal): Promise<number> {
+  const reply = await askPatiently(socket, 'POST', '/v1/reload', { names }, RELOAD_PATIENCE);
+  // That of the policy is refused for what is in the file.
+  if (reply.status === 409 && names.length === 0)
+    throw new Refused(EXIT_CONFIGURATION, String(reply.body.error));
+  if (reply.status >= 300) throw refusedBy(reply);
+  out(`${reply.body.message}\n`);
+  return 0;
 }
 
 async function shutdown(

@@ -38,7 +38,7 @@ function ofStart(verb: OrderVerb, before: CommandStatus, now: CommandStatus): Ou
       return no(`it has failed for good${reason === null ? '' : `: ${reason}`}`);
     case 'waiting':
       if (next?.what !== 'order') return null;
-      return no(`it waits for ${waitingFor.join(', ')}, which nothing starts but an order`);
+      return no(`it waits for ${waitingFor.join(', ')}; nothing starts that but an order${hint(waitingFor)}`);
     case 'running': {
       // It is done when it has run to its end.
       if (kind === 'oneshot' || !asWished || (verb === 'restart' && !hasRun)) return null;
@@ -56,4 +56,10 @@ function ofStart(verb: OrderVerb, before: CommandStatus, now: CommandStatus): Ou
     default:
       return null;
   }
+}
+
+/** What can be done about what will not come by itself: `db: ready (it is stopped)`. */
+function hint(waitingFor: readonly string[]): string {
+  const names = waitingFor.filter((text) => text.endsWith(')')).map((text) => text.split(':', 1)[0]!);
+  return names.length === 0 ? '' : `: upkeep start ${names.join(' ')}`;
 }

@@ -24,7 +24,7 @@ const NEXT = 7;
 /** What is left out one after the other where there is no room for it. */
 const LEAST_WANTED = [4, 2, 5, 6, 3] as const;
 /** What the longest name is cut to before anything else goes. */
-const LEAST_NAME = 12;
+const LEAST_NAME = 24;
 
 /**
  * One line for each command, within the width; what comes next has a line of its own where there is no room for it. Where the
@@ -44,8 +44,8 @@ export function statusTable(status: Status, { columns, colour, rows: most }: Loo
     const whole = cut(texts.join('  ').trimEnd(), columns);
     // Coloured afterwards: what colours has no width.
     const before = `${texts[NAME]}  `;
-    const state = texts[shown.indexOf(STATE)]!;
-    if (!colour || colourOfState === null || !whole.startsWith(before + state.trimEnd())) return whole;
+    const state = texts[shown.indexOf(STATE)]!.trimEnd();
+    if (!colour || colourOfState === null || !whole.startsWith(before + state)) return whole;
     const behind = whole.slice(before.length + state.length);
     return `${before}${painted(colourOfState, state, true)}${behind}`;
   };
@@ -231,11 +231,13 @@ export function logLine(line: string, width: number): string {
 /** A line of `upkeep events` from the answer's. */
 export function eventLine(line: string): string {
   const { gone, number, time, message } = JSON.parse(line) as Record<string, unknown>;
-  if (gone !== undefined) return `… ${gone} events before these are kept no more\n`;
+  if (gone !== undefined) {
+    return `… ${gone} ${gone === 1 ? 'event before these is' : 'events before these are'} kept no more\n`;
+  }
   return `${String(number).padStart(6)}  ${time}  ${message}\n`;
 }
 
 /** Nothing of what a process calls itself may steer the terminal. */
 function printable(text: string): string {
-  return stripVTControlCharacters(text).replaceAll(/[\x00-\x1f\x7f]/g, ' ');
+  return stripVTControlCharacters(text).replaceAll(/[\x00-\x1f\x7f-\x9f]/g, ' ');
 }

@@ -119,7 +119,7 @@ function commandStatus(
     kind: policy.kind,
     group,
     state: first,
-    detail: second === 'ready' ? (health.healthy ? null : 'unhealthy') : (DETAILS[state] ?? second),
+    detail: detailOf(state, second, health.healthy),
     desired: context.desired,
     asWished: isAsWished(first, context),
     since: new Date(inside.timeOf(since)).toISOString(),
@@ -154,6 +154,11 @@ const DETAILS: Readonly<Record<string, string | null>> = {
   'completed.done': null,
   'failed.ended': null,
 };
+
+function detailOf(state: string, second: string | null, healthy: boolean): string | null {
+  if (state === 'running.ready') return healthy ? null : 'unhealthy';
+  return Object.hasOwn(DETAILS, state) ? DETAILS[state]! : second;
+}
 
 const isSuccess = (codes: readonly number[], { code }: Exit): boolean =>
   code !== null && codes.includes(code);
