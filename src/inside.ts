@@ -1,10 +1,10 @@
 /** WIRES what control may know of a running upkeep, and ask of it. */
 import type { ActorRefFrom, InspectionEvent } from 'xstate';
 import type { commandMachine } from '../machines/command.ts';
-import { explain, unmet } from '../machines/dependencies.ts';
+import { explain, isAtRest, unmet } from '../machines/dependencies.ts';
 import { ownOf } from '../machines/own.ts';
 import type { SupervisorContext } from '../machines/supervisor.ts';
-import type { Candidate, CommandView } from './control/inside.ts';
+import type { Awaited, Candidate, CommandView } from './control/inside.ts';
 import type { Journal } from './output/journal.ts';
 import type { Evidence } from './process/lineage.ts';
 
@@ -14,6 +14,8 @@ export interface States {
   /** For XState's `inspect`: notes every transition of every command. */
   readonly inspect: (event: InspectionEvent) => void;
   readonly viewOf: (name: string) => CommandView | null;
+  /** It is there no more. */
+  readonly forget: (name: string) => void;
 }
 
 interface Known {
@@ -58,6 +60,7 @@ export function createStates(journal: Journal, now: () => number): States {
       if (found === undefined) return null;
       return { state: found.state, since: found.since, context: found.ref.getSnapshot().context };
     },
+    forget: (name) => void known.delete(name),
   };
 }
 
@@ -81,9 +84,14 @@ function wordOf(type: string): string {
 }
 
 /** What a command requires and has not got. */
-export function waitingFor({ plans, reached }: SupervisorContext, name: string): readonly string[] {
+export function waitingFor({ plans, reached }: SupervisorContext, name: string): readonly Awaited[] {
   const plan = ownOf(plans, name);
-  return plan === undefined ? [] : unmet(plan, plans, reached).map((each) => explain(each, reached));
+  if (plan === undefined) return [];
+  return unmet(plan, plans, reached).map((each) => ({
+    command: each.command,
+    text: explain(each, reached),
+    comes: !isAtRest(ownOf(reached, each.command)),
+  }));
 }
 
 /** @param sinceOf monotonic ms of start ticks */

@@ -1,5 +1,6 @@
 /** argv, environment, OS signals, exit code. Nothing else touches them. */
 import { writeSync } from 'node:fs';
+import { isatty } from 'node:tty';
 import { helpText } from './policy/help.ts';
 import { type ControlVerb, parseRunArguments, RUN_DEFAULTS, type RunRequest } from './policy/options.ts';
 import { policyOf } from './policy/plan.ts';
@@ -57,11 +58,13 @@ async function exportPolicy(words: readonly string[]): Promise<void> {
 /** Asks a running upkeep. */
 async function control(verb: ControlVerb, words: readonly string[]): Promise<void> {
   const { runVerb } = await import('./control/cli.ts');
-  const { isTTY = false, columns = 80 } = process.stdout;
+  // Of anything but a terminal process.stdout would make a stream, and a pipe non-blocking.
+  const shows = isatty(1);
   process.exitCode = await runVerb(verb, words, {
     env: process.env,
-    columns: isTTY ? columns : null,
-    colour: isTTY && !process.env.NO_COLOR,
+    // A terminal that nobody has told its size has none.
+    size: () => (shows ? { columns: process.stdout.columns || 80, rows: process.stdout.rows || 24 } : null),
+    colour: shows && !process.env.NO_COLOR,
     out: (text) => write(1, text),
     error: (text) => write(2, text),
   });
@@ -120,8 +123,9 @@ function write(fd: number, text: string): boolean {
     try {
       at += writeSync(fd, bytes, at);
     } catch (error) {
-      // A pipe that is full, and whose other end has made it non-blocking.
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return false;
+      // A pipe that is full, and that somebody has made non-blocking.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
     }
   }
   return true;

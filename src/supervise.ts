@@ -178,6 +178,12 @@ export async function supervise(
       crashes.forget(told.command);
       extras.forget(told.command);
       recent?.forget(told.command);
+      // Its machine has one more transition to make.
+      setImmediate(() => {
+        if (specs.has(told.command)) return;
+        journal.forget(told.command);
+        states.forget(told.command);
+      });
     }
   };
   const notice = (command: string | null, message: string, level: 'info' | 'warn' = 'warn'): void =>

@@ -2,9 +2,10 @@
 import { formatDuration } from '../output/duration.ts';
 import type { ControlVerb } from '../policy/options.ts';
 import { didYouMean, UsageError } from '../policy/usage-error.ts';
-import { type ControlRequest, parseControl, type Target } from '../policy/verbs.ts';
+import { type ControlRequest, parseControl } from '../policy/verbs.ts';
 import { verbHelp } from '../policy/verbs-help.ts';
 import { ask, follow, NobodyError, type Reply } from './client.ts';
+import { outcome } from './outcome.ts';
 import { eventLine, howEnded, logLine, statusTable, whyText } from './show.ts';
 import { defaultSocketPath } from './socket.ts';
 import type { CommandStatus, Status } from './status.ts';
@@ -22,15 +23,23 @@ const EXIT_CONFIGURATION = 78;
 const PATIENCE = 10_000;
 /** A new policy may have to be read, and everybody's stop to begin. */
 const RELOAD_PATIENCE = 30_000;
-/** ms between two looks at what an order has come to. */
+/** ms between two looks at what an order has come to, at least. */
 const LOOK = 100;
+/** Of so many commands each is asked for by its name; of more, all. */
+const MOST_NAMED = 50;
+/** ms that an order may take to come true, unless said otherwise. */
+const WAIT = 60_000;
+/** ms that a shutdown may take beyond its grace. */
+const OVER_GRACE = 5_000;
 /** ms between two pictures of `--watch`. */
 const WATCH = 500;
+/** Columns where there is no terminal. */
+const WIDTH = 80;
 
 export interface Terminal {
   readonly env: NodeJS.ProcessEnv;
-  /** Its width; null: it is none. */
-  readonly columns: number | null;
+  /** What it shows at once, as it is now; null: it is none. */
+  readonly size: () => { readonly columns: number; readonly rows: number } | null;
   readonly colour: boolean;
   /** @returns false: nobody reads it any more */
   readonly out: (text: string) => boolean;
@@ -93,38 +102,31 @@ async function run(request: ControlRequest, socket: string, terminal: Terminal):
       await post(socket, '/v1/signal', { names: [name], signal });
       return 0;
     }
-    case 'shutdown': {
-      const { grace } = await post(socket, '/v1/shutdown', {});
-      if (!request.wait) return 0;
-      return (await isGone(socket, Math.max(request.timeout, Number(grace))))
-        ? 0
-        : fail(error, 'it has not ended in time');
-    }
-    case 'reload': {
-      const { message } = await post(socket, '/v1/reload', { names: request.names }, RELOAD_PATIENCE);
-      out(`${message}\n`);
-      return 0;
-    }
+    case 'shutdown':
+      return shutdown(socket, request, terminal);
+    case 'reload':
+      return reload(socket, request.names, terminal);
     case 'logs': {
       const { names, last, since, json } = request;
-      const query = queryOf(names, {
-        last,
-        since: since === null ? null : Date.now() - since,
-        follow: request.follow,
-      });
+      const from = since === null ? null : Math.max(0, Date.now() - since);
       const width = Math.max(...names.map(({ length }) => length), 0);
-      await follow(socket, `/v1/logs?${query}`, refusedBy, (line) =>
-        out(json ? `${line}\n` : logLine(line, width)),
+      const ended = await follow(
+        socket,
+        `/v1/logs?${queryOf(names, last, from, request.follow)}`,
+        refusedBy,
+        (line) => out(json ? `${line}\n` : logLine(line, width)),
       );
-      return 0;
+      return afterStream(ended, error);
     }
     case 'events': {
       const { names, last, since, json } = request;
-      const query = queryOf(names, { last, since, follow: request.follow });
-      await follow(socket, `/v1/events?${query}`, refusedBy, (line) =>
-        out(json ? `${line}\n` : eventLine(line)),
+      const ended = await follow(
+        socket,
+        `/v1/events?${queryOf(names, last, since, request.follow)}`,
+        refusedBy,
+        (line) => out(json ? `${line}\n` : eventLine(line)),
       );
-      return 0;
+      return afterStream(ended, error);
     }
     case 'health':
       return health(socket, request, terminal);
@@ -136,7 +138,9 @@ const named = (names: readonly string[]): URLSearchParams =>
 
 function queryOf(
   names: readonly string[],
-  { last, since, follow: goesOn }: { last: number | null; since: number | null; follow: boolean },
+  last: number | null,
+  since: number | null,
+  goesOn: boolean,
 ): URLSearchParams {
   const query = named(names);
   if (last !== null) query.set('last', String(last));
@@ -145,36 +149,67 @@ function queryOf(
   return query;
 }
 
-/** What upkeep has refused, as an error that says what to exit with. */
-function refusedBy({ status, body }: Reply): Error {
-  const names = Array.isArray(body.names) ? (body.names as string[]) : [];
-  const asked = /^cannot find (\S+):/.exec(String(body.error))?.[1] ?? '';
-  const code = status === 404 ? EXIT_NO_NAME : status === 409 ? EXIT_NOT_SO : EXIT_INTERNAL;
-  const there = names.length === 0 ? '' : `${didYouMean(asked, names)}; there is ${listed(names)}`;
-  return new Refused(code, `${body.error}${there}`);
+function afterStream(ended: boolean, error: Terminal['error']): number {
+  if (ended) return 0;
+  error('upkeep: it has ended: nothing more will come\n');
+  return EXIT_NOBODY;
 }
 
-const listed = (names: readonly string[]): string =>
-  names.length <= 10 ? names.join(', ') : `${names.slice(0, 10).join(', ')} … (${names.length})`;
+/** What upkeep has refused, as an error that says what to exit with. */
+function refusedBy({ status, body }: Reply): Error {
+  const { error, names, unknown } = body as {
+    error?: string;
+    names?: readonly string[];
+    unknown?: readonly string[];
+  };
+  const near = names === undefined ? '' : `${didYouMean(unknown?.[0] ?? '', names)}; ${listed(names)}`;
+  return new Refused(CODES[status] ?? EXIT_INTERNAL, `${error}${near}`);
+}
+
+const CODES: Readonly<Record<number, number>> = {
+  400: EXIT_USAGE,
+  404: EXIT_NO_NAME,
+  409: EXIT_NOT_SO,
+  413: EXIT_USAGE,
+  429: EXIT_NOT_SO,
+  431: EXIT_USAGE,
+  503: EXIT_NOBODY,
+};
+
+function listed(names: readonly string[]): string {
+  if (names.length === 0) return 'there is none';
+  const [first = '', ...more] = names;
+  if (more.length === 0) return `there is ${first}`;
+  if (names.length <= 10) return `there are ${names.join(', ')}`;
+  return `there are ${names.length}: ${names.slice(0, 10).join(', ')}, …`;
+}
+
+/** Asks, and asks again while upkeep is just starting. */
+async function askPatiently(
+  socket: string,
+  method: 'GET' | 'POST',
+  route: string,
+  body: unknown,
+  patience: number,
+): Promise<Reply> {
+  const until = performance.now() + patience;
+  for (;;) {
+    const reply = await ask(socket, method, route, body, patience);
+    if (reply.status !== 503 || performance.now() >= until) return reply;
+    await sleep(LOOK);
+  }
+}
 
 async function get(socket: string, route: string): Promise<Reply['body']> {
-  const reply = await ask(socket, 'GET', route, null, PATIENCE);
+  const reply = await askPatiently(socket, 'GET', route, null, PATIENCE);
   if (reply.status >= 300) throw refusedBy(reply);
   return reply.body;
 }
 
-async function post(
-  socket: string,
-  route: string,
-  body: unknown,
-  patience = PATIENCE,
-): Promise<Reply['body']> {
-  const reply = await ask(socket, 'POST', route, body, patience);
-  if (reply.status < 300) return reply.body;
-  // A reload is refused for what is in the file.
-  if (route === '/v1/reload' && reply.status === 409)
-    throw new Refused(EXIT_CONFIGURATION, String(reply.body.error));
-  throw refusedBy(reply);
+async function post(socket: string, route: string, body: unknown): Promise<Reply['body']> {
+  const reply = await askPatiently(socket, 'POST', route, body, PATIENCE);
+  if (reply.status >= 300) throw refusedBy(reply);
+  return reply.body;
 }
 
 async function statusFor(socket: string, names: readonly string[]): Promise<Status> {
@@ -185,61 +220,73 @@ async function statusFor(socket: string, names: readonly string[]): Promise<Stat
 async function status(
   socket: string,
   { names, json }: { readonly names: readonly string[]; readonly json: boolean },
-  { out, columns, colour }: Terminal,
+  { out, size, colour }: Terminal,
 ): Promise<number> {
   const found = await statusFor(socket, names);
-  out(json ? `${JSON.stringify(found)}\n` : statusTable(found, { columns: columns ?? 80, colour }));
+  const look = { columns: size()?.columns ?? WIDTH, colour };
+  out(json ? `${JSON.stringify(found)}\n` : statusTable(found, look));
   return found.asWished ? 0 : EXIT_NOT_AS_WISHED;
 }
 
 /** Draws the same again and again, in place. Ends when nobody looks, or upkeep is gone. */
-async function watch(
-  socket: string,
-  names: readonly string[],
-  { out, columns, colour }: Terminal,
-): Promise<number> {
-  for (;;) {
-    const found = await statusFor(socket, names);
-    const table = statusTable(found, { columns: columns ?? 80, colour });
-    // Home, then each line to its end, then what is below.
-    const picture = columns === null ? table : `\x1b[H${table.replaceAll('\n', '\x1b[K\n')}\x1b[J`;
-    if (!out(picture)) return 0;
+async function watch(socket: string, names: readonly string[], terminal: Terminal): Promise<number> {
+  const { out, error, size, colour } = terminal;
+  for (let drawn = false; ; drawn = true) {
+    let found: Status;
+    try {
+      found = await statusFor(socket, names);
+    } catch (gone) {
+      if (!drawn || !(gone instanceof NobodyError)) throw gone;
+      error('upkeep: it has ended\n');
+      return EXIT_NOBODY;
+    }
+    if (!out(picture(found, size(), colour))) return 0;
     await sleep(WATCH);
   }
+}
+
+/** What is drawn over what was drawn before. */
+function picture(found: Status, size: ReturnType<Terminal['size']>, colour: boolean): string {
+  if (size === null) return statusTable(found, { columns: WIDTH, colour });
+  const table = statusTable(found, { columns: size.columns, colour, rows: size.rows - 1 });
+  // Home, then each line to its end, then what is below.
+  return `\x1b[H${table.replaceAll('\n', '\x1b[K\n')}\x1b[J`;
 }
 
 async function order(
   socket: string,
   request: Extract<ControlRequest, { kind: 'order' }>,
-  { out, error, columns }: Terminal,
+  { out, error, size }: Terminal,
 ): Promise<number> {
-  const { verb, target, wait, timeout } = request;
-  const { before } = (await post(socket, `/v1/${verb}`, bodyOf(target))) as unknown as {
-    before: readonly CommandStatus[];
-  };
+  const { verb, target, wait } = request;
+  const timeout = request.timeout ?? WAIT;
+  const answer = (await post(socket, `/v1/${verb}`, target)) as unknown as Pick<Ordered, 'before'>;
   if (!wait) return 0;
-  const names = before.map(({ name }) => name);
-  const starts = new Map(before.map((command) => [command.name, command.starts]));
-  const open = new Map(names.map((name) => [name, '']));
+  const before = new Map(answer.before.map((command) => [command.name, command]));
+  const open = new Map([...before.keys()].map((name) => [name, '']));
   const until = performance.now() + timeout;
   let failed = false;
   for (;;) {
-    for (const command of await stillThere(socket, [...open.keys()])) {
-      const result = outcome(verb, command, starts.get(command.name)!);
+    const asked = performance.now();
+    for (const command of await stillThere(socket, open)) {
+      const { name } = command;
+      const result = outcome(verb, before.get(name)!, command);
       if (result === null) {
         const now = progressOf(command);
-        if (columns !== null && open.get(command.name) !== now) out(`${command.name}: ${now}\n`);
-        open.set(command.name, now);
+        if (size() !== null && open.get(name) !== now) out(`${name}: ${now}\n`);
+        open.set(name, now);
         continue;
       }
-      open.delete(command.name);
+      open.delete(name);
       failed ||= !result.ok;
-      if (result.ok) out(`${command.name}: ${result.text}\n`);
-      else error(`upkeep: cannot ${verb} ${command.name}: ${result.text}\n`);
+      if (result.ok) out(`${name}: ${result.text}\n`);
+      else error(`upkeep: cannot ${verb} ${name}: ${result.text}\n`);
     }
     if (open.size === 0) return failed ? EXIT_NOT_SO : 0;
-    if (performance.now() >= until) break;
-    await sleep(LOOK);
+    const now = performance.now();
+    if (now >= until) break;
+    // Where the answer takes long, there is much to be told.
+    await sleep(Math.min(until - now, Math.max(LOOK, (now - asked) * 10)));
   }
   for (const [name, last] of open) {
     error(
@@ -249,34 +296,18 @@ async function order(
   return EXIT_NOT_SO;
 }
 
-/** None where upkeep has ended meanwhile. */
-async function stillThere(socket: string, names: readonly string[]): Promise<readonly CommandStatus[]> {
-  const { upkeep, commands } = await statusFor(socket, names);
+interface Ordered {
+  readonly before: readonly CommandStatus[];
+}
+
+/** What is to be waited for, as it is now. */
+async function stillThere(
+  socket: string,
+  open: ReadonlyMap<string, unknown>,
+): Promise<readonly CommandStatus[]> {
+  const { upkeep, commands } = await statusFor(socket, open.size > MOST_NAMED ? [] : [...open.keys()]);
   if (upkeep.ending) throw new Refused(EXIT_NOT_SO, 'cannot wait for it: everything is being stopped');
-  return commands;
-}
-
-function bodyOf(target: Target): object {
-  return target;
-}
-
-/** What an order has come to; null: it is not over. */
-function outcome(
-  verb: 'start' | 'stop' | 'restart',
-  command: CommandStatus,
-  starts: number,
-): { readonly ok: boolean; readonly text: string } | null {
-  const { state, asWished, desired, leader, reason } = command;
-  if (verb === 'stop') {
-    if (desired === 'down' && state === 'stopped') return { ok: true, text: 'stopped' };
-    return desired === 'up' ? { ok: false, text: 'somebody has started it meanwhile' } : null;
-  }
-  if (desired === 'down') return { ok: false, text: 'somebody has stopped it meanwhile' };
-  if (state === 'failed') return { ok: false, text: `it has failed for good: ${reason}` };
-  if (verb === 'restart' && command.starts === starts && state !== 'scheduled') return null;
-  if (!asWished) return null;
-  const how = state === 'running' && leader !== null ? `running: pid ${leader.pid}` : state;
-  return { ok: true, text: command.ready === true ? `${how}, ready` : how };
+  return commands.filter(({ name }) => open.has(name));
 }
 
 function progressOf({ state, detail, reason, next, lastExit }: CommandStatus): string {
@@ -301,23 +332,45 @@ async function health(
   return body.ok === true ? 0 : EXIT_NOT_SO;
 }
 
-async function isGone(socket: string, timeout: number): Promise<boolean> {
+async function reload(socket: string, names: readonly string[], { out }: Terminal): Promise<number> {
+  const reply = await askPatiently(socket, 'POST', '/v1/reload', { names }, RELOAD_PATIENCE);
+  // That of the policy is refused for what is in the file.
+  if (reply.status === 409 && names.length === 0)
+    throw new Refused(EXIT_CONFIGURATION, String(reply.body.error));
+  if (reply.status >= 300) throw refusedBy(reply);
+  out(`${reply.body.message}\n`);
+  return 0;
+}
+
+async function shutdown(
+  socket: string,
+  { wait, timeout }: Extract<ControlRequest, { kind: 'shutdown' }>,
+  { error }: Terminal,
+): Promise<number> {
+  const { grace, pid } = await post(socket, '/v1/shutdown', {});
+  if (!wait) return 0;
+  const patience = timeout ?? Number(grace) + OVER_GRACE;
+  if (await isGone(socket, pid, patience)) return 0;
+  error(
+    `upkeep: cannot shut down within ${formatDuration(patience)}: upkeep ${pid} is still there; it goes on\n`,
+  );
+  return EXIT_NOT_SO;
+}
+
+/** Nobody answers there any more, or another one. */
+async function isGone(socket: string, pid: unknown, timeout: number): Promise<boolean> {
   const until = performance.now() + timeout;
-  while (performance.now() < until) {
+  for (;;) {
     try {
-      await ask(socket, 'GET', '/v1/about', null, PATIENCE);
+      const { body } = await ask(socket, 'GET', '/v1/about', null, PATIENCE);
+      if (body.pid !== pid) return true;
     } catch (error) {
       if (error instanceof NobodyError) return true;
       throw error;
     }
+    if (performance.now() >= until) return false;
     await sleep(LOOK);
   }
-  return false;
-}
-
-function fail(error: Terminal['error'], text: string): number {
-  error(`upkeep: cannot shut down: ${text}\n`);
-  return EXIT_NOT_SO;
 }
 
 const sleep = (ms: number): Promise<void> =>

@@ -47,7 +47,9 @@ export function ask(
 const WHY: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such socket',
   ECONNREFUSED: 'nobody listens there',
-  EACCES: 'only the user that upkeep runs as may',
+  EACCES: 'only root and the user that upkeep runs as may',
+  ECONNRESET: 'it hung up; it answers only root and the user that it runs as',
+  EPIPE: 'it hung up; it answers only root and the user that it runs as',
   ENOTSOCK: 'it is no socket',
 };
 
@@ -56,6 +58,7 @@ const WHY: Readonly<Record<string, string>> = {
  *
  * @param refused makes an error of an answer that is none
  * @param take false: no more
+ * @returns whether the answer has come to its end, or nobody wanted more of it; false: upkeep has ended before that
  * @throws NobodyError, and what `refused` makes
  */
 export function follow(
@@ -63,29 +66,26 @@ export function follow(
   route: string,
   refused: (reply: Reply) => Error,
   take: (line: string) => boolean,
-): Promise<void> {
+): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const asked = request({ socketPath: path, path: route, agent: false }, (response) => {
+      const { statusCode = 0 } = response;
       let rest = '';
-      let ended = false;
       response.setEncoding('utf8');
       response.on('data', (chunk: string) => {
         rest += chunk;
-        if (response.statusCode !== 200) return;
+        if (statusCode !== 200) return;
         const lines = rest.split('\n');
         rest = lines.pop()!;
-        for (const line of lines) {
-          if (ended || take(line)) continue;
-          ended = true;
-          asked.destroy();
-          resolve();
-        }
+        if (lines.every(take)) return;
+        resolve(true);
+        asked.destroy();
       });
-      response.on('error', () => resolve());
+      response.on('error', () => resolve(false));
       response.on('end', () => {
-        if (response.statusCode === 200) return resolve();
+        if (statusCode === 200) return resolve(response.complete);
         try {
-          reject(refused({ status: response.statusCode ?? 0, body: JSON.parse(rest) }));
+          reject(refused({ status: statusCode, body: JSON.parse(rest) }));
         } catch {
           reject(nobody(path, 'what it answers is no JSON'));
         }

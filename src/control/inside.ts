@@ -30,6 +30,15 @@ export interface Candidate {
   readonly because: string;
 }
 
+/** What a command requires and has not got. */
+export interface Awaited {
+  readonly command: string;
+  /** `db: ready`. */
+  readonly text: string;
+  /** It may come by itself: who is awaited has not been stopped, and has not failed for good. */
+  readonly comes: boolean;
+}
+
 /** What a request comes to. */
 export interface Answer {
   readonly status: number;
@@ -48,8 +57,7 @@ export interface Inside {
   readonly groups: () => readonly GroupPlan[];
   /** null: there is no such command, or it has not begun. */
   readonly viewOf: (name: string) => CommandView | null;
-  /** What the command requires and has not got: `db: ready`. */
-  readonly waitingFor: (name: string) => readonly string[];
+  readonly waitingFor: (name: string) => readonly Awaited[];
   readonly candidatesOf: (name: string) => readonly Candidate[];
   /** ms that a stop may take at most, unless the policy says less. */
   readonly grace: () => number;

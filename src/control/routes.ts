@@ -1,10 +1,12 @@
 /** The routes of the control socket: what is asked for, and what it comes to. A bundle of its own. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { CommandOrder } from '../../machines/events.ts';
-import { stopBudget } from '../../machines/restart-policy.ts';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { commandsOf, groupNamed } from '../../machines/tree.ts';
+import type { OrderVerb } from '../policy/verbs.ts';
+import { createClients } from './clients.ts';
 import { healthOf } from './health.ts';
 import type { Answer, Inside } from './inside.ts';
+import { createOrders, type Orders } from './orders.ts';
 import { statusOf } from './status.ts';
 import { streamEvents, streamLogs } from './streams.ts';
 import { whyOf } from './why.ts';
@@ -22,33 +24,63 @@ interface Route {
 interface Asked {
   readonly query: URLSearchParams;
   readonly body: Readonly<Record<string, unknown>>;
+  readonly orders: Orders;
 }
 
-/** Writes an answer that may never end. */
+/** An answer that is written bit by bit, and may never end. */
 type Stream = (response: ServerResponse) => void;
 
-/** @throws never: what is wrong with a request is said to whoever sent it */
-export function createRoutes(inside: () => Inside | null, version: string): Server {
-  const server = createServer({ maxHeaderSize: LARGEST_HEAD }, (request, response) => {
+/** @returns serves a client; @throws never: what is wrong with a request is said to whoever sent it */
+export function createRoutes(inside: () => Inside | null, version: string): (client: Socket) => void {
+  const clients = createClients();
+  let orders: Orders | null = null;
+  const http = createServer({ maxHeaderSize: LARGEST_HEAD }, (request, response) => {
     response.on('error', () => {});
-    answer(inside(), version, request)
+    const now = inside();
+    if (now !== null) orders ??= createOrders(now);
+    answer(now, orders, version, request)
       .catch((error: unknown): Answer => {
         if (error instanceof Refusal) return error.answer;
-        return refused(
-          500,
-          `cannot answer: a mistake in upkeep: ${(error as Error).message}; please report it`,
-        );
+        const why = `a mistake in upkeep: ${(error as Error).message}; please report it`;
+        return { status: 500, body: { error: `cannot answer: ${why}` } };
       })
       .then((result) => {
-        if (typeof result === 'function') result(response);
-        else send(response, result, inside()?.redact);
-      });
+        // Who has left meanwhile will not say so again.
+        if (response.destroyed || response.socket === null) return;
+        if (typeof result !== 'function') send(result);
+        else if (clients.stays(response.socket)) result(response);
+        else {
+          const error = 'cannot answer: too many clients follow logs or events already; end some of them';
+          send({ status: 429, body: { error } });
+        }
+      })
+      .catch(() => response.destroy());
+
+    function send({ status, body }: Answer): void {
+      const text = `${now?.redact(JSON.stringify(body)) ?? JSON.stringify(body)}\n`;
+      const length = Buffer.byteLength(text);
+      clients.owe(response, length);
+      response.writeHead(status, { 'content-type': 'application/json', 'content-length': length });
+      response.end(text);
+    }
   });
-  server.headersTimeout = 5_000;
-  server.requestTimeout = 10_000;
-  server.keepAliveTimeout = 1_000;
-  server.on('clientError', (_, client) => client.destroy());
-  return server;
+  // Whoever sends the next request without having read an answer would have all answers kept in memory.
+  http.maxRequestsPerSocket = 1;
+  http.on('clientError', ({ code }: NodeJS.ErrnoException, client) => {
+    const socket = client as Socket;
+    if (!socket.writable || socket.bytesWritten > 0) return void socket.destroy();
+    const [status, why] =
+      code === 'HPE_HEADER_OVERFLOW'
+        ? ['431 Request Header Fields Too Large', `its head is larger than ${LARGEST_HEAD} bytes; name fewer`]
+        : ['400 Bad Request', 'it is no HTTP; ask with upkeep, or with curl --unix-socket'];
+    const body = `${JSON.stringify({ error: `cannot read the request: ${why}` })}\n`;
+    const head = `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close`;
+    socket.end(`HTTP/1.1 ${status}\r\n${head}\r\n\r\n${body}`);
+  });
+  return (client) => {
+    clients.admit(client);
+    http.emit('connection', client);
+  };
 }
 
 class Refusal extends Error {
@@ -59,23 +91,9 @@ class Refusal extends Error {
   }
 }
 
-const refused = (status: number, error: string): Answer => ({ status, body: { error } });
-
-function send(
-  response: ServerResponse,
-  { status, body }: Answer,
-  redact: (text: string) => string = (text) => text,
-): void {
-  const text = `${redact(JSON.stringify(body))}\n`;
-  response.writeHead(status, {
-    'content-type': 'application/json',
-    'content-length': Buffer.byteLength(text),
-  });
-  response.end(text);
-}
-
 async function answer(
   inside: Inside | null,
+  orders: Orders | null,
   version: string,
   request: IncomingMessage,
 ): Promise<Answer | Stream> {
@@ -85,21 +103,29 @@ async function answer(
     return { status: 200, body: { version: 1, upkeep: version, pid: process.pid } };
   }
   const route = Object.hasOwn(ROUTES, path) ? ROUTES[path]! : null;
-  if (route === null) throw new Refusal(404, `cannot answer ${shortened(path)}: there is nothing there`);
+  if (route === null) throw new Refusal(404, `cannot answer ${readable(path)}: there is nothing there`);
   if (request.method !== route.method) {
     throw new Refusal(405, `cannot answer ${path}: it is asked for with ${route.method}`);
   }
   const body = route.method === 'POST' ? bodyIn(await textOf(request)) : {};
-  if (inside === null) throw new Refusal(503, 'cannot answer yet: upkeep is just starting; ask again');
-  return route.answer(inside, { query: new URLSearchParams(search), body });
+  if (inside === null || orders === null || !hasBegun(inside)) {
+    throw new Refusal(503, 'cannot answer yet: upkeep is just starting; ask again');
+  }
+  return route.answer(inside, { query: new URLSearchParams(search), body, orders });
+}
+
+/** The process table has been read: until then there is nothing to tell of anybody. */
+function hasBegun(inside: Inside): boolean {
+  const [first] = inside.names();
+  return first === undefined || inside.isEnding() || inside.viewOf(first) !== null;
 }
 
 const ROUTES: Readonly<Record<string, Route>> = {
   '/v1/about': { method: 'GET', answer: () => ({ status: 200, body: {} }) },
   '/v1/status': {
     method: 'GET',
-    answer(inside, { query }) {
-      return { status: 200, body: statusOf(inside, namesInQuery(inside, query)) };
+    answer(inside, { query, orders }) {
+      return { status: 200, body: statusOf(inside, namesInQuery(inside, query), orders.turnOf) };
     },
   },
   '/v1/health': {
@@ -107,29 +133,35 @@ const ROUTES: Readonly<Record<string, Route>> = {
     answer(inside, { query }) {
       const which = query.get('which') ?? 'ready';
       if (which !== 'ready' && which !== 'live') {
-        throw new Refusal(400, `cannot check ${shortened(which)}: it is ready or live`);
+        throw new Refusal(400, `cannot check ${readable(which)}: it is ready or live`);
       }
       return { status: 200, body: healthOf(statusOf(inside, namesInQuery(inside, query)), which) };
     },
   },
   '/v1/why': {
     method: 'GET',
-    answer(inside, { query }) {
+    answer(inside, { query, orders }) {
       const [name, ...more] = query.getAll('name');
       if (name === undefined || more.length > 0) throw new Refusal(400, 'cannot say why: name one command');
       known(inside, [name]);
-      return { status: 200, body: whyOf(inside, name) };
+      return { status: 200, body: whyOf(inside, name, orders.turnOf) };
     },
   },
   '/v1/events': {
     method: 'GET',
-    answer: (inside, { query }) =>
-      streamEvents(inside, {
-        names: namesInQuery(inside, query),
-        since: numberIn(query, 'since'),
-        last: numberIn(query, 'last'),
-        follow: query.has('follow'),
-      }),
+    answer(inside, { query }) {
+      const since = numberIn(query, 'since');
+      const until = inside.journal.last();
+      if (since !== null && since > until) {
+        throw new Refusal(
+          409,
+          `cannot go on behind event ${since}: the last one is ${until}; upkeep has begun anew since then, and so do the numbers`,
+        );
+      }
+      const names = namesInQuery(inside, query);
+      const follow = query.has('follow');
+      return streamEvents(inside, { names, since, last: numberIn(query, 'last'), follow });
+    },
   },
   '/v1/logs': {
     method: 'GET',
@@ -140,26 +172,25 @@ const ROUTES: Readonly<Record<string, Route>> = {
           'cannot show lines: with --log raw services write past upkeep; use --log plain or json',
         );
       }
+      const names = namesInQuery(inside, query);
+      const since = numberIn(query, 'since');
+      const follow = query.has('follow');
       return streamLogs(inside.recent, inside.redact, {
-        names: namesInQuery(inside, query, ['upkeep']),
-        since: numberIn(query, 'since'),
+        names,
+        since,
         last: numberIn(query, 'last'),
-        follow: query.has('follow'),
+        follow,
       });
     },
   },
-  '/v1/start': order('start', (_, at) => ({ type: 'command.start', at })),
-  '/v1/restart': order('restart', (_, at) => ({ type: 'command.restart', at })),
-  '/v1/stop': order('stop', (inside, at, name) => ({
-    type: 'command.stop',
-    at,
-    budget: stopBudget(inside.viewOf(name)!.context.policy, inside.grace()),
-    everything: false,
-  })),
+  '/v1/start': order('start'),
+  '/v1/restart': order('restart'),
+  '/v1/stop': order('stop'),
   '/v1/reload': {
     method: 'POST',
     answer(inside, { body }) {
       const names = stringsIn(body, 'names');
+      known(inside, names);
       inside.note('reload', names);
       return inside.reload(names);
     },
@@ -186,24 +217,23 @@ const ROUTES: Readonly<Record<string, Route>> = {
     answer(inside) {
       inside.note('shutdown', []);
       inside.shutdown('upkeep shutdown');
-      return { status: 202, body: { grace: inside.grace() } };
+      return { status: 202, body: { grace: inside.grace(), pid: process.pid } };
     },
   },
 };
 
 /** An order for commands. What it comes to is seen in their status: `starts` tells this run from the one before. */
-function order(verb: string, orderOf: (inside: Inside, at: number, name: string) => CommandOrder): Route {
+function order(verb: OrderVerb): Route {
   return {
     method: 'POST',
-    answer(inside, { body }) {
+    answer(inside, { body, orders }) {
       const names = chosen(inside, body);
       if (inside.isEnding()) {
         throw new Refusal(409, `cannot ${verb} anything: everything is being stopped`);
       }
-      const before = statusOf(inside, names);
+      const before = statusOf(inside, names, orders.turnOf);
       inside.note(verb, names);
-      const at = inside.now();
-      for (const name of names) inside.order(name, orderOf(inside, at, name));
+      orders.give(verb, names);
       return { status: 202, body: { before: before.commands } };
     },
   };
@@ -216,8 +246,8 @@ function chosen(inside: Inside, body: Asked['body']): readonly string[] {
   if (all === true) return inside.names();
   if (group !== undefined) {
     const found = typeof group === 'string' ? groupNamed(inside.groups(), group) : null;
-    if (found === null || group === '' || String(group).startsWith('#')) {
-      throw new Refusal(404, `cannot find the group ${shortened(String(group))}: no group has that name`);
+    if (found === null || found.name.startsWith('#')) {
+      throw new Refusal(404, `cannot find the group ${readable(String(group))}: no group has that name`);
     }
     return commandsOf(found).map(({ name }) => name);
   }
@@ -228,23 +258,22 @@ function chosen(inside: Inside, body: Asked['body']): readonly string[] {
 }
 
 /** @throws Refusal for a name that no command has */
-function known(inside: Inside, names: readonly string[], besides: readonly string[] = []): void {
-  const there = new Set([...inside.names(), ...besides]);
-  const unknown = names.filter((name) => !there.has(name));
+function known(inside: Inside, names: readonly string[]): void {
+  const there = new Set(inside.names());
+  const unknown = names.filter((name) => !there.has(name)).slice(0, 3);
   if (unknown.length === 0) return;
-  const which = unknown.slice(0, 3).map(shortened).join(', ');
-  throw new Refusal(404, `cannot find ${which}: no command has that name`, { names: inside.names() });
+  const which = unknown.map(readable).join(', ');
+  throw new Refusal(404, `cannot find ${which}: no command has that name`, {
+    unknown: unknown.map(shortened),
+    names: inside.names(),
+  });
 }
 
 /** null: all of them. */
-function namesInQuery(
-  inside: Inside,
-  query: URLSearchParams,
-  besides: readonly string[] = [],
-): readonly string[] | null {
+function namesInQuery(inside: Inside, query: URLSearchParams): readonly string[] | null {
   const names = query.getAll('name');
   if (names.length === 0) return null;
-  known(inside, names, besides);
+  known(inside, names);
   return [...new Set(names)];
 }
 
@@ -254,7 +283,7 @@ function numberIn(query: URLSearchParams, key: string): number | null {
   if (text === null) return null;
   const value = Number(text);
   if (text === '' || !Number.isSafeInteger(value) || value < 0) {
-    throw new Refusal(400, `cannot use ${shortened(text)} for ${key}: it is no whole number`);
+    throw new Refusal(400, `cannot use ${readable(text)} for ${key}: it is no whole number`);
   }
   return value;
 }
@@ -268,22 +297,25 @@ function stringsIn(body: Asked['body'], key: string): readonly string[] {
 }
 
 const shortened = (text: string): string => (text.length > 100 ? `${text.slice(0, 100)}…` : text);
+/** Quoted where it does not look like a name. */
+const readable = (text: string): string =>
+  /^[\w.-]+$/.test(text) ? shortened(text) : JSON.stringify(shortened(text));
 
 /** @throws Refusal for a body that is too large or breaks off */
 async function textOf(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
   try {
+    // To its end, even if it is too large: who still writes does not read the answer.
     for await (const chunk of request as AsyncIterable<Buffer>) {
       size += chunk.length;
-      if (size > LARGEST_BODY) break;
-      chunks.push(chunk);
+      if (size <= LARGEST_BODY) chunks.push(chunk);
     }
   } catch (error) {
     throw new Refusal(400, `cannot read the request: ${(error as Error).message}`);
   }
   if (size > LARGEST_BODY) {
-    throw new Refusal(413, `cannot read the request: it is larger than ${LARGEST_BODY} bytes`);
+    throw new Refusal(413, `cannot read the request: it is larger than ${LARGEST_BODY} bytes; name fewer`);
   }
   return Buffer.concat(chunks).toString('utf8');
 }

@@ -1,10 +1,6 @@
 /** ASKS: what can be asked of a running upkeep, as HTTP with JSON over its socket. Nothing of it is loaded before somebody asks. */
-import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Inside } from './inside.ts';
-
-/** At once; more are refused. */
-const MOST_CLIENTS = 64;
 
 export interface ControlOptions {
   readonly version: string;
@@ -16,22 +12,19 @@ export interface ControlOptions {
   readonly ownUid: number;
 }
 
-/** Serves whoever connects; a client that misbehaves is hung up on. */
+/** Serves whoever connects and may; others are hung up on. */
 export function createControl({ version, inside, uidOf, ownUid }: ControlOptions): (client: Socket) => void {
-  let server: Promise<Server> | null = null;
-  let clients = 0;
+  let routes: Promise<(client: Socket) => void> | null = null;
   return (client) => {
     const uid = uidOf(client);
-    if (clients >= MOST_CLIENTS || (uid !== null && uid !== 0 && uid !== ownUid)) {
+    if (uid !== null && uid !== 0 && uid !== ownUid) {
       client.destroy();
       return;
     }
-    clients++;
     client.unref();
-    client.on('close', () => clients--);
-    server ??= import('./routes.ts').then(({ createRoutes }) => createRoutes(inside, version));
-    server.then(
-      (http) => http.emit('connection', client),
+    routes ??= import('./routes.ts').then(({ createRoutes }) => createRoutes(inside, version));
+    routes.then(
+      (serve) => serve(client),
       () => client.destroy(),
     );
   };

@@ -2,12 +2,14 @@
 import { stripVTControlCharacters } from 'node:util';
 import type { Exit } from '../../machines/events.ts';
 import { formatDuration } from '../output/duration.ts';
-import type { CommandStatus, Next, Status } from './status.ts';
+import { type CommandStatus, type Next, type Status, wordOf } from './status.ts';
 import type { Why } from './why.ts';
 
-interface Look {
+export interface Look {
   readonly columns: number;
   readonly colour: boolean;
+  /** Lines at most; all, where it is not said. */
+  readonly rows?: number;
 }
 
 const RED = 31;
@@ -16,39 +18,90 @@ const YELLOW = 33;
 const DIM = 2;
 
 const HEADS = ['NAME', 'STATE', 'FOR', 'PID', 'UP', 'RESTARTS', 'LAST EXIT', 'NEXT'] as const;
-/** What the longest name is cut to, where it has to be. */
-const LEAST_NAME = 12;
+const NAME = 0;
+const STATE = 1;
+const NEXT = 7;
+/** What is left out one after the other where there is no room for it. */
+const LEAST_WANTED = [4, 2, 5, 6, 3] as const;
+/** What the longest name is cut to before anything else goes. */
+const LEAST_NAME = 24;
 
-/** One line for each command, within the width; what comes next has a line of its own where there is no room for it. */
-export function statusTable({ commands, upkeep }: Status, { columns, colour }: Look): string {
+/**
+ * One line for each command, within the width; what comes next has a line of its own where there is no room for it. Where the
+ * rows are too few, those are shown first that are not as they are wished to be.
+ */
+export function statusTable(status: Status, { columns, colour, rows: most }: Look): string {
+  const { commands, upkeep } = status;
   const rows = commands.map((command) => ({ command, cells: cellsOf(command) }));
   const widths = HEADS.map((head, index) =>
     Math.max(head.length, ...rows.map(({ cells }) => widthOf(cells[index]!))),
   );
-  const fixed = widths.slice(1, -1).reduce((sum, width) => sum + width + 2, 0);
-  const next = widths.at(-1)!;
-  const apart = widths[0]! + 2 + fixed + next > columns;
-  widths[0] = Math.max(LEAST_NAME, Math.min(widths[0]!, columns - fixed - (apart ? 0 : next + 2)));
-  const shownHeads = apart ? HEADS.slice(0, -1) : HEADS;
-  const lines = [painted(DIM, trimmed(shownHeads.map((head, index) => pad(head, widths[index]!))), colour)];
-  for (const { command, cells } of rows) {
-    const texts = cells.slice(0, shownHeads.length).map((cell, index) => {
-      const text = pad(cell, widths[index]!);
-      return index === 1 ? painted(colourOf(command), text, colour) : text;
-    });
-    lines.push(trimmed(texts));
-    if (apart && cells.at(-1) !== '') lines.push(cut(`  → ${cells.at(-1)}`, columns));
+  const shown = shownColumns(widths, columns);
+  const others = shown.slice(1).reduce((sum, index) => sum + 2 + widths[index]!, 0);
+  widths[NAME] = Math.max(1, Math.min(widths[NAME]!, columns - others));
+  const line = (cells: readonly string[], colourOfState: number | null): string => {
+    const texts = shown.map((index) => pad(cells[index]!, widths[index]!));
+    const whole = cut(texts.join('  ').trimEnd(), columns);
+    // Coloured afterwards: what colours has no width.
+    const before = `${texts[NAME]}  `;
+    const state = texts[shown.indexOf(STATE)]!.trimEnd();
+    if (!colour || colourOfState === null || !whole.startsWith(before + state)) return whole;
+    const behind = whole.slice(before.length + state.length);
+    return `${before}${painted(colourOfState, state, true)}${behind}`;
+  };
+  const head = painted(DIM, line(HEADS, null), colour);
+  const ending = upkeep.ending ? [cut('everything is being stopped', columns)] : [];
+  const room = (most ?? Number.POSITIVE_INFINITY) - 1 - ending.length;
+  const blocks = rows.map(({ command, cells }) => {
+    const own = line(cells, colourOf(command));
+    const next = cells[NEXT]!;
+    const isApart = !shown.includes(NEXT) && next !== '';
+    return { command, lines: isApart ? [own, cut(`  → ${next}`, columns)] : [own] };
+  });
+  const body = fitted(blocks, room, columns);
+  if (commands.length === 0) body.push(cut('no command is there', columns));
+  return `${[head, ...body, ...ending].join('\n')}\n`;
+}
+
+/** Which columns there is room for, by their numbers. */
+function shownColumns(widths: readonly number[], columns: number): readonly number[] {
+  const fits = (shown: readonly number[], name: number): boolean =>
+    shown.slice(1).reduce((sum, index) => sum + 2 + widths[index]!, name) <= columns;
+  let shown: readonly number[] = widths.map((_, index) => index);
+  if (fits(shown, widths[NAME]!)) return shown;
+  shown = shown.filter((index) => index !== NEXT);
+  for (const index of LEAST_WANTED) {
+    if (fits(shown, Math.min(widths[NAME]!, LEAST_NAME))) return shown;
+    shown = shown.filter((each) => each !== index);
   }
-  if (commands.length === 0) lines.push('no command is there');
-  if (upkeep.ending) lines.push('everything is being stopped');
-  return `${lines.join('\n')}\n`;
+  return shown;
+}
+
+interface Block {
+  readonly command: CommandStatus;
+  readonly lines: readonly string[];
+}
+
+function fitted(blocks: readonly Block[], room: number, columns: number): string[] {
+  const all = blocks.flatMap(({ lines }) => lines);
+  if (all.length <= room) return all;
+  const lacking = blocks.filter(({ command }) => !command.asWished);
+  const first = [...lacking, ...blocks.filter(({ command }) => command.asWished)];
+  const taken: string[] = [];
+  let left = first.length;
+  for (const { lines } of first) {
+    if (taken.length + lines.length > room - 1) break;
+    taken.push(...lines);
+    left--;
+  }
+  return [...taken, cut(`… and ${left} more`, columns)].slice(0, Math.max(0, room));
 }
 
 function cellsOf(command: CommandStatus): string[] {
   const { name, leader, restarts, lastExit, next } = command;
   return [
     name,
-    stateOf(command),
+    wordOf(command),
     compact(command.for),
     leader === null ? '-' : String(leader.pid),
     leader === null ? '-' : compact(leader.uptime),
@@ -56,14 +109,6 @@ function cellsOf(command: CommandStatus): string[] {
     lastExit === null ? '-' : exitOf(lastExit),
     next === null ? '' : nextText(next),
   ];
-}
-
-/** One word, where one can say it. */
-function stateOf({ state, ready, healthy, detail }: CommandStatus): string {
-  if (state !== 'running') return state;
-  if (ready === false) return 'not ready';
-  if (healthy === false) return 'unhealthy';
-  return detail === 'ready' && ready === true ? 'ready' : 'running';
 }
 
 function colourOf({ asWished, state, desired }: CommandStatus): number {
@@ -75,6 +120,7 @@ function nextText({ text, in: wait }: Next): string {
   return wait === null ? text : `${text} in ${formatDuration(wait)}`;
 }
 
+/** As the table has it. */
 function exitOf({ known, code, signal, core }: Exit): string {
   if (!known) return '?';
   return signal === null ? String(code) : `${signal}${core ? ' core' : ''}`;
@@ -89,20 +135,44 @@ export function howEnded(exit: Exit): string {
 
 const compact = (ms: number): string => formatDuration(ms).replaceAll(' ', '');
 
-const trimmed = (cells: readonly string[]): string => cells.join('  ').trimEnd();
-const widthOf = (text: string): number => [...text].length;
-const cut = (text: string, width: number): string =>
-  widthOf(text) <= width ? text : `${[...text].slice(0, width - 1).join('')}…`;
-const pad = (text: string, width: number): string => {
+/** Of East Asia's and of pictures, which take two columns. */
+const WIDE =
+  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
+/** They stand on the one before. */
+const COMBINING = /[\p{Mn}\p{Me}\p{Cf}]/u;
+
+const widthOfOne = (point: string): number => (COMBINING.test(point) ? 0 : WIDE.test(point) ? 2 : 1);
+
+/** Columns that it takes. */
+export function widthOf(text: string): number {
+  let width = 0;
+  for (const point of text) width += widthOfOne(point);
+  return width;
+}
+
+function cut(text: string, width: number): string {
+  if (widthOf(text) <= width) return text;
+  let short = '';
+  let left = width - 1;
+  for (const point of text) {
+    left -= widthOfOne(point);
+    if (left < 0) break;
+    short += point;
+  }
+  return width > 0 ? `${short}…` : '';
+}
+
+function pad(text: string, width: number): string {
   const whole = cut(text, width);
-  return whole + ' '.repeat(width - widthOf(whole));
-};
+  return whole + ' '.repeat(Math.max(0, width - widthOf(whole)));
+}
+
 const painted = (code: number, text: string, colour: boolean): string =>
   colour ? `\x1b[${code}m${text}\x1b[0m` : text;
 
 /** The evidence in words. */
 export function whyText({ command, leader, candidates, books, transitions, orders }: Why): string {
-  const { name, state, detail, desired, asWished, reason, lastExit, next, waitingFor } = command;
+  const { name, state, detail, desired, asWished, reason, lastExit, next, left } = command;
   const lines = [
     `${name} is ${state}${detail === null ? '' : ` (${detail})`} since ${command.since}, for ${formatDuration(command.for)}.`,
     wishText(desired, asWished, orders),
@@ -115,7 +185,7 @@ export function whyText({ command, leader, candidates, books, transitions, order
   const counts = [`started ${times(command.starts)}`, `restarted ${times(command.restarts)}`];
   if (books.failures > 0) counts.push(`${books.failures} failed or died young in a row`);
   lines.push(`It was ${counts.join(', ')}.`);
-  if (waitingFor.length > 0) lines.push(`It waits for ${waitingFor.join(', ')}.`);
+  if (left > 0) lines.push(`${left} of its processes could not be ended.`);
   if (next !== null) lines.push(`Next: ${nextText(next)}.`);
   lines.push('', 'Processes that are its own, or that could be by their name:');
   if (candidates.length === 0) lines.push('  none');
@@ -135,10 +205,12 @@ export function whyText({ command, leader, candidates, books, transitions, order
 }
 
 const MARKS = { leader: '*', member: '+', refused: '-' } as const;
+/** A signal, say, is no wish. */
+const WISHES: readonly string[] = ['start', 'stop', 'restart'];
 const times = (count: number): string => (count === 1 ? 'once' : `${count} times`);
 
 function wishText(desired: 'up' | 'down', asWished: boolean, orders: Why['orders']): string {
-  const last = orders.at(-1);
+  const last = orders.findLast(({ order }) => WISHES.includes(order));
   const who =
     last === undefined
       ? 'as upkeep was told at its start'
@@ -159,11 +231,13 @@ export function logLine(line: string, width: number): string {
 /** A line of `upkeep events` from the answer's. */
 export function eventLine(line: string): string {
   const { gone, number, time, message } = JSON.parse(line) as Record<string, unknown>;
-  if (gone !== undefined) return `… ${gone} events before these are kept no more\n`;
+  if (gone !== undefined) {
+    return `… ${gone} ${gone === 1 ? 'event before these is' : 'events before these are'} kept no more\n`;
+  }
   return `${String(number).padStart(6)}  ${time}  ${message}\n`;
 }
 
 /** Nothing of what a process calls itself may steer the terminal. */
 function printable(text: string): string {
-  return stripVTControlCharacters(text).replaceAll(/[\x00-\x1f\x7f]/g, ' ');
+  return stripVTControlCharacters(text).replaceAll(/[\x00-\x1f\x7f-\x9f]/g, ' ');
 }

@@ -3,14 +3,15 @@ import type { CommandContext } from '../../machines/command-books.ts';
 import type { Exit, Rule } from '../../machines/events.ts';
 import { killAfter } from '../../machines/restart-policy.ts';
 import { type GroupPlan, isGroup } from '../../machines/tree.ts';
-import type { CommandView, Inside } from './inside.ts';
+import type { Awaited, CommandView, Inside } from './inside.ts';
+import type { Turn } from './orders.ts';
 
 /** Of the answers' shape: it grows when a field changes its meaning or goes. */
 export const STATUS_VERSION = 1;
 
-/** What comes next, by itself. */
+/** What comes next. `order`: nothing, unless somebody orders it. */
 export interface Next {
-  readonly what: 'retry' | 'run' | 'release' | 'kill' | 'probe' | 'settle';
+  readonly what: 'retry' | 'run' | 'release' | 'order' | 'stop' | 'start' | 'kill' | 'probe' | 'settle';
   /** ms; null: it is not a matter of time. */
   readonly in: number | null;
   /** For a human: `retry 4 in 7.2 s` without the time, which is in `in`. */
@@ -49,11 +50,17 @@ export interface CommandStatus {
   readonly failures: number;
   /** null: it has not ended yet, as far as this upkeep has seen. */
   readonly lastExit: Exit | null;
+  /** That counts as a success. */
+  readonly lastSuccess: boolean | null;
   /** Why it failed last, or for good. */
   readonly reason: string | null;
   /** `db: ready` … */
   readonly waitingFor: readonly string[];
   readonly next: Next | null;
+  /** An order for several commands that is still being carried out, one after the other; null: there is none. */
+  readonly ordered: Turn['order'] | null;
+  /** Processes that its last stop could not end. */
+  readonly left: number;
 }
 
 export interface Status {
@@ -68,12 +75,19 @@ export interface Status {
   readonly commands: readonly CommandStatus[];
 }
 
-/** @param names null: all of them. Those that are not there are left out. */
-export function statusOf(inside: Inside, names: readonly string[] | null): Status {
+/**
+ * @param names null: all of them. Those that are not there are left out
+ * @param turnOf what orders are still to come
+ */
+export function statusOf(
+  inside: Inside,
+  names: readonly string[] | null,
+  turnOf: (name: string) => Turn | null = () => null,
+): Status {
   const groups = groupsOf(inside.groups());
   const commands = (names ?? inside.names()).flatMap((name) => {
     const view = inside.viewOf(name);
-    return view === null ? [] : [commandStatus(inside, name, view, groups.get(name) ?? null)];
+    return view === null ? [] : [commandStatus(inside, name, view, groups.get(name) ?? null, turnOf(name))];
   });
   return {
     version: STATUS_VERSION,
@@ -93,17 +107,19 @@ function commandStatus(
   name: string,
   { state, since, context }: CommandView,
   group: string | null,
+  turn: Turn | null,
 ): CommandStatus {
   const now = inside.now();
   const [first = '', second = null] = state.split('.');
   const { leader, policy, lastExit, health, isReady } = context;
   const waitingFor = first === 'waiting' ? inside.waitingFor(name) : [];
+  const isHealthy = first === 'running' && health.healthy;
   return {
     name,
     kind: policy.kind,
     group,
     state: first,
-    detail: DETAILS[state] ?? second,
+    detail: detailOf(state, second, health.healthy),
     desired: context.desired,
     asWished: isAsWished(first, context),
     since: new Date(inside.timeOf(since)).toISOString(),
@@ -118,21 +134,40 @@ function commandStatus(
             uptime: Math.max(0, Math.round(now - leader.since)),
           },
     ready: policy.ready === null ? null : first === 'running' && isReady,
-    healthy: policy.health === null ? null : first === 'running' && health.healthy,
+    healthy: policy.health === null ? null : isHealthy,
     starts: context.starts,
     restarts: context.restarts,
     failures: context.failures,
     lastExit,
+    lastSuccess: lastExit === null ? null : isSuccess(policy.successCodes, lastExit),
     reason: context.reason,
-    waitingFor,
-    next: nextOf(first, second, since, now, context, waitingFor),
+    waitingFor: waitingFor.map(({ text }) => text),
+    next: turnText(turn, first) ?? nextOf(first, second, since, now, context, waitingFor),
+    ordered: turn?.order ?? null,
+    left: first === 'stopped' ? context.stop.left : 0,
   };
 }
 
 /** Where the machine's own word is not one for a human. */
-const DETAILS: Readonly<Record<string, string>> = {
-  'running.starting': 'not ready yet',
+const DETAILS: Readonly<Record<string, string | null>> = {
+  'running.starting': 'not ready',
+  'completed.done': null,
+  'failed.ended': null,
 };
+
+function detailOf(state: string, second: string | null, healthy: boolean): string | null {
+  if (state === 'running.ready') return healthy ? null : 'unhealthy';
+  return Object.hasOwn(DETAILS, state) ? DETAILS[state]! : second;
+}
+
+const isSuccess = (codes: readonly number[], { code }: Exit): boolean =>
+  code !== null && codes.includes(code);
+
+/** What a command is, in one or two words. */
+export function wordOf({ state, detail, ready }: Pick<CommandStatus, 'state' | 'detail' | 'ready'>): string {
+  if (state !== 'running') return state;
+  return detail ?? (ready === true ? 'ready' : 'running');
+}
 
 function isAsWished(state: string, { desired, policy, isReady, health }: CommandContext): boolean {
   if (desired === 'down') return state === 'stopped';
@@ -143,7 +178,6 @@ function isAsWished(state: string, { desired, policy, isReady, health }: Command
     case 'scheduled':
       return true;
     default:
-      // A oneshot that is on its way is what was wished for.
       return false;
   }
 }
@@ -154,7 +188,7 @@ function nextOf(
   since: number,
   now: number,
   { policy, wait, failures, nextRun, stop }: CommandContext,
-  waitingFor: readonly string[],
+  waitingFor: readonly Awaited[],
 ): Next | null {
   const until = (at: number): number => Math.max(0, Math.round(at - now));
   switch (state) {
@@ -162,12 +196,11 @@ function nextOf(
       return { what: 'retry', in: until(since + wait), text: `retry ${failures + 1}` };
     case 'scheduled':
       return { what: 'run', in: nextRun === null ? null : until(nextRun), text: 'next run' };
-    case 'waiting':
-      return {
-        what: 'release',
-        in: null,
-        text: waitingFor.length === 0 ? 'waiting for its group' : `waiting for ${waitingFor.join(', ')}`,
-      };
+    case 'waiting': {
+      const what = waitingFor.every(({ comes }) => comes) ? 'release' : 'order';
+      const whom = waitingFor.length === 0 ? 'its group' : waitingFor.map(({ text }) => text).join(', ');
+      return { what, in: null, text: `waiting for ${whom}` };
+    }
     case 'stopping':
       return detail === 'killing' || detail === 'over'
         ? null
@@ -181,6 +214,15 @@ function nextOf(
     default:
       return null;
   }
+}
+
+/** What an order for several makes of one of them; null: nothing that its own state would not tell. */
+function turnText(turn: Turn | null, state: string): Next | null {
+  if (turn === null) return null;
+  if (turn.behind.length > 0) {
+    return { what: 'stop', in: null, text: `stopped after ${turn.behind.join(', ')}` };
+  }
+  return state === 'stopped' ? { what: 'start', in: null, text: 'started when all have stopped' } : null;
 }
 
 /** The innermost group that somebody wrote, by command. */

@@ -5,8 +5,9 @@ import type { Recent, RecentLine } from '../output/recent.ts';
 import { messageOf } from '../output/tell.ts';
 import type { Inside } from './inside.ts';
 
-/** Entries that are written at once. */
+/** Entries that are looked at, and bytes that are taken, at once. */
 const BATCH = 256;
+const MOST_BYTES = 64 * 1024;
 /** ms in which what comes is gathered. */
 const GATHER = 20;
 const HEAD = { 'content-type': 'application/x-ndjson' } as const;
@@ -37,8 +38,16 @@ export function streamEvents({ journal, redact }: Inside, wanted: EventsWanted) 
     pump(response, wanted.follow ? journal.follow : null, () => {
       const { entries, gone } = journal.since(number, BATCH);
       const lines = gone > 0 ? [JSON.stringify({ gone })] : [];
-      for (const entry of entries) if (isOf(entry.what, named)) lines.push(redact(lineOf(entry)));
-      number = entries.at(-1)?.number ?? journal.last();
+      number += gone;
+      let size = 0;
+      for (const entry of entries) {
+        number = entry.number;
+        if (!isOf(entry.what, named)) continue;
+        const line = redact(lineOf(entry));
+        lines.push(line);
+        size += line.length;
+        if (size > MOST_BYTES) break;
+      }
       return { lines, more: number < journal.last() };
     });
   };
@@ -74,30 +83,57 @@ export interface LogsWanted {
 }
 
 /** `{"time", "name", "stream", "line"}` in each line; `{"name", "lost": N}` in place of lines that were written over. */
-export function streamLogs(recent: Recent, redact: Inside['redact'], wanted: LogsWanted) {
+export function streamLogs(
+  recent: Recent,
+  redact: Inside['redact'],
+  { names, since, last, follow }: LogsWanted,
+) {
   return (response: ServerResponse): void => {
-    const reader = recent.reader(wanted.names);
-    let first = true;
-    const waiting: string[] = [];
+    const reader = recent.reader(names);
     response.on('close', () => reader.close());
-    pump(response, wanted.follow ? recent.follow : null, () => {
-      if (waiting.length === 0) {
-        const { lines, lost } = reader.read();
-        let shown = lines;
-        if (first) {
-          // A last line without an end is shown to whoever does not stay for it.
-          if (!wanted.follow) shown = [...lines, ...reader.rest()];
-          const { since, last } = wanted;
-          if (since !== null) shown = shown.filter(({ time }) => time >= since);
-          if (last !== null) shown = shown.slice(Math.max(0, shown.length - last));
-        }
-        first = false;
-        for (const [name, count] of Object.entries(lost)) waiting.push(JSON.stringify({ name, lost: count }));
-        for (const line of shown) waiting.push(redact(textOf(line)));
+    const isRecent = ({ time }: RecentLine): boolean => since === null || time >= since;
+    // How many lines there are is known when they have been read, and all of them are more than may be kept.
+    let skipped = last === null ? 0 : countOf(recent, names, isRecent, follow) - last;
+    let isOld = true;
+    pump(response, follow ? recent.follow : null, () => {
+      const { lines, lost, more } = reader.read(MOST_BYTES);
+      const texts: string[] = [];
+      for (const [name, count] of Object.entries(lost)) {
+        skipped -= count;
+        texts.push(JSON.stringify({ name, lost: count }));
       }
-      return { lines: waiting.splice(0, BATCH), more: waiting.length > 0 };
+      // A last line without an end is shown to whoever does not stay for it.
+      for (const line of more || follow ? lines : [...lines, ...reader.rest()]) {
+        if (isOld && !isRecent(line)) continue;
+        if (skipped-- > 0) continue;
+        texts.push(redact(textOf(line)));
+      }
+      if (!more) {
+        isOld = false;
+        skipped = 0;
+      }
+      return { lines: texts, more };
     });
   };
+}
+
+/** How many lines there are to be read now. */
+function countOf(
+  recent: Recent,
+  names: readonly string[] | null,
+  counts: (line: RecentLine) => boolean,
+  follow: boolean,
+): number {
+  const reader = recent.reader(names);
+  let count = 0;
+  for (let more = true; more; ) {
+    const read = reader.read(MOST_BYTES);
+    more = read.more;
+    for (const line of read.lines) if (counts(line)) count++;
+  }
+  if (!follow) for (const line of reader.rest()) if (counts(line)) count++;
+  reader.close();
+  return count;
 }
 
 function textOf({ time, name, stream, text }: RecentLine): string {

@@ -1,5 +1,6 @@
 /** The evidence for what upkeep thinks of one command. */
 import type { Candidate, Inside } from './inside.ts';
+import type { Turn } from './orders.ts';
 import { type CommandStatus, STATUS_VERSION, statusOf } from './status.ts';
 
 export interface Why {
@@ -31,8 +32,8 @@ export interface Why {
 }
 
 /** @param name of a command that is there */
-export function whyOf(inside: Inside, name: string): Why {
-  const [command] = statusOf(inside, [name]).commands;
+export function whyOf(inside: Inside, name: string, turnOf: (name: string) => Turn | null): Why {
+  const [command] = statusOf(inside, [name], turnOf).commands;
   const { context } = inside.viewOf(name)!;
   const now = inside.now();
   const iso = (time: number): string => new Date(time).toISOString();
@@ -54,10 +55,11 @@ export function whyOf(inside: Inside, name: string): Why {
       if (what.type !== 'command.transition') return [];
       return [{ number, time: iso(time), from: what.from, to: what.to, on: what.on }];
     }),
-    orders: inside.journal.since(0).entries.flatMap(({ time, what }) => {
-      if (what.type !== 'operator.ordered' || !what.commands.includes(name)) return [];
-      return [{ time: iso(time), order: what.order }];
-    }),
+    orders: inside.journal
+      .ordersOf(name)
+      .flatMap(({ time, what }) =>
+        what.type === 'operator.ordered' ? [{ time: iso(time), order: what.order }] : [],
+      ),
   };
 }
 

@@ -30,23 +30,29 @@ export interface Journal {
    * What came behind that number, at most so many. `gone`: how many of them are kept no more.
    */
   readonly since: (
-    id: number,
+    number: number,
     most?: number,
   ) => { readonly entries: readonly Entry[]; readonly gone: number };
   /** The last transitions of one command, oldest first. */
   readonly transitionsOf: (command: string) => readonly Entry[];
+  /** The last orders for one command, oldest first. */
+  readonly ordersOf: (command: string) => readonly Entry[];
+  /** It is there no more. */
+  readonly forget: (command: string) => void;
   /** Calls `wake` whenever something is noted. @returns ends that */
   readonly follow: (wake: () => void) => () => void;
 }
 
 /** Entries that are kept. */
 const KEPT = 1_024;
-/** Transitions that are kept of each command. */
+/** Transitions, and orders, that are kept of each command. */
 const KEPT_OF_EACH = 16;
+const ORDERS_OF_EACH = 4;
 
 export function createJournal({ wallClock = Date.now }: { readonly wallClock?: () => number } = {}): Journal {
   const ring: Entry[] = [];
   const transitions = new Map<string, Entry[]>();
+  const orders = new Map<string, Entry[]>();
   const followers = new Set<() => void>();
   let last = 0;
 
@@ -54,11 +60,9 @@ export function createJournal({ wallClock = Date.now }: { readonly wallClock?: (
     note(what) {
       const entry: Entry = { number: ++last, time: wallClock(), what };
       ring[(last - 1) % KEPT] = entry;
-      if (what.type === 'command.transition') {
-        const own = transitions.get(what.command) ?? [];
-        if (own.length === KEPT_OF_EACH) own.shift();
-        own.push(entry);
-        transitions.set(what.command, own);
+      if (what.type === 'command.transition') keep(transitions, what.command, entry, KEPT_OF_EACH);
+      else if (what.type === 'operator.ordered') {
+        for (const command of what.commands) keep(orders, command, entry, ORDERS_OF_EACH);
       }
       for (const wake of followers) wake();
     },
@@ -73,9 +77,21 @@ export function createJournal({ wallClock = Date.now }: { readonly wallClock?: (
       return { entries, gone: Math.max(0, Math.min(from, last + 1) - number - 1) };
     },
     transitionsOf: (command) => transitions.get(command) ?? [],
+    ordersOf: (command) => orders.get(command) ?? [],
+    forget(command) {
+      transitions.delete(command);
+      orders.delete(command);
+    },
     follow(wake) {
       followers.add(wake);
       return () => followers.delete(wake);
     },
   };
+}
+
+function keep(kept: Map<string, Entry[]>, command: string, entry: Entry, most: number): void {
+  const own = kept.get(command) ?? [];
+  if (own.length === most) own.shift();
+  own.push(entry);
+  kept.set(command, own);
 }

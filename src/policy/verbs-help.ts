@@ -5,9 +5,10 @@ const SOCKET = `  --socket PATH     the control socket of that upkeep (default: 
                     run)
   -h, --help        show this`;
 
-const WAITING = `  --no-wait         do not wait until it is so
+const waiting = (most: string): string => `  --no-wait         do not wait until it is so
   --timeout DURATION
-                    how long to wait (default: 1m). It goes on afterwards`;
+                    how long to wait (default: ${most}). It goes on
+                    afterwards`;
 
 const CODES: Readonly<Record<number, string>> = {
   0: 'it is so',
@@ -15,6 +16,7 @@ const CODES: Readonly<Record<number, string>> = {
   4: 'no command has that name',
   7: 'no upkeep listens there',
   64: "the command line can't be understood",
+  70: "an error of upkeep's own",
 };
 
 const codes = (more: Readonly<Record<number, string>>): string =>
@@ -30,7 +32,7 @@ const order = (verb: string, what: string, more: string): string => `Usage: upke
 ${what}
 
 Options:
-${WAITING}
+${waiting('1m')}
   --group NAME      all commands of a group
   --all             all commands
 ${SOCKET}
@@ -61,9 +63,9 @@ Examples:
 `,
   why: `Usage: upkeep why [OPTION…] NAME
 
-Shows the evidence: every process that is the command's, or could be by its name,
-with the rule that says so; how the leader became it; the last transitions; and
-who wished it up or down.
+Shows the evidence: every process that is the command's, or could be by its
+name, with the rule that says so; how the leader became it; the last
+transitions; and who wished it up or down.
 
 Options:
   --json            for programs
@@ -77,17 +79,17 @@ Example:
 `,
   start: order(
     'start',
-    'Wishes commands up, and waits until they run, and are ready where they have a\nreadiness probe. What counted against them is forgotten.',
-    'Example:\n  upkeep start web',
+    'Wishes commands up, and waits until they run, and are ready where they have a\nreadiness probe; a oneshot, until it is done. What counted against them is\nforgotten. A command of a schedule that waits for its time is run at once. Who\nis required is started before those that require it.',
+    'Examples:\n  upkeep start web\n  upkeep start --group backend --timeout 5m',
   ),
   stop: order(
     'stop',
-    'Wishes commands down, and waits until nothing of them is left. Nothing starts\nthem again but start or restart.',
-    'Example:\n  upkeep stop --timeout 30s db',
+    'Wishes commands down, and waits until nothing of them is left. Nothing starts\nthem again but start or restart. Who is required by others is stopped after\nthem.',
+    'Examples:\n  upkeep stop --timeout 30s db\n  upkeep stop --all',
   ),
   restart: order(
     'restart',
-    'Stops commands and starts them again, and waits until they run.',
+    'Stops commands and starts them again, and waits until they run. Of several,\nthose that require others are stopped first and started last.',
     'Example:\n  upkeep restart --group backend',
   ),
   reload: `Usage: upkeep reload [--socket PATH] [NAME…]
@@ -101,10 +103,11 @@ Options:
 ${SOCKET}
 
 Exit codes:
-${codes({ 0: 'it is done', 1: '', 78: "the file can't be used; nothing has changed" })}
+${codes({ 0: 'it is done', 1: 'a command cannot be told; the reason is told', 78: "the file can't be used; nothing has changed" })}
 
-Example:
+Examples:
   docker exec CONTAINER upkeep reload
+  upkeep reload nginx
 `,
   signal: `Usage: upkeep signal [--socket PATH] NAME SIGNAL
 
@@ -125,7 +128,7 @@ Stops everything, within the grace that upkeep was given, and ends upkeep: as
 PID 1, the container.
 
 Options:
-${WAITING}
+${waiting('the grace')}
 ${SOCKET}
 
 Exit codes:
@@ -155,8 +158,8 @@ Examples:
 `,
   events: `Usage: upkeep events [OPTION…] [NAME…]
 
-Shows what has happened: transitions, launches, exits, adoptions, probes, orders.
-Each has a number, without a gap.
+Shows what has happened: transitions, launches, exits, adoptions, probes,
+orders. Each has a number, without a gap.
 
 Options:
   -f, --follow      go on with what comes

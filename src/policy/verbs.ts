@@ -1,5 +1,5 @@
 /** Reads the command lines of the verbs that ask a running upkeep. */
-import { type ControlVerb, parseDuration } from './options.ts';
+import { type ControlVerb, optionName, parseDuration } from './options.ts';
 import { readSignalName } from './signals.ts';
 import { didYouMean, shown, UsageError } from './usage-error.ts';
 
@@ -18,8 +18,8 @@ export type Target =
 interface Waiting {
   /** Until it is so. */
   readonly wait: boolean;
-  /** ms. */
-  readonly timeout: number;
+  /** ms; null: as long as is reasonable. */
+  readonly timeout: number | null;
 }
 
 export type ControlRequest = Common &
@@ -64,13 +64,16 @@ export type ControlRequest = Common &
 
 export type OrderVerb = 'start' | 'stop' | 'restart';
 
-/** ms that an order may take to come true. */
-const WAIT = 60_000;
-
 type Takes = 'none' | 'value';
-const COMMON: Readonly<Record<string, Takes>> = { '--socket': 'value', '--help': 'none', '-h': 'none' };
+/** Those of all of them. */
+export const COMMON_OPTIONS: Readonly<Record<string, Takes>> = {
+  '--socket': 'value',
+  '--help': 'none',
+  '-h': 'none',
+};
 const WAITING: Readonly<Record<string, Takes>> = { '--no-wait': 'none', '--timeout': 'value' };
-const OPTIONS: Readonly<Record<ControlVerb, Readonly<Record<string, Takes>>>> = {
+/** Options of each verb, and whether a value follows. */
+export const VERB_OPTIONS: Readonly<Record<ControlVerb, Readonly<Record<string, Takes>>>> = {
   status: { '--json': 'none', '--watch': 'none', '-w': 'none' },
   why: { '--json': 'none' },
   start: { '--all': 'none', '--group': 'value', ...WAITING },
@@ -110,7 +113,7 @@ export function parseControl(verb: ControlVerb, argv: readonly string[]): Contro
   const timeout = value('--timeout');
   const waiting: Waiting = {
     wait: !has('--no-wait'),
-    timeout: timeout === null ? WAIT : parseDuration(timeout, '--timeout'),
+    timeout: timeout === null ? null : parseDuration(timeout, '--timeout'),
   };
   switch (verb) {
     case 'status':
@@ -169,7 +172,7 @@ export function parseControl(verb: ControlVerb, argv: readonly string[]): Contro
         names: words,
         follow: has('-f', '--follow'),
         last: countOf(value('-n', '--lines')),
-        since: countOf(value('--since'), '--since'),
+        since: numberOf(value('--since')),
         json,
       };
     case 'health':
@@ -184,7 +187,7 @@ function split(
   verb: ControlVerb,
   argv: readonly string[],
 ): { readonly given: ReadonlyMap<string, string>; readonly words: readonly string[] } {
-  const options = { ...OPTIONS[verb], ...COMMON };
+  const options = { ...VERB_OPTIONS[verb], ...COMMON_OPTIONS };
   const given = new Map<string, string>();
   const words: string[] = [];
   for (let at = 0; at < argv.length; at++) {
@@ -197,9 +200,8 @@ function split(
       words.push(argument);
       continue;
     }
-    const [name = ''] = argument.split('=', 1);
+    const { name, behind } = taken(argument, options);
     const takes = Object.hasOwn(options, name) ? options[name] : undefined;
-    const behind = argument.length > name.length ? argument.slice(name.length + 1) : null;
     if (takes === undefined) {
       throw new UsageError(
         `cannot use the option ${shown(name)} with ${verb}: it is unknown${didYouMean(name, Object.keys(options))}; see upkeep ${verb} --help`,
@@ -221,6 +223,19 @@ function split(
   return { given, words };
 }
 
+/** The option, and its value where that is in the same word: `--lines=5`, and `-n5` as well. */
+function taken(
+  argument: string,
+  options: Readonly<Record<string, Takes>>,
+): { readonly name: string; readonly behind: string | null } {
+  const short = argument.slice(0, 2);
+  if (short !== '--' && argument.length > 2 && Object.hasOwn(options, short) && options[short] === 'value') {
+    return { name: short, behind: argument.slice(argument[2] === '=' ? 3 : 2) };
+  }
+  const name = optionName(argument);
+  return { name, behind: argument.length > name.length ? argument.slice(name.length + 1) : null };
+}
+
 const EXAMPLES: Readonly<Record<string, string>> = {
   '--socket': '/run/upkeep.sock',
   '--group': 'NAME',
@@ -240,17 +255,32 @@ function targetOf(verb: OrderVerb, names: readonly string[], all: boolean, group
   return group === null ? { names } : { group };
 }
 
+const shownName = (name: string): string => (/^[\w.-]+$/.test(name) && name.length <= 64 ? name : 'NAME');
+
 function none(verb: ControlVerb, words: readonly string[]): void {
   if (words.length === 0) return;
   throw new UsageError(
-    `cannot use ${shown(words[0]!)} with ${verb}: it takes no names, it is for all of upkeep; write upkeep ${verb}, or upkeep stop ${words.join(' ')}`,
+    `cannot use ${shown(words[0]!)} with ${verb}: it takes no names, it is for all of upkeep; write upkeep ${verb}, or upkeep stop ${shownName(words[0]!)}`,
   );
 }
 
-/** A whole number. */
-function countOf(text: string | null, what = '-n'): number | null {
+function countOf(text: string | null): number | null {
   if (text === null) return null;
-  const count = Number(text);
-  if (/^\d+$/.test(text) && Number.isSafeInteger(count)) return count;
-  throw new UsageError(`cannot use ${shown(text)} for ${what}: it is no whole number; write ${what} 100`);
+  return wholeNumber(text) ?? refuse(`cannot use ${shown(text)} for -n: it is no whole number; write -n 100`);
+}
+
+function numberOf(text: string | null): number | null {
+  if (text === null) return null;
+  const why =
+    'it is no number of an event, as upkeep events shows it; of a time, there are the logs: upkeep logs --since 5m';
+  return wholeNumber(text) ?? refuse(`cannot use ${shown(text)} for --since: ${why}`);
+}
+
+function wholeNumber(text: string): number | null {
+  const number = Number(text);
+  return /^\d+$/.test(text) && Number.isSafeInteger(number) ? number : null;
+}
+
+function refuse(message: string): never {
+  throw new UsageError(message);
 }

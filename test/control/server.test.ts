@@ -15,13 +15,16 @@ const asked: (readonly string[])[] = [];
 let server: Server;
 
 beforeAll(async () => {
-  const inside = createInside({
-    async reload(names) {
-      asked.push(names);
-      if (names[0] === 'broken') throw new Error('a mistake');
-      return { status: 200, body: { message: 'done' } };
+  const inside = createInside(
+    {
+      async reload(names) {
+        asked.push(names);
+        if (names[0] === 'broken') throw new Error('a mistake');
+        return { status: 200, body: { message: 'done' } };
+      },
     },
-  });
+    ['web', 'db', 'broken'],
+  );
   const control = createControl({ version: '1.2.3', inside: () => inside, uidOf: () => null, ownUid: 0 });
   server = createServer((client) => {
     client.on('error', () => {});
@@ -38,8 +41,8 @@ const post = (body: unknown) => ask(path, 'POST', '/v1/reload', body, 10_000);
 
 describe('a request', () => {
   test('is answered', async () => {
-    expect(await post({ names: ['a', 'b'] })).toEqual({ status: 200, body: { message: 'done' } });
-    expect(asked.at(-1)).toEqual(['a', 'b']);
+    expect(await post({ names: ['web', 'db'] })).toEqual({ status: 200, body: { message: 'done' } });
+    expect(asked.at(-1)).toEqual(['web', 'db']);
     await post(null);
     expect(asked.at(-1)).toEqual([]);
   });

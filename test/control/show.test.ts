@@ -1,0 +1,154 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { eventLine, logLine, statusTable, whyText, widthOf } from '../../src/control/show.ts';
+import { type CommandStatus, type Status, statusOf } from '../../src/control/status.ts';
+import { whyOf } from '../../src/control/why.ts';
+import { createInside } from './inside.ts';
+
+const plain: CommandStatus = statusOf(createInside(), null).commands[0]!;
+const status = (commands: readonly Partial<CommandStatus>[], ending = false): Status => ({
+  version: 1,
+  upkeep: { version: '1', pid: 1, uptime: 5, ending },
+  asWished: true,
+  commands: commands.map((change) => ({ ...plain, ...change })),
+});
+
+const texts = fc.oneof(
+  fc.string({ maxLength: 90, unit: 'grapheme' }),
+  fc.stringMatching(/^[\w.-]{1,64}$/),
+  fc.string({ maxLength: 40, unit: fc.constantFrom('漢', 'é', 'e\u0301', '🚀', 'x') }),
+);
+const commands = fc.array(
+  fc.record({
+    name: texts.map((text) => text.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]/gu, '')),
+    state: fc.constantFrom('running', 'backoff', 'stopped', 'failed', 'waiting', 'restarting'),
+    asWished: fc.boolean(),
+    for: fc.nat(10 ** 12),
+    restarts: fc.nat(10 ** 7),
+    leader: fc.option(
+      fc.record({
+        pid: fc.nat(2 ** 22),
+        name: fc.constant('x'),
+        rule: fc.constant('tag' as const),
+        uptime: fc.nat(10 ** 12),
+      }),
+    ),
+    lastExit: fc.constantFrom(
+      null,
+      { known: true, code: 3, signal: null, core: false },
+      { known: true, code: null, signal: 'SIGSEGV', core: true },
+    ),
+    next: fc.option(
+      fc.record({
+        what: fc.constant('release' as const),
+        in: fc.option(fc.nat(10 ** 9)),
+        text: texts.map((text) => text.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]/gu, '')),
+      }),
+    ),
+  }),
+  { maxLength: 12 },
+);
+
+const COLOUR = /\x1b\[\d+m/g;
+
+describe('the table', () => {
+  test('fits, whatever is in it: 80 columns, and fewer, and the rows where they are counted', () => {
+    fc.assert(
+      fc.property(
+        commands,
+        fc.oneof(fc.constant(80), fc.integer({ min: 12, max: 200 })),
+        fc.boolean(),
+        fc.option(fc.integer({ min: 3, max: 30 }), { nil: undefined }),
+        (given, columns, colour, rows) => {
+          const look = rows === undefined ? { columns, colour } : { columns, colour, rows };
+          const table = statusTable(status(given, given.length % 2 === 1), look);
+          const lines = table.replaceAll(COLOUR, '').split('\n');
+          expect(lines.pop()).toBe('');
+          for (const line of lines) expect(widthOf(line), line).toBeLessThanOrEqual(columns);
+          if (rows !== undefined) expect(lines.length).toBeLessThanOrEqual(rows);
+          if (colour) return;
+          expect(table).not.toMatch(/\x1b/);
+        },
+      ),
+    );
+  });
+
+  test('shows of each what there is', () => {
+    const next = { what: 'retry', in: 1_200, text: 'retry 5' } as const;
+    const lastExit = { known: true, code: 3, signal: null, core: false };
+    const leader = { pid: 17, name: 'web', rule: 'tag', uptime: 182_000 } as const;
+    const table = statusTable(
+      status([
+        { name: 'web', leader, for: 182_000 },
+        { name: 'crash', state: 'backoff', detail: null, for: 820, restarts: 4, lastExit, next },
+      ]),
+      { columns: 80, colour: false },
+    );
+    expect(table).toBe(
+      [
+        'NAME   STATE    FOR    PID  UP    RESTARTS  LAST EXIT  NEXT',
+        'web    running  3m2s   17   3m2s  0         -',
+        'crash  backoff  820ms  -    -     4         3          retry 5 in 1.2 s',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  test('gives what comes next a line of its own before it cuts anything, and drops columns before it cuts names', () => {
+    const name = 'a-name-that-is-as-long-as-it-can-be';
+    const next = { what: 'release', in: null, text: 'waiting for something long: ready' } as const;
+    const table = statusTable(status([{ name, next }]), { columns: 80, colour: false });
+    expect(table).toMatch(new RegExp(`^${name}`, 'm'));
+    expect(table).toMatch(/^ {2}→ waiting for something long: ready$/m);
+    const narrow = statusTable(status([{ name }]), { columns: 24, colour: false });
+    expect(narrow).toMatch(/^NAME\s+STATE$/m);
+    expect(narrow).toMatch(/^a-name-that-is…/m);
+  });
+
+  test('that is too long shows those first that are not as they are wished to be', () => {
+    const many = Array.from({ length: 50 }, (_, index) => ({ name: `c${index}`, asWished: index !== 40 }));
+    const lines = statusTable(status(many), { columns: 80, colour: false, rows: 10 }).split('\n');
+    expect(lines[1]).toMatch(/^c40 /);
+    expect(lines.slice(0, -1)).toHaveLength(10);
+    expect(lines.at(-2)).toBe('… and 42 more');
+  });
+
+  test('of nobody says so', () => {
+    const table = statusTable(status([], true), { columns: 80, colour: false });
+    expect(table).toMatch(/no command is there\neverything is being stopped\n$/);
+  });
+});
+
+test('the evidence in words is of what a process calls itself, and steers no terminal', () => {
+  const inside = createInside({
+    candidatesOf: () => [
+      {
+        pid: 5,
+        ppid: 1,
+        name: 'evil',
+        state: 'S',
+        argv: ['evil\x1b[2J\x07', '\x9b31m', 'line\nbreak'],
+        since: 0,
+        verdict: 'refused',
+        because: 'only its name fits',
+      },
+    ],
+  });
+  inside.note('stop', ['web']);
+  inside.note('signal SIGHUP', ['web']);
+  const text = whyText(whyOf(inside, 'web', () => null));
+  expect(text).toMatch(/^ {2}- 5 \(parent 1, .* old\) evil/m);
+  expect(text).not.toMatch(/[\x00-\x09\x0b-\x1f\x7f-\x9f]/);
+  // A signal is no wish.
+  expect(text).toMatch(/the last order was stop,/);
+});
+
+test('lines of logs and events', () => {
+  const line = JSON.stringify({ time: '2026-01-01T00:00:00.000Z', name: 'web', line: 'hello' });
+  expect(logLine(line, 5)).toBe('web   | hello\n');
+  expect(logLine(JSON.stringify({ name: 'web', lost: 1 }), 0)).toMatch(/^web \| … 1 line was written over/);
+  expect(logLine(JSON.stringify({ name: 'web', lost: 7 }), 0)).toMatch(/7 lines were/);
+  expect(eventLine(JSON.stringify({ gone: 3 }))).toBe('… 3 events before these are kept no more\n');
+  expect(eventLine(JSON.stringify({ gone: 1 }))).toBe('… 1 event before these is kept no more\n');
+  expect(eventLine(JSON.stringify({ number: 5, time: 'T', message: 'm' }))).toBe('     5  T  m\n');
+});

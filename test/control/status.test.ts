@@ -1,0 +1,290 @@
+import { describe, expect, test } from 'vitest';
+import type { CommandContext } from '../../machines/command-books.ts';
+import { DEFAULT_POLICY } from '../../machines/restart-policy.ts';
+import { healthOf } from '../../src/control/health.ts';
+import { outcome } from '../../src/control/outcome.ts';
+import { type CommandStatus, statusOf, wordOf } from '../../src/control/status.ts';
+import { whyOf } from '../../src/control/why.ts';
+import { createInside, type PaperInside } from './inside.ts';
+
+const READY = { timeout: 1_000, interval: 100 };
+const HEALTH = {
+  every: 1_000,
+  timeout: 100,
+  failures: 3,
+  successes: 1,
+  grace: 0,
+  onUnhealthy: 'ignore',
+} as const;
+const LEADER = { pid: 17, startTicks: 1, name: 'web', rule: 'tag', since: 40_000 } as const;
+const EXITED = { known: true, code: 3, signal: null, core: false };
+
+/** What is told of one command in a state; the time is 100,000, and it came into the state at 90,000. */
+function of(
+  state: string,
+  change: Partial<CommandContext> = {},
+  inside: PaperInside = createInside({}, ['web']),
+): CommandStatus {
+  inside.put('web', state, change);
+  return statusOf(inside, ['web']).commands[0]!;
+}
+
+const policy = (change: object): Partial<CommandContext> => ({ policy: { ...DEFAULT_POLICY, ...change } });
+const stop = (change: object): CommandContext['stop'] => ({
+  ...createInside().viewOf('web')!.context.stop,
+  ...change,
+});
+
+describe('each state', () => {
+  test.each<[string, Partial<CommandContext>, Partial<CommandStatus>, string]>([
+    [
+      'running.ready',
+      { leader: LEADER },
+      { asWished: true, detail: null, ready: null, healthy: null, next: null },
+      'running',
+    ],
+    [
+      'running.ready',
+      { ...policy({ ready: READY }), isReady: true },
+      { asWished: true, ready: true },
+      'ready',
+    ],
+    [
+      'running.starting',
+      policy({ ready: READY }),
+      { asWished: false, ready: false, next: expect.objectContaining({ what: 'probe' }) },
+      'not ready',
+    ],
+    [
+      'running.ready',
+      { ...policy({ health: HEALTH }), health: { healthy: false, inARow: 0 } },
+      { asWished: false, healthy: false, detail: 'unhealthy' },
+      'unhealthy',
+    ],
+    ['missing', {}, { asWished: false, detail: null, next: null }, 'missing'],
+    [
+      'backoff',
+      { wait: 17_200, failures: 3, lastExit: EXITED },
+      { asWished: false, next: { what: 'retry', in: 7_200, text: 'retry 4' }, lastSuccess: false },
+      'backoff',
+    ],
+    [
+      'backoff',
+      { wait: 1, failures: 0, lastExit: { ...EXITED, code: 0 } },
+      { next: { what: 'retry', in: 0, text: 'retry 1' }, lastSuccess: true },
+      'backoff',
+    ],
+    [
+      'restarting.settling',
+      {},
+      { asWished: false, detail: 'settling', next: expect.objectContaining({ what: 'settle', in: null }) },
+      'restarting',
+    ],
+    ['restarting.launching', {}, { asWished: false, next: null }, 'restarting'],
+    [
+      'stopping.terminating',
+      { desired: 'down', stop: stop({ at: 90_000, budget: 20_000 }) },
+      { asWished: false, next: { what: 'kill', in: 9_500, text: 'SIGKILL' } },
+      'stopping',
+    ],
+    ['stopping.killing', { desired: 'down' }, { asWished: false, next: null }, 'stopping'],
+    ['stopped', { desired: 'down', stop: stop({ left: 2 }) }, { asWished: true, left: 2 }, 'stopped'],
+    ['stopped', { desired: 'up' }, { asWished: false }, 'stopped'],
+    ['completed.done', policy({ kind: 'oneshot' }), { asWished: true, detail: null }, 'completed'],
+    [
+      'scheduled',
+      { ...policy({ kind: 'cron' }), nextRun: 160_000 },
+      { asWished: true, kind: 'cron', next: { what: 'run', in: 60_000, text: 'next run' } },
+      'scheduled',
+    ],
+    [
+      'scheduled',
+      policy({ kind: 'cron' }),
+      { next: { what: 'run', in: null, text: 'next run' } },
+      'scheduled',
+    ],
+    ['failed.ended', { reason: 'it has died' }, { asWished: false, detail: null, next: null }, 'failed'],
+    [
+      'waiting',
+      {},
+      { asWished: false, next: { what: 'release', in: null, text: 'waiting for its group' } },
+      'waiting',
+    ],
+  ])('%s %o', (state, context, expected, word) => {
+    const found = of(state, context);
+    expect(found).toMatchObject({ name: 'web', for: 10_000, since: '2023-11-14T22:13:10.000Z', ...expected });
+    expect(wordOf(found)).toBe(word);
+  });
+
+  test('who waits says for whom, and whether that may come by itself', () => {
+    const waiting = (comes: boolean) =>
+      of(
+        'waiting',
+        {},
+        createInside({ waitingFor: () => [{ command: 'db', text: 'db: ready', comes }] }, ['web']),
+      );
+    expect(waiting(true)).toMatchObject({
+      waitingFor: ['db: ready'],
+      next: { what: 'release', text: 'waiting for db: ready' },
+    });
+    expect(waiting(false).next).toMatchObject({ what: 'order' });
+  });
+
+  test('the leader has lived as long as it says', () => {
+    expect(of('running.ready', { leader: LEADER }).leader).toEqual({
+      pid: 17,
+      name: 'web',
+      rule: 'tag',
+      uptime: 60_000,
+    });
+  });
+
+  test('who is told of is asked for, and is there', () => {
+    const inside = createInside({}, ['a', 'b']);
+    expect(statusOf(inside, null).commands.map(({ name }) => name)).toEqual(['a', 'b']);
+    expect(statusOf(inside, ['b', 'none']).commands.map(({ name }) => name)).toEqual(['b']);
+  });
+});
+
+describe('health', () => {
+  const healthWith = (
+    which: 'ready' | 'live',
+    states: Readonly<Record<string, readonly [string, Partial<CommandContext>?]>>,
+    isEnding = false,
+  ) => {
+    const inside = createInside({ isEnding: () => isEnding }, Object.keys(states));
+    for (const [name, [state, context]] of Object.entries(states)) inside.put(name, state, context);
+    return healthOf(statusOf(inside, null), which);
+  };
+
+  test.each([
+    ['starting', { a: ['running.ready'], b: ['restarting.settling', { starts: 1 }] }, false, true],
+    ['starting', { a: ['waiting'] }, false, true],
+    ['ready', { a: ['running.ready'], b: ['stopped', { desired: 'down' }] }, true, true],
+    ['degraded', { a: ['backoff', { failures: 1, starts: 1 }] }, false, true],
+    ['degraded', { a: ['restarting.launching', { restarts: 1, starts: 1 }] }, false, true],
+    ['degraded', { a: ['stopping.terminating', { desired: 'down' }] }, false, true],
+    ['failed', { a: ['failed.ended'], b: ['backoff', { failures: 1 }] }, false, false],
+  ] as const)('%s: %o', (state, states, ready, live) => {
+    expect(healthWith('ready', states)).toMatchObject({ state, ok: ready });
+    expect(healthWith('live', states)).toMatchObject({ state, ok: live });
+  });
+
+  test('an unhealthy one is called so, and not ready', () => {
+    const { text, state } = healthWith('ready', {
+      web: [
+        'running.ready',
+        { ...policy({ health: HEALTH }), health: { healthy: false, inARow: 0 }, isReady: true },
+      ],
+    });
+    expect([state, text]).toEqual(['degraded', 'degraded: web is unhealthy']);
+  });
+
+  test('while everything is being stopped nothing is well', () => {
+    const text = 'ready: everything is being stopped';
+    for (const which of ['ready', 'live'] as const) {
+      expect(healthWith(which, { a: ['running.ready'] }, true)).toMatchObject({ ok: false, text });
+    }
+  });
+});
+
+describe('what an order has come to', () => {
+  const [scheduled, completed, running, down] = [
+    { kind: 'cron', state: 'scheduled' },
+    { state: 'completed' },
+    { state: 'running', asWished: true },
+    { desired: 'down', asWished: true },
+  ] as const;
+  const hopeless = {
+    state: 'waiting',
+    waitingFor: ['db: ready (it is stopped)'],
+    next: { what: 'order', in: null, text: '' },
+  } as const;
+  test.each<[Parameters<typeof outcome>[0], Partial<CommandStatus>, Partial<CommandStatus>, unknown]>([
+    ['stop', {}, { ...down, state: 'stopping' }, null],
+    ['stop', {}, { ...down, state: 'stopped' }, { ok: true, text: 'stopped' }],
+    ['stop', {}, { ...down, state: 'stopped', left: 1 }, { ok: false, text: /1 process of it/ }],
+    ['stop', {}, { state: 'running', ordered: 'stop' }, null],
+    ['stop', {}, running, { ok: false, text: /has started it/ }],
+    ['start', {}, { state: 'restarting' }, null],
+    ['start', {}, running, { ok: true, text: 'running: pid ?' }],
+    ['start', {}, { ...running, ready: true }, { ok: true, text: 'running: pid ?, ready' }],
+    ['start', {}, { state: 'running', asWished: false }, null],
+    ['start', {}, { ...running, kind: 'oneshot' }, null],
+    ['start', {}, { ...down, state: 'stopped' }, { ok: false, text: /has stopped it/ }],
+    ['start', {}, { state: 'failed', reason: 'no such file' }, { ok: false, text: /for good: no such file/ }],
+    ['start', {}, { state: 'waiting' }, null],
+    ['start', {}, hopeless, { ok: false, text: /waits for db: ready \(it is stopped\).*upkeep start db$/ }],
+    ['start', completed, completed, null],
+    ['start', completed, { ...completed, starts: 2 }, { ok: true, text: 'completed' }],
+    ['start', running, completed, { ok: true, text: 'completed' }],
+    ['start', scheduled, scheduled, null],
+    ['start', { kind: 'cron', state: 'stopped' }, scheduled, { ok: true, text: 'scheduled' }],
+    [
+      'start',
+      scheduled,
+      { ...scheduled, starts: 2, lastExit: EXITED, lastSuccess: false },
+      { ok: false, text: 'its run exited with status 3' },
+    ],
+    [
+      'start',
+      scheduled,
+      { ...scheduled, starts: 2, lastExit: { ...EXITED, code: 0 }, lastSuccess: true },
+      { ok: true, text: 'its run exited with status 0' },
+    ],
+    ['restart', running, running, null],
+    ['restart', running, { ...running, starts: 2 }, { ok: true, text: 'running: pid ?' }],
+    ['restart', running, { ...down, state: 'stopped', ordered: 'restart' }, null],
+    ['restart', running, { ...down, state: 'stopped' }, { ok: false, text: /has stopped it/ }],
+    ['restart', completed, completed, null],
+  ])('%s: %o → %o', (verb, before, now, expected) => {
+    const plain = { ...of('running.ready'), asWished: false, starts: 1 };
+    const found = outcome(verb, { ...plain, ...before }, { ...plain, ...now });
+    if (expected === null) return expect(found).toBeNull();
+    const { ok, text } = expected as { ok: boolean; text: string | RegExp };
+    expect(found).toEqual({
+      ok,
+      text: typeof text === 'string' ? text : expect.stringMatching(text),
+    });
+  });
+});
+
+test('the evidence is all there: processes, how it became leader, transitions, orders', () => {
+  const inside = createInside(
+    {
+      candidatesOf: () => [
+        {
+          pid: 17,
+          ppid: 1,
+          name: 'web',
+          state: 'S',
+          argv: ['web', '-x'],
+          since: 40_000,
+          verdict: 'leader',
+          because: 'it carries the tag',
+        },
+      ],
+    },
+    ['web'],
+  );
+  inside.put('web', 'running.ready', { leader: LEADER, failures: 2 });
+  inside.journal.note({
+    type: 'command.transition',
+    at: 1,
+    command: 'web',
+    from: null,
+    to: 'missing',
+    on: 'begin',
+  });
+  inside.note('start', ['web']);
+  inside.note('stop', ['db']);
+  expect(whyOf(inside, 'web', () => null)).toMatchObject({
+    version: 1,
+    command: { name: 'web', state: 'running' },
+    leader: expect.stringMatching(/carries the tag/),
+    candidates: [{ pid: 17, age: 60_000, verdict: 'leader' }],
+    books: { failures: 2 },
+    transitions: [{ number: 1, from: null, to: 'missing', on: 'begin' }],
+    orders: [{ order: 'start' }],
+  });
+});

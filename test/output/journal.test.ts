@@ -1,0 +1,83 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { createJournal, type Happening, type Journal } from '../../src/output/journal.ts';
+
+const KEPT = 1_024;
+const notice = (at: number): Happening => ({
+  type: 'upkeep.notice',
+  at,
+  command: null,
+  level: 'info',
+  message: `number ${at}`,
+});
+const transition = (command: string, to: string): Happening => ({
+  type: 'command.transition',
+  at: 0,
+  command,
+  from: null,
+  to,
+  on: 'begin',
+});
+
+function filled(count: number): Journal {
+  const journal = createJournal({ wallClock: () => 5 });
+  for (let number = 1; number <= count; number++) journal.note(notice(number));
+  return journal;
+}
+
+describe('what came behind a number', () => {
+  test('is what a plain array would say, and what of it is gone is counted', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 0, max: 3 * KEPT }),
+        fc.nat({ max: 3 * KEPT + 5 }),
+        fc.integer({ min: 1, max: 2 * KEPT }),
+        (count, since, most) => {
+          const array = Array.from({ length: count }, (_, index) => index + 1);
+          const behind = array.slice(since);
+          const kept = behind.filter((number) => number > count - KEPT);
+          const { entries, gone } = filled(count).since(since, most);
+          expect(entries.map(({ number }) => number)).toEqual(kept.slice(0, most));
+          expect(entries.every(({ number, what }) => what.at === number)).toBe(true);
+          expect(gone).toBe(behind.length - kept.length);
+        },
+      ),
+    );
+  });
+
+  test('of all that is gone says how many', () => {
+    const journal = filled(2 * KEPT);
+    expect(journal.last()).toBe(2 * KEPT);
+    expect(journal.since(KEPT)).toMatchObject({ gone: 0 });
+    expect(journal.since(KEPT - 1)).toMatchObject({ gone: 1 });
+    expect(journal.since(0).entries).toHaveLength(KEPT);
+  });
+});
+
+test('of each command the last sixteen transitions and four orders are kept, whatever else happens', () => {
+  const journal = createJournal();
+  for (let count = 0; count < 20; count++) journal.note(transition('web', String(count)));
+  for (const order of ['start', 'stop', 'start', 'stop', 'restart']) {
+    journal.note({ type: 'operator.ordered', at: 0, order, commands: ['web', 'db'] });
+  }
+  for (let number = 0; number < 2 * KEPT; number++) journal.note(notice(number));
+  const states = journal.transitionsOf('web').map(({ what }) => 'to' in what && what.to);
+  expect(states).toEqual(Array.from({ length: 16 }, (_, index) => String(index + 4)));
+  const orders = journal.ordersOf('db').map(({ what }) => 'order' in what && what.order);
+  expect(orders).toEqual(['stop', 'start', 'stop', 'restart']);
+  expect(journal.ordersOf('other')).toEqual([]);
+  journal.forget('web');
+  expect([journal.transitionsOf('web'), journal.ordersOf('web')]).toEqual([[], []]);
+  expect(journal.ordersOf('db')).toHaveLength(4);
+});
+
+test('who follows is woken at each entry, until it ends that', () => {
+  const journal = createJournal();
+  let woken = 0;
+  const end = journal.follow(() => woken++);
+  journal.note(notice(1));
+  journal.note(notice(2));
+  end();
+  journal.note(notice(3));
+  expect(woken).toBe(2);
+});
