@@ -66,7 +66,7 @@ export type OrderVerb = 'start' | 'stop' | 'restart';
 
 type Takes = 'none' | 'value';
 /** Those of all of them. */
-export const COMMON_OPTIONS: Readonly<Record<string, Takes>> = {
+const COMMON_OPTIONS: Readonly<Record<string, Takes>> = {
   '--socket': 'value',
   '--help': 'none',
   '-h': 'none',
