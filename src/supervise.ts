@@ -20,7 +20,7 @@ import { claimSocket, defaultSocketPath } from './control/socket.ts';
 import type { createExtras } from './extras.ts';
 import type { Http } from './http.ts';
 import { candidateOf, createStates, waitingFor } from './inside.ts';
-import { type CrashReport, createCrashes } from './output/crash.ts';
+import { createCrashes } from './output/crash.ts';
 import { createJournal } from './output/journal.ts';
 import { createLog } from './output/log.ts';
 import { createRecent } from './output/recent.ts';
@@ -51,8 +51,6 @@ export interface Supervision {
   readonly shutdown: (reason: string) => void;
   /** Reads the policy again, if there is one. */
   readonly reload: () => void;
-  /** How a command has died or failed to start: the last ten times, oldest first. */
-  readonly crashesOf: (name: string) => readonly CrashReport[];
   /** A line in upkeep's own log. */
   readonly notice: (message: string) => void;
   /** Resolves with the exit code when everything is over and written. */
@@ -158,7 +156,6 @@ export async function supervise(
     examine: autopsy.examine,
     tail: (name) => log.service(name).tail().map(redactor.redact),
   });
-  const crashesOf = crashes.of;
 
   const tell = (told: Told): void => {
     // What a process said last comes before what is said of its end.
@@ -612,6 +609,7 @@ export async function supervise(
     groups: () => plan.groups,
     viewOf: (name) => (specs.has(name) ? states.viewOf(name) : null),
     waitingFor: (name) => waitingFor(root.getSnapshot().context, name),
+    crashesOf: crashes.of,
     candidatesOf: (name) => lineage.evidenceOf(name).map(candidateOf(sinceOf)),
     grace: () => plan.grace,
     note: (order, commands) => tell({ type: 'operator.ordered', at: now(), order, commands }),
@@ -632,7 +630,6 @@ export async function supervise(
       const result = reload();
       if ('error' in result) notice(null, `SIGHUP: ${result.error}`);
     },
-    crashesOf,
     notice: (message) => notice(null, message, 'info'),
     done,
   };

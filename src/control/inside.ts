@@ -2,6 +2,7 @@
 import type { CommandContext } from '../../machines/command-books.ts';
 import type { CommandOrder } from '../../machines/events.ts';
 import type { GroupPlan } from '../../machines/tree.ts';
+import type { CrashReport } from '../output/crash.ts';
 import type { Journal } from '../output/journal.ts';
 import type { Recent } from '../output/recent.ts';
 
@@ -59,6 +60,8 @@ export interface Inside {
   readonly viewOf: (name: string) => CommandView | null;
   readonly waitingFor: (name: string) => readonly Awaited[];
   readonly candidatesOf: (name: string) => readonly Candidate[];
+  /** How the command has died or failed to start: the last ten times, oldest first. */
+  readonly crashesOf: (name: string) => readonly CrashReport[];
   /** ms that a stop may take at most, unless the policy says less. */
   readonly grace: () => number;
   /** Tells that somebody has asked for something. */

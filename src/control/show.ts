@@ -171,7 +171,7 @@ const painted = (code: number, text: string, colour: boolean): string =>
   colour ? `\x1b[${code}m${text}\x1b[0m` : text;
 
 /** The evidence in words. */
-export function whyText({ command, leader, candidates, books, transitions, orders }: Why): string {
+export function whyText({ command, leader, candidates, books, crashes, transitions, orders }: Why): string {
   const { name, state, detail, desired, asWished, reason, lastExit, next, left } = command;
   const lines = [
     `${name} is ${state}${detail === null ? '' : ` (${detail})`} since ${command.since}, for ${formatDuration(command.for)}.`,
@@ -196,12 +196,30 @@ export function whyText({ command, leader, candidates, books, transitions, order
       `      ${verdict === 'leader' && leader !== null ? `leads: ${because}` : because}`,
     );
   }
-  lines.push('', 'What has happened, the last of it at the end:');
+  lines.push(...crashText(crashes), '', 'What has happened, the last of it at the end:');
   if (transitions.length === 0) lines.push('  nothing');
   for (const { time, from, to, on } of transitions) {
     lines.push(`  ${time}  ${from ?? 'nothing'} → ${to}  (${on})`);
   }
   return `${lines.join('\n')}\n`;
+}
+
+/** The last deaths and failed starts, the newest with what it had printed. */
+function crashText(crashes: Why['crashes']): string[] {
+  const last = crashes.at(-1);
+  if (last === undefined) return [];
+  const told = crashes.map(({ number, time, exit, oom, peak, uptime, reason, wait, gaveUp }) => {
+    const parts = [exit === null ? (reason ?? 'nobody knows how') : howEnded(exit)];
+    if (exit !== null && reason !== null && reason !== 'exited') parts.push(reason);
+    if (oom === true) parts.push("out of memory: the kernel's OOM killer");
+    if (peak !== null) parts.push(`it had taken ${Math.round(peak / 2 ** 20)} MiB`);
+    if (uptime !== null) parts.push(`after ${formatDuration(uptime)}`);
+    if (gaveUp !== null) parts.push(`given up: ${gaveUp}`);
+    else if (wait !== null && wait > 0) parts.push(`tried again after ${formatDuration(wait)}`);
+    return `  ${number}. ${time}  ${printable(parts.join('; '))}`;
+  });
+  const lines = last.lastLines.map((line) => `       > ${printable(line)}`);
+  return ['', 'How it has died or failed to start, the last of it with what it printed:', ...told, ...lines];
 }
 
 const MARKS = { leader: '*', member: '+', refused: '-' } as const;

@@ -3,6 +3,7 @@ import type { CommandContext } from '../../machines/command-books.ts';
 import type { Exit, Rule } from '../../machines/events.ts';
 import { killAfter } from '../../machines/restart-policy.ts';
 import { type GroupPlan, isGroup } from '../../machines/tree.ts';
+import type { CrashReport } from '../output/crash.ts';
 import type { Awaited, CommandView, Inside } from './inside.ts';
 import type { Turn } from './orders.ts';
 
@@ -50,6 +51,8 @@ export interface CommandStatus {
   readonly failures: number;
   /** null: it has not ended yet, as far as this upkeep has seen. */
   readonly lastExit: Exit | null;
+  /** The last record of a death or a failed start; null: there has been none. */
+  readonly lastCrash: CrashReport | null;
   /** That counts as a success. */
   readonly lastSuccess: boolean | null;
   /** Why it failed last, or for good. */
@@ -139,6 +142,7 @@ function commandStatus(
     restarts: context.restarts,
     failures: context.failures,
     lastExit,
+    lastCrash: inside.crashesOf(name).at(-1) ?? null,
     lastSuccess: lastExit === null ? null : isSuccess(policy.successCodes, lastExit),
     reason: context.reason,
     waitingFor: waitingFor.map(({ text }) => text),

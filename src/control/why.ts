@@ -1,4 +1,5 @@
 /** The evidence for what upkeep thinks of one command. */
+import type { CrashReport } from '../output/crash.ts';
 import type { Candidate, Inside } from './inside.ts';
 import type { Turn } from './orders.ts';
 import { type CommandStatus, STATUS_VERSION, statusOf } from './status.ts';
@@ -19,6 +20,8 @@ export interface Why {
     readonly wait: number;
     readonly remains: { readonly workers: number; readonly tagged: number; readonly sessions: number };
   };
+  /** How it has died or failed to start, the last ten times, oldest first. */
+  readonly crashes: readonly CrashReport[];
   /** Oldest first. */
   readonly transitions: readonly {
     readonly number: number;
@@ -51,6 +54,7 @@ export function whyOf(inside: Inside, name: string, turnOf: (name: string) => Tu
       wait: context.wait,
       remains: context.remains,
     },
+    crashes: inside.crashesOf(name),
     transitions: inside.journal.transitionsOf(name).flatMap(({ number, time, what }) => {
       if (what.type !== 'command.transition') return [];
       return [{ number, time: iso(time), from: what.from, to: what.to, on: what.on }];

@@ -2,6 +2,7 @@ import type { CommandContext } from '../../machines/command-books.ts';
 import { DEFAULT_POLICY } from '../../machines/restart-policy.ts';
 import { unwritten } from '../../machines/tree.ts';
 import type { CommandView, Inside } from '../../src/control/inside.ts';
+import type { CrashReport } from '../../src/output/crash.ts';
 import { createJournal } from '../../src/output/journal.ts';
 import { createRecent } from '../../src/output/recent.ts';
 import { commandContext } from './context.ts';
@@ -9,6 +10,7 @@ import { commandContext } from './context.ts';
 /** An upkeep on paper: whatever it is asked is kept in `asked`. */
 export interface PaperInside extends Inside {
   readonly asked: string[];
+  readonly crashes: CrashReport[];
   /** Sets a command's state. */
   readonly put: (name: string, state: string, context?: Partial<CommandContext>, since?: number) => void;
 }
@@ -20,6 +22,7 @@ export function createInside(
   names: readonly string[] = ['web', 'db'],
 ): PaperInside {
   const asked: string[] = [];
+  const crashes: CrashReport[] = [];
   const views = new Map<string, CommandView>();
   const put: PaperInside['put'] = (name, state, context = {}, since = 90_000) =>
     void views.set(name, { state, since, context: commandContext(name, context) });
@@ -27,6 +30,7 @@ export function createInside(
   const journal = createJournal({ wallClock: () => 1_700_000_000_000 });
   return {
     asked,
+    crashes,
     put,
     version: '1.2.3',
     now: () => NOW,
@@ -46,6 +50,7 @@ export function createInside(
     viewOf: (name) => views.get(name) ?? null,
     waitingFor: () => [],
     candidatesOf: () => [],
+    crashesOf: () => crashes,
     grace: () => 9_000,
     note: (order, commands) => journal.note({ type: 'operator.ordered', at: NOW, order, commands }),
     order: (name, { type }) => asked.push(`${type} ${name}`),

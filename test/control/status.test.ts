@@ -3,8 +3,10 @@ import type { CommandContext } from '../../machines/command-books.ts';
 import { DEFAULT_POLICY } from '../../machines/restart-policy.ts';
 import { healthOf } from '../../src/control/health.ts';
 import { outcome } from '../../src/control/outcome.ts';
+import { whyText } from '../../src/control/show.ts';
 import { type CommandStatus, statusOf, wordOf } from '../../src/control/status.ts';
 import { whyOf } from '../../src/control/why.ts';
+import type { CrashReport } from '../../src/output/crash.ts';
 import { createInside, type PaperInside } from './inside.ts';
 
 const READY = { timeout: 1_000, interval: 100 };
@@ -249,6 +251,36 @@ describe('what an order has come to', () => {
   });
 });
 
+/** Killed by the kernel after a minute. */
+const CRASH: CrashReport = {
+  number: 3,
+  time: '2026-11-24T20:00:00.000Z',
+  at: 1_000,
+  event: 'command.died',
+  pid: 16,
+  exit: { known: true, code: null, signal: 'SIGKILL', core: false },
+  oom: true,
+  peak: 167 * 2 ** 20,
+  uptime: 60_000,
+  reason: null,
+  restart: 3,
+  failures: 0,
+  wait: 2_000,
+  remains: null,
+  gaveUp: null,
+  lastLines: ['allocating', '\x1b[31mmore'],
+};
+
+test('how it has died is told with what it printed, and nothing of that steers the terminal', () => {
+  const inside = createInside({}, ['web']);
+  inside.crashes.push(CRASH);
+  const text = whyText(whyOf(inside, 'web', () => null));
+  expect(text).toContain(
+    "3. 2026-11-24T20:00:00.000Z  was killed by SIGKILL; out of memory: the kernel's OOM killer; it had taken 167 MiB; after 1 m; tried again after 2 s",
+  );
+  expect(text).toContain('> allocating\n       > more');
+});
+
 test('the evidence is all there: processes, how it became leader, transitions, orders', () => {
   const inside = createInside(
     {
@@ -267,6 +299,7 @@ test('the evidence is all there: processes, how it became leader, transitions, o
     },
     ['web'],
   );
+  inside.crashes.push(CRASH);
   inside.put('web', 'running.ready', { leader: LEADER, failures: 2 });
   inside.journal.note({
     type: 'command.transition',
@@ -280,7 +313,8 @@ test('the evidence is all there: processes, how it became leader, transitions, o
   inside.note('stop', ['db']);
   expect(whyOf(inside, 'web', () => null)).toMatchObject({
     version: 1,
-    command: { name: 'web', state: 'running' },
+    command: { name: 'web', state: 'running', lastCrash: CRASH },
+    crashes: [CRASH],
     leader: expect.stringMatching(/carries the tag/),
     candidates: [{ pid: 17, age: 60_000, verdict: 'leader' }],
     books: { failures: 2 },
