@@ -4,6 +4,7 @@
  */
 import { openSync, readFileSync, readSync } from 'node:fs';
 import type { Exit } from '../../machines/events.ts';
+import { pageSizeOf } from './resident.ts';
 
 export interface Findings {
   /** The kernel's OOM killer has ended it, or the child whose end it has passed on as status 137. null: it can't be known. */
@@ -97,23 +98,9 @@ function anonymousMemory(): () => number {
   return () => {
     // Resident pages and, of those, what others may have in use as well: of files, and of shared memory.
     const [, resident, shared] = (read() ?? '0 0 0').split(' ').map(Number);
-    pageSize ||= pageBytes();
+    pageSize ||= pageSizeOf();
     return (resident! - shared!) * pageSize;
   };
-}
-
-/** AT_PAGESZ. */
-const PAGE_SIZE = 6n;
-
-function pageBytes(): number {
-  try {
-    const words = new BigUint64Array(new Uint8Array(readFileSync('/proc/self/auxv')).buffer);
-    for (let at = 0; at + 1 < words.length; at += 2)
-      if (words[at] === PAGE_SIZE) return Number(words[at + 1]);
-  } catch {
-    // As nearly everywhere.
-  }
-  return 4096;
 }
 
 /** Opens a small file of the kernel's once, and reads it from its beginning each time. null: it can't be read. */

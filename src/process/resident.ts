@@ -35,7 +35,7 @@ export function createResident({
 }
 
 /** Bytes, as the kernel has told this process. */
-function pageSizeOf(path = '/proc/self/auxv'): number {
+export function pageSizeOf(path = '/proc/self/auxv'): number {
   try {
     const pairs = readFileSync(path);
     const read = (at: number): bigint =>
