@@ -516,12 +516,12 @@ commands:
       await kept.upkeep.running('a', 'mute');
       await kept.upkeep.event('command.failed', 'failed');
       const failed = await kept.reload('a', 'failed');
-      expect(failed).toMatchObject({ code: 78, stderr: expect.stringContaining('it does not run') });
+      expect(failed).toMatchObject({ code: 1, stderr: expect.stringContaining('it does not run') });
       const unknown = await kept.reload('a', 'nobody');
       expect(unknown).toMatchObject({ code: 4, stderr: expect.stringContaining('no command has that name') });
       const mute = await kept.reload('a', 'mute');
       expect(mute).toMatchObject({
-        code: 78,
+        code: 1,
         stderr: expect.stringContaining('its policy does not say how'),
       });
       expect(kept.has('reloads')).toBe(false);
