@@ -17,12 +17,26 @@ const TESTS = [
   'test/machines/reload.test.ts',
   'test/machines/supervisor-paths.test.ts',
   'test/machines/supervisor.test.ts',
+  'test/machines/supervisor-matrix.test.ts',
+  'test/machines/supervisor-order.test.ts',
+  'test/machines/group-matrix.test.ts',
+  'test/machines/command-anew.test.ts',
   'test/process/lineage.test.ts',
   'test/policy/command.test.ts',
   'test/policy/options.test.ts',
   'test/policy/words.test.ts',
+  'test/policy/interpolate.test.ts',
+  'test/policy/merge.test.ts',
+  'test/policy/procfile.test.ts',
+  'test/policy/relations.test.ts',
+  'test/policy/diff.test.ts',
+  'test/policy/schema.test.ts',
+  'test/policy/file.test.ts',
+  'test/policy/check.test.ts',
+  'test/policy/print.test.ts',
   'test/machines/command-model.test.ts',
   'test/machines/command-paths.test.ts',
+  'test/machines/supervisor-properties.test.ts',
 ];
 
 class QuickFirst extends BaseSequencer {
@@ -40,6 +54,7 @@ export default defineConfig({
     // A score may not depend on chance.
     setupFiles: ['test/seeded.ts'],
     isolate: false,
+    testTimeout: 120_000,
     sequence: { sequencer: QuickFirst },
   },
 });
