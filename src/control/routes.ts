@@ -36,6 +36,7 @@ export function createRoutes(inside: () => Inside | null, version: string): (cli
   let orders: Orders | null = null;
   const http = createServer({ maxHeaderSize: LARGEST_HEAD }, (request, response) => {
     response.on('error', () => {});
+    response.shouldKeepAlive = false;
     const now = inside();
     if (now !== null) orders ??= createOrders(now);
     answer(now, orders, version, request)

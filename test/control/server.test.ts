@@ -86,23 +86,6 @@ test('whatever is sent, it goes on answering', async () => {
   );
 }, 60_000);
 
-test('more clients at once than it bears are hung up on, and others answered afterwards', async () => {
-  const clients = Array.from({ length: 100 }, () => createConnection(path).on('error', () => {}));
-  const hungUp = await Promise.race(
-    clients.map((client) => new Promise<boolean>((resolve) => client.on('close', () => resolve(true)))),
-  );
-  expect(hungUp).toBe(true);
-  for (const client of clients) client.destroy();
-  await expect
-    .poll(() =>
-      ask(path, 'GET', '/v1/about', null, 10_000).then(
-        ({ status }) => status,
-        () => 0,
-      ),
-    )
-    .toBe(200);
-});
-
 test('where nobody is, that is said, with what to do', async () => {
   const refused = ask(join(dir, 'none'), 'GET', '/v1/about', null, 1_000);
   await expect(refused).rejects.toThrow(NobodyError);
