@@ -101,9 +101,9 @@ describe.skipIf(noGroup)(`when memory has run out ${noGroup ?? ''}`, () => {
   /** upkeep, and what it starts, with 250 MiB of memory. */
   async function open(context: ConstructorParameters<typeof Namespace>[0]) {
     const group = memoryGroup(250 * MIB) as Cgroup;
-    const inside = new Namespace(context);
-    // What is told last is done first: the namespace goes before its group can.
+    // What is said first is done last: nobody may be in the group any more.
     context.onTestFinished(() => group.remove());
+    const inside = new Namespace(context);
     const eater = inside.write('eater', EATER);
     const start = async (commands: readonly string[]) => {
       // It waits to be put into the group, and is upkeep then.
