@@ -26,7 +26,7 @@ export interface CrashReport extends Findings {
   readonly exit: Exit | null;
   /** ms; null: nothing was started. */
   readonly uptime: number | null;
-  /** Why it counts as failed, where the exit does not say it. */
+  /** Why it counts as failed; `exited`: see the exit. null: a death. */
   readonly reason: string | null;
   /** How many restarts the command has had, this one included. */
   readonly restart: number;
