@@ -23,8 +23,9 @@ const EXIT_CONFIGURATION = 78;
 const PATIENCE = 10_000;
 /** A new policy may have to be read, and everybody's stop to begin. */
 const RELOAD_PATIENCE = 30_000;
-/** ms between two looks at what an order has come to, at least. */
+/** ms between two looks at what an order has come to: at least, and at most. */
 const LOOK = 100;
+const LONGEST_LOOK = 1_000;
 /** Of so many commands each is asked for by its name; of more, all. */
 const MOST_NAMED = 50;
 /** ms that an order may take to come true, unless said otherwise. */
@@ -286,7 +287,7 @@ async function order(
     const now = performance.now();
     if (now >= until) break;
     // Where the answer takes long, there is much to be told.
-    await sleep(Math.min(until - now, Math.max(LOOK, (now - asked) * 10)));
+    await sleep(Math.min(until - now, LONGEST_LOOK, Math.max(LOOK, (now - asked) * 10)));
   }
   for (const [name, last] of open) {
     error(

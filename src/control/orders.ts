@@ -5,10 +5,13 @@ import { beforeOf, commandsOf } from '../../machines/tree.ts';
 import type { OrderVerb } from '../policy/verbs.ts';
 import type { Inside } from './inside.ts';
 
+/** ms of orders at once: a thousand launches take seconds, in which others want to be heard. */
+const SLICE = 20;
+
 /** A command's part in an order that is still being carried out. */
 export interface Turn {
-  readonly order: 'stop' | 'restart';
-  /** Who has to be stopped before it is; empty: it has been told to stop. */
+  readonly order: OrderVerb;
+  /** Who has to be stopped before it is; empty: nobody. */
   readonly behind: readonly string[];
 }
 
@@ -37,10 +40,42 @@ export function createOrders(inside: Inside): Orders {
   const plans = new Set<Plan>();
   let unfollow: (() => void) | null = null;
   let isDue = false;
+  /** What is to be sent, by command, and for which order. */
+  const queue = new Map<string, { readonly verb: OrderVerb; readonly send: () => void }>();
+  let isDraining = false;
 
   const beforeNow = (): Before => beforeOf(inside.groups().flatMap(commandsOf));
-  const sendStart = (name: string): void => inside.order(name, { type: 'command.start', at: inside.now() });
-  function sendStop(name: string): void {
+
+  /** Sends in turn; `drain` has to follow. */
+  function send(
+    verb: OrderVerb,
+    name: string,
+    type: 'command.start' | 'command.stop' | 'command.restart',
+  ): void {
+    queue.delete(name);
+    queue.set(name, {
+      verb,
+      send: () => (type === 'command.stop' ? stop(name) : inside.order(name, { type, at: inside.now() })),
+    });
+  }
+
+  function drain(): void {
+    const until = inside.now() + SLICE;
+    for (const [name, { send }] of queue) {
+      queue.delete(name);
+      send();
+      if (inside.now() > until) break;
+    }
+    if (queue.size === 0 || isDraining) return;
+    isDraining = true;
+    setImmediate(() => {
+      isDraining = false;
+      if (inside.isEnding()) queue.clear();
+      drain();
+    });
+  }
+
+  function stop(name: string): void {
     const view = inside.viewOf(name);
     if (view === null) return;
     const budget = stopBudget(view.context.policy, inside.grace());
@@ -48,6 +83,7 @@ export function createOrders(inside: Inside): Orders {
   }
 
   function forget(name: string): void {
+    queue.delete(name);
     for (const plan of plans) {
       plan.unrested.delete(name);
       plan.told.delete(name);
@@ -75,6 +111,7 @@ export function createOrders(inside: Inside): Orders {
   function advance(): void {
     if (inside.isEnding()) plans.clear();
     for (const plan of plans) proceed(plan);
+    drain();
     if (plans.size > 0) return;
     unfollow?.();
     unfollow = null;
@@ -83,6 +120,7 @@ export function createOrders(inside: Inside): Orders {
   function proceed(plan: Plan): void {
     const { before, unrested, told, again } = plan;
     for (const name of told) {
+      if (queue.has(name)) continue;
       const view = inside.viewOf(name);
       // Somebody may have started it meanwhile by other means, or it is not there any more.
       if (view !== null && view.context.desired === 'down' && view.state !== 'stopped') continue;
@@ -93,11 +131,11 @@ export function createOrders(inside: Inside): Orders {
     for (const name of stoppable(before, unrested)) {
       if (told.has(name)) continue;
       told.add(name);
-      sendStop(name);
+      send(plan.order, name, 'command.stop');
     }
     if (unrested.size > 0) return;
     plans.delete(plan);
-    for (const name of inOrder(before, again)) sendStart(name);
+    for (const name of inOrder(before, again)) send('restart', name, 'command.start');
   }
 
   return {
@@ -106,20 +144,17 @@ export function createOrders(inside: Inside): Orders {
       const before = beforeNow();
       const set = new Set(names);
       if (verb === 'start') {
-        for (const name of inOrder(before, set)) sendStart(name);
-        return;
+        for (const name of inOrder(before, set)) send(verb, name, 'command.start');
+      } else if (verb === 'stop') {
+        if (stoppable(before, set).length < set.size) begin(verb, names, before);
+        else for (const name of names) send(verb, name, 'command.stop');
+      } else {
+        // A schedule's command is run by a restart: nobody is to wait for that.
+        const chained = new Set(related(before, new Set(names.filter((name) => !isCron(name)))));
+        for (const name of names) if (!chained.has(name)) send(verb, name, 'command.restart');
+        if (chained.size > 0) begin(verb, [...chained], before);
       }
-      if (verb === 'stop') {
-        if (stoppable(before, set).length < set.size) begin('stop', names, before);
-        else for (const name of names) sendStop(name);
-        return;
-      }
-      // A schedule's command is run by a restart: nobody is to wait for that.
-      const chained = new Set(related(before, new Set(names.filter((name) => !isCron(name)))));
-      for (const name of names) {
-        if (!chained.has(name)) inside.order(name, { type: 'command.restart', at: inside.now() });
-      }
-      if (chained.size > 0) begin('restart', [...chained], before);
+      drain();
     },
     turnOf(name) {
       for (const { order, needing, unrested, told, again } of plans) {
@@ -127,7 +162,8 @@ export function createOrders(inside: Inside): Orders {
         if (!unrested.has(name) || told.has(name)) return { order, behind: [] };
         return { order, behind: (needing.get(name) ?? []).filter((other) => unrested.has(other)) };
       }
-      return null;
+      const verb = queue.get(name)?.verb;
+      return verb === undefined ? null : { order: verb, behind: [] };
     },
   };
 

@@ -226,7 +226,9 @@ function turnText(turn: Turn | null, state: string): Next | null {
   if (turn.behind.length > 0) {
     return { what: 'stop', in: null, text: `stopped after ${turn.behind.join(', ')}` };
   }
-  return state === 'stopped' ? { what: 'start', in: null, text: 'started when all have stopped' } : null;
+  return state === 'stopped' && turn.order === 'restart'
+    ? { what: 'start', in: null, text: 'started when all have stopped' }
+    : null;
 }
 
 /** The innermost group that somebody wrote, by command. */

@@ -158,6 +158,32 @@ describe('a restart', () => {
   });
 });
 
+test('a thousand orders are given bit by bit, and who waits for its own is known', async () => {
+  let now = 0;
+  const given: string[] = [];
+  const names = Array.from({ length: 1_000 }, (_, index) => `c${index}`);
+  const inside = createInside(
+    {
+      now: () => now,
+      order(name) {
+        given.push(name);
+        now += 5;
+      },
+    },
+    names,
+  );
+  const orders = createOrders(inside);
+  orders.give('start', names);
+  expect(given.length).toBeLessThan(10);
+  expect(orders.turnOf('c999')).toEqual({ order: 'start', behind: [] });
+  orders.give('stop', ['c500']);
+  expect(orders.turnOf('c500')).toEqual({ order: 'stop', behind: [] });
+  while (given.length < 1_000) await tick();
+  expect(new Set(given)).toEqual(new Set(names));
+  expect(given.at(-1)).toBe('c500');
+  expect(orders.turnOf('c999')).toBeNull();
+});
+
 test('whatever needs whatever: nobody is stopped before whoever needs it, and in the end all are', async () => {
   // Each needs some of those in front of it: there are no cycles.
   const graphs = fc.array(fc.array(fc.nat({ max: 7 }), { maxLength: 3 }), { minLength: 1, maxLength: 8 });
