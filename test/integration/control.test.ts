@@ -279,9 +279,9 @@ describe.skipIf(noNamespace !== null)(`with commands (needs PID namespaces: ${no
 
   test('a thousand commands are asked for while somebody follows what happens', async (context) => {
     const inside = new Namespace(context);
-    const many = Array.from({ length: 1_000 }, (_, index) => `c${index}: ${inside.dir}/never-there`);
-    const upkeep = await inside.upkeep(many, { args: ['--interval', '1h'] });
-    await upkeep.event('command.failedStart', 'c999');
+    const many = Array.from({ length: 1_000 }, (_, index) => `c${index}: sleep 100000`);
+    const upkeep = await inside.upkeep(many);
+    await upkeep.event('command.running', 'c999');
     const following = inside.run([
       ...[process.execPath, inject('upkeep'), 'events', '-f', '--json'],
       ...['--socket', join(inside.dir, 'sock')],
@@ -292,7 +292,7 @@ describe.skipIf(noNamespace !== null)(`with commands (needs PID namespaces: ${no
     });
     await until('the first event', () => told !== '');
     const { code, stdout } = await verbIn(inside, 'status', '--json');
-    expect(code).toBe(3);
+    expect(code).toBe(0);
     expect(JSON.parse(stdout).commands).toHaveLength(1_000);
     expect((await verbIn(inside, 'stop', '--all')).code).toBe(0);
     expect((await verbIn(inside, 'status')).code).toBe(0);
