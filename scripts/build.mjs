@@ -36,6 +36,7 @@ const apart = {
     // The server's routes, and the verbs that ask for them.
     onResolve({ filter: /^\.\/routes\.ts$/ }, () => ({ path: './control.js', external: true }));
     onResolve({ filter: /\/control\/cli\.ts$/ }, () => ({ path: './client.js', external: true }));
+    onResolve({ filter: /\/describe\/completion\.ts$/ }, () => ({ path: './completion.js', external: true }));
     onResolve({ filter: /\/export\/export\.ts$/ }, () => ({ path: './export.js', external: true }));
     onResolve({ filter: /^\.\/syslog\.ts$/ }, () => ({ path: './syslog.js', external: true }));
     onResolve({ filter: /^\.\/http\.ts$/ }, () => ({ path: './http.js', external: true }));
@@ -54,6 +55,11 @@ const exporter = await build({
   entryPoints: ['src/export/export.ts'],
   outfile: join(outdir, 'export.js'),
   alias: { yaml },
+});
+const completion = await build({
+  ...common,
+  entryPoints: ['src/describe/completion.ts'],
+  outfile: join(outdir, 'completion.js'),
 });
 const syslog = await build({
   ...common,
@@ -115,6 +121,7 @@ export const shipped = shippedPackages(
   program.metafile,
   policy.metafile,
   exporter.metafile,
+  completion.metafile,
   syslog.metafile,
   http.metafile,
   control.metafile,
@@ -122,22 +129,20 @@ export const shipped = shippedPackages(
   starter.metafile,
 );
 writeFileSync(join(outdir, 'THIRD-PARTY.md'), thirdPartyPage(shipped));
-await writeSchema();
+const { policyJsonSchema } = await moduleOf('src/policy/schema.ts');
+// What editors check a policy file by, and complete it from.
+writeFileSync(join(outdir, 'upkeep.schema.json'), `${JSON.stringify(policyJsonSchema(), null, 2)}\n`);
+const { manualPage } = await moduleOf('src/describe/man.ts');
+writeFileSync(join(outdir, 'upkeep.1'), manualPage(version));
 await makeCodeCache();
 
-/** What editors check a policy file by, and complete it from. */
-async function writeSchema() {
-  const outfile = resolve(outdir, 'schema.mjs');
-  await build({
-    entryPoints: ['src/policy/schema.ts'],
-    bundle: true,
-    format: 'esm',
-    platform: 'node',
-    outfile,
-  });
-  const { policyJsonSchema } = await import(pathToFileURL(outfile).href);
+/** What a source file exports. */
+async function moduleOf(source) {
+  const outfile = resolve(outdir, 'module.mjs');
+  await build({ entryPoints: [source], bundle: true, format: 'esm', platform: 'node', outfile });
+  const exported = await import(`${pathToFileURL(outfile).href}?${source}`);
   rmSync(outfile);
-  writeFileSync(join(outdir, 'upkeep.schema.json'), `${JSON.stringify(policyJsonSchema(), null, 2)}\n`);
+  return exported;
 }
 
 /** Lets upkeep run once, for what it compiled to be kept: the code of a start, of a death in the foreground and one in the

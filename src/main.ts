@@ -31,6 +31,10 @@ async function main(): Promise<void> {
       return check(request.file, request.json);
     case 'export':
       return exportPolicy(request.words);
+    case 'completion': {
+      const { completionScript } = await import('./describe/completion.ts');
+      return leave(0, completionScript(request.shell), 1);
+    }
     case 'control':
       return control(request.verb, request.words);
     case 'run':

@@ -38,6 +38,7 @@ Ask a running upkeep, as in docker exec CONTAINER upkeep status:
   upkeep shutdown                 stop everything, and end
 
   upkeep help [VERB]              show this, or the help for one of these
+  upkeep completion SHELL         what bash, zsh or fish complete words by
   upkeep --version                show the version
 
 ${EXAMPLES}
@@ -111,6 +112,24 @@ Example:
   upkeep check upkeep.yaml
 `;
 
+const COMPLETION = `Usage: upkeep completion bash|zsh|fish
+
+Prints a script by which a shell completes upkeep's verbs and options, and the
+names of commands and groups: those of the upkeep that runs.
+
+Options:
+  -h, --help    show this
+
+Exit codes:
+  0   it is printed
+  64  the command line can't be understood
+
+Examples:
+  eval "$(upkeep completion bash)"
+  eval "$(upkeep completion zsh)"
+  upkeep completion fish | source
+`;
+
 /** What `--help` shows: at most 80 columns, with a line break at its end. */
 export function helpText(topic: HelpTopic | null): string {
   switch (topic) {
@@ -120,5 +139,7 @@ export function helpText(topic: HelpTopic | null): string {
       return RUN;
     case 'check':
       return CHECK;
+    case 'completion':
+      return COMPLETION;
   }
 }

@@ -50,6 +50,7 @@ export type RunRequest =
   | { readonly kind: 'export'; readonly words: readonly string[] }
   /** The words behind a verb that asks a running upkeep: whoever asks reads them. */
   | { readonly kind: 'control'; readonly verb: ControlVerb; readonly words: readonly string[] }
+  | { readonly kind: 'completion'; readonly shell: CompletionShell }
   | { readonly kind: 'help'; readonly topic: HelpTopic | null }
   | { readonly kind: 'version' };
 
@@ -83,9 +84,13 @@ export const CONTROL_VERBS = [
 ] as const;
 export type ControlVerb = (typeof CONTROL_VERBS)[number];
 
-export type HelpTopic = 'run' | 'check';
+/** Shells that `upkeep completion` knows. */
+export const COMPLETION_SHELLS = ['bash', 'zsh', 'fish'] as const;
+export type CompletionShell = (typeof COMPLETION_SHELLS)[number];
 
-const TOPICS: readonly HelpTopic[] = ['run', 'check'];
+export type HelpTopic = 'run' | 'check' | 'completion';
+
+const TOPICS: readonly HelpTopic[] = ['run', 'check', 'completion'];
 const VERBS = [...TOPICS, 'export', ...CONTROL_VERBS, 'help'];
 const EXAMPLE = 'upkeep run "/usr/sbin/sshd" "/etc/init.d/apache2 start"';
 const LOGS = ['plain', 'json', 'raw'] as const;
@@ -122,6 +127,7 @@ export function parseRunArguments(argv: readonly string[]): RunRequest {
   if (verb === 'run') return parseRun(rest);
   if (verb === 'check') return parseCheck(rest);
   if (verb === 'export') return { kind: 'export', words: rest };
+  if (verb === 'completion') return parseCompletion(rest);
   const control = CONTROL_VERBS.find((each) => each === verb);
   if (control !== undefined) return { kind: 'control', verb: control, words: rest };
   if (verb === '--help' || verb === '-h') return { kind: 'help', topic: null };
@@ -312,6 +318,18 @@ function parseCheck(argv: readonly string[]): RunRequest {
     throw new UsageError(`cannot check: ${what}; write upkeep check upkeep.yaml`);
   }
   return { kind: 'check', file, json };
+}
+
+function parseCompletion(argv: readonly string[]): RunRequest {
+  const [first, ...more] = argv;
+  if (first === '--help' || first === '-h') return { kind: 'help', topic: 'completion' };
+  const shell = COMPLETION_SHELLS.find((each) => each === first);
+  if (shell !== undefined && more.length === 0) return { kind: 'completion', shell };
+  const what =
+    first === undefined ? 'no shell is named' : `there is no such shell as ${shown(argv.join(' '))}`;
+  throw new UsageError(
+    `cannot complete: ${what}${didYouMean(first ?? '', COMPLETION_SHELLS)}; write upkeep completion ${COMPLETION_SHELLS.join(', or ')}`,
+  );
 }
 
 /** For a verb other than run. */

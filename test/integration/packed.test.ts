@@ -27,6 +27,7 @@ describe('the npm package', () => {
     const program = [
       ...[
         'client.js',
+        'completion.js',
         'control.js',
         'export.js',
         'http.js',
@@ -35,7 +36,7 @@ describe('the npm package', () => {
         'program.js',
         'syslog.js',
       ],
-      ...['upkeep.js', 'upkeep.schema.json'],
+      ...['upkeep.1', 'upkeep.js', 'upkeep.schema.json'],
     ].map((name) => `dist/${name}`);
     const pages = ['CHANGELOG.md', 'LICENSE', 'README.ja.md', 'README.md', 'dist/THIRD-PARTY.md'];
     expect(files.sort()).toEqual([...pages, ...program, 'package.json'].sort());
