@@ -81,7 +81,7 @@ export function optionsOf({ blocks }: Page): Option[] {
   return blocks.flatMap((block) => {
     if (block.kind !== 'list' || !block.head.startsWith('Options')) return [];
     return block.items.flatMap(({ head, text }): Option[] => {
-      const [, names, value = ''] = /^(--?[\w-]+(?:, --?[\w-]+)*) ?(.*)$/.exec(head) ?? [];
+      const [, names, value = ''] = /^(--?\w[\w-]*(?:, --?\w[\w-]*)*) ?(.*)$/.exec(head) ?? [];
       return names === undefined ? [] : [{ names: names.split(', '), value, text }];
     });
   });
