@@ -66,7 +66,7 @@ export type OrderVerb = 'start' | 'stop' | 'restart';
 
 type Takes = 'none' | 'value';
 /** Those of all of them. */
-const COMMON_OPTIONS: Readonly<Record<string, Takes>> = {
+export const COMMON_OPTIONS: Readonly<Record<string, Takes>> = {
   '--socket': 'value',
   '--help': 'none',
   '-h': 'none',
