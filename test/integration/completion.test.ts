@@ -1,5 +1,5 @@
 /** Words are completed by the shells themselves, which ask the upkeep that runs. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { hasProgram, noNamespace } from './namespace.ts';
 import { type Kept, keep } from './policies.ts';
@@ -105,7 +105,10 @@ describe('the manual page', () => {
   const page = inject('upkeep').replace(/upkeep\.js$/, 'upkeep.1');
 
   test.skipIf(!hasProgram('mandoc'))('has nothing that mandoc warns of (needs mandoc)', () => {
-    expect(execFileSync('mandoc', ['-Tlint', '-W', 'warning', page], { encoding: 'utf8' })).toBe('');
+    const { stdout } = spawnSync('mandoc', ['-Tlint', '-W', 'warning', page], { encoding: 'utf8' });
+    // It has no date: the same sources make the same page.
+    const others = stdout.split('\n').filter((line) => line !== '' && !line.includes('missing date'));
+    expect(others).toEqual([]);
   });
 
   test.skipIf(!hasProgram('groff'))('is set by groff without a warning, with each verb (needs groff)', () => {
