@@ -230,6 +230,15 @@ describe('rooms', () => {
     expect(trespasses('src/export/', ({ of }) => !readers.includes(of))).toEqual([]);
   });
 
+  test('src/describe/ describes: it knows the command line, and touches nothing', () => {
+    expect(inRoom('src/describe/').length).toBeGreaterThan(0);
+    expect(
+      trespasses('src/describe/', ({ of }) =>
+        startsWithAny(of, ['src/describe/', 'src/policy/', 'src/export/arguments.ts']),
+      ),
+    ).toEqual([]);
+  });
+
   test('src/control/ asks: it touches no process', () => {
     expect(inRoom('src/control/').length).toBeGreaterThan(0);
     expect(
