@@ -86,7 +86,7 @@ export async function runVerb(
 }
 
 async function run(request: ControlRequest, socket: string, terminal: Terminal): Promise<number> {
-  const { out, error } = terminal;
+  const { out } = terminal;
   switch (request.kind) {
     case 'status':
       return request.watch ? watch(socket, request.names, terminal) : status(socket, request, terminal);
@@ -108,30 +108,33 @@ async function run(request: ControlRequest, socket: string, terminal: Terminal):
     case 'reload':
       return reload(socket, request.names, terminal);
     case 'logs': {
-      const { names, last, since, json } = request;
+      const { since } = request;
       const from = since === null ? null : Math.max(0, Date.now() - since);
-      const width = Math.max(...names.map(({ length }) => length), 0);
-      const ended = await follow(
-        socket,
-        `/v1/logs?${queryOf(names, last, from, request.follow)}`,
-        refusedBy,
-        (line) => out(json ? `${line}\n` : logLine(line, width)),
-      );
-      return afterStream(ended, error);
+      const width = Math.max(...request.names.map(({ length }) => length), 0);
+      return read(socket, { ...request, since: from }, terminal, (line) => logLine(line, width));
     }
-    case 'events': {
-      const { names, last, since, json } = request;
-      const ended = await follow(
-        socket,
-        `/v1/events?${queryOf(names, last, since, request.follow)}`,
-        refusedBy,
-        (line) => out(json ? `${line}\n` : eventLine(line)),
-      );
-      return afterStream(ended, error);
-    }
+    case 'events':
+      return read(socket, request, terminal, eventLine);
     case 'health':
       return health(socket, request, terminal);
   }
+}
+
+/** Shows lines or events as long as there are any. `shown`: a line of the answer, for people. */
+async function read(
+  socket: string,
+  request: Extract<ControlRequest, { kind: 'logs' | 'events' }>,
+  { out, error }: Terminal,
+  shown: (line: string) => string,
+): Promise<number> {
+  const { kind, names, last, since, json, follow: goesOn } = request;
+  const ended = await follow(
+    socket,
+    `/v1/${kind}?${queryOf(names, last, since, goesOn)}`,
+    refusedBy,
+    (line) => out(json ? `${line}\n` : shown(line)),
+  );
+  return afterStream(ended, error);
 }
 
 const named = (names: readonly string[]): URLSearchParams =>

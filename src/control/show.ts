@@ -2,6 +2,7 @@
 import { stripVTControlCharacters } from 'node:util';
 import type { Exit } from '../../machines/events.ts';
 import { formatDuration } from '../output/duration.ts';
+import { howItEnded } from '../output/tell.ts';
 import { type CommandStatus, type Next, type Status, wordOf } from './status.ts';
 import type { Why } from './why.ts';
 
@@ -128,9 +129,7 @@ function exitOf({ known, code, signal, core }: Exit): string {
 
 /** `exited with status 3`, `was killed by SIGKILL`. */
 export function howEnded(exit: Exit): string {
-  if (!exit.known) return 'ended, nobody can tell how';
-  if (exit.signal !== null) return `was killed by ${exit.signal}${exit.core ? ' (core dumped)' : ''}`;
-  return `exited with status ${exit.code}`;
+  return exit.known ? howItEnded(exit) : 'ended, nobody can tell how';
 }
 
 const compact = (ms: number): string => formatDuration(ms).replaceAll(' ', '');

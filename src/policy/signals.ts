@@ -6,11 +6,22 @@ export const SIGNALS: readonly string[] =
     ' ',
   );
 
-/** `SIGHUP` for HUP, hup and SIGHUP. @throws UsageError */
-export function readSignalName(text: string): string {
+/** `SIGHUP` for HUP, hup and SIGHUP; null: it is no signal. */
+export function signalOf(text: string): string | null {
   const name = text.toUpperCase().replace(/^SIG/, '');
-  if (SIGNALS.includes(name)) return `SIG${name}`;
+  return SIGNALS.includes(name) ? `SIG${name}` : null;
+}
+
+/** `, did you mean …`, or nothing. */
+export function likeSignal(text: string): string {
+  return didYouMean(text.toUpperCase().replace(/^SIG/, ''), SIGNALS);
+}
+
+/** As signalOf. @throws UsageError where it is none */
+export function readSignalName(text: string): string {
+  const signal = signalOf(text);
+  if (signal !== null) return signal;
   throw new UsageError(
-    `cannot send ${shown(text)}: it is no signal${didYouMean(name, SIGNALS)}; write, for instance, HUP or USR1`,
+    `cannot send ${shown(text)}: it is no signal${likeSignal(text)}; write, for instance, HUP or USR1`,
   );
 }

@@ -5,7 +5,7 @@
 import { Cron } from 'croner';
 import { parseNamed, parseWords } from './command.ts';
 import { parseDuration, parseHttpAddress, parseSize } from './options.ts';
-import { SIGNALS } from './signals.ts';
+import { likeSignal, signalOf } from './signals.ts';
 import type { CommandSpec, ExecutionSpec, ProgramSpec } from './spec.ts';
 import { didYouMean, shown, UsageError } from './usage-error.ts';
 
@@ -66,14 +66,14 @@ export function readSize(value: string | number): number {
 
 /** `SIGHUP` for HUP and SIGHUP. */
 export function readSignal(value: string): string {
-  const name = value.toUpperCase().replace(/^SIG/, '');
-  if (SIGNALS.includes(name)) return `SIG${name}`;
-  throw unexpected('the name of a signal such as TERM or SIGQUIT', value, didYouMean(name, SIGNALS));
+  const signal = signalOf(value);
+  if (signal !== null) return signal;
+  throw unexpected('the name of a signal such as TERM or SIGQUIT', value, likeSignal(value));
 }
 
 /** Could it be meant as the name of a signal? */
 function isLikeSignal(value: string): boolean {
-  return SIGNALS.includes(value.trim().toUpperCase().replace(/^SIG/, ''));
+  return signalOf(value.trim()) !== null;
 }
 
 /** `[TERM, 5s, INT, 2s, KILL]`: signals, and how long is waited between two of them. */

@@ -22,6 +22,17 @@ interface Waiting {
   readonly timeout: number | null;
 }
 
+/** What is read of lines or events. */
+interface Reading {
+  readonly names: readonly string[];
+  /** Goes on with what comes. */
+  readonly follow: boolean;
+  /** So many; null: all that are kept. */
+  readonly last: number | null;
+  readonly since: number | null;
+  readonly json: boolean;
+}
+
 export type ControlRequest = Common &
   (
     | {
@@ -35,25 +46,10 @@ export type ControlRequest = Common &
     | { readonly kind: 'signal'; readonly name: string; readonly signal: string }
     | ({ readonly kind: 'shutdown' } & Waiting)
     | { readonly kind: 'reload'; readonly names: readonly string[] }
-    | {
-        readonly kind: 'logs';
-        readonly names: readonly string[];
-        readonly follow: boolean;
-        /** Lines; null: all that are kept. */
-        readonly last: number | null;
-        /** ms ago. */
-        readonly since: number | null;
-        readonly json: boolean;
-      }
-    | {
-        readonly kind: 'events';
-        readonly names: readonly string[];
-        readonly follow: boolean;
-        readonly last: number | null;
-        /** Those behind this id. */
-        readonly since: number | null;
-        readonly json: boolean;
-      }
+    /** `since`: ms ago. */
+    | ({ readonly kind: 'logs' } & Reading)
+    /** `since`: those behind this number. */
+    | ({ readonly kind: 'events' } & Reading)
     | {
         readonly kind: 'health';
         readonly which: 'ready' | 'live';
@@ -153,28 +149,19 @@ export function parseControl(verb: ControlVerb, argv: readonly string[]): Contro
     case 'shutdown':
       none(verb, words);
       return { ...common, ...waiting, kind: 'shutdown' };
-    case 'logs': {
+    case 'logs':
+    case 'events': {
       const since = value('--since');
       return {
         ...common,
-        kind: 'logs',
+        kind: verb,
         names: words,
         follow: has('-f', '--follow'),
         last: countOf(value('-n', '--lines')),
-        since: since === null ? null : parseDuration(since, '--since'),
+        since: verb === 'events' ? numberOf(since) : since === null ? null : parseDuration(since, '--since'),
         json,
       };
     }
-    case 'events':
-      return {
-        ...common,
-        kind: 'events',
-        names: words,
-        follow: has('-f', '--follow'),
-        last: countOf(value('-n', '--lines')),
-        since: numberOf(value('--since')),
-        json,
-      };
     case 'health':
       if (has('--ready') && has('--live')) {
         throw new UsageError('cannot check both at once: write --ready or --live');

@@ -151,6 +151,26 @@ function rob(scene: Scene, limit: string, value: number, ms: number): number {
   return 1;
 }
 
+/** Clients of the control socket: how many there are at once, and what the agent is told. */
+function clients(
+  name: string,
+  about: string,
+  weight: number,
+  make: (random: Random) => readonly [number, string],
+): Kind {
+  return {
+    name,
+    about,
+    weight,
+    inject(scene) {
+      const [count, order] = make(scene.random);
+      scene.hold(count);
+      scene.world.order(order);
+      return 1;
+    },
+  };
+}
+
 export const KINDS: readonly Kind[] = [
   {
     name: 'leader-kill',
@@ -275,59 +295,33 @@ export const KINDS: readonly Kind[] = [
       return 1;
     },
   },
-  {
-    name: 'client-hang',
-    about: 'clients that connect to the control socket and say nothing, for up to 3 s',
-    weight: 0.5,
-    inject(scene) {
-      const count = scene.random.whole(1, 100);
-      const ms = scene.random.between(200, 3_000);
-      scene.hold(count);
-      scene.world.order(`hang ${count} ${ms / 1_000}`);
-      return 1;
+  clients(
+    'client-hang',
+    'clients that connect to the control socket and say nothing, for up to 3 s',
+    0.5,
+    (random) => {
+      const count = random.whole(1, 100);
+      return [count, `hang ${count} ${random.between(200, 3_000) / 1_000}`];
     },
-  },
-  {
-    name: 'client-garbage',
-    about: 'clients that send rubbish to the control socket',
-    weight: 0.5,
-    inject(scene) {
-      scene.hold(20);
-      scene.world.order('garbage 20');
-      return 1;
+  ),
+  clients('client-garbage', 'clients that send rubbish to the control socket', 0.5, () => [20, 'garbage 20']),
+  clients('client-status', '20 clients that ask for the status, one after the other', 0.5, () => [
+    1,
+    'ask 20',
+  ]),
+  clients(
+    'client-deaf',
+    'clients that follow lines and events and read nothing, for up to 3 s',
+    0.5,
+    (random) => {
+      const count = random.whole(1, 20);
+      return [count, `deaf ${count} ${random.between(200, 3_000) / 1_000}`];
     },
-  },
-  {
-    name: 'client-status',
-    about: '20 clients that ask for the status, one after the other',
-    weight: 0.5,
-    inject(scene) {
-      scene.hold(1);
-      scene.world.order('ask 20');
-      return 1;
-    },
-  },
-  {
-    name: 'client-deaf',
-    about: 'clients that follow lines and events and read nothing, for up to 3 s',
-    weight: 0.5,
-    inject(scene) {
-      const count = scene.random.whole(1, 20);
-      scene.hold(count);
-      scene.world.order(`deaf ${count} ${scene.random.between(200, 3_000) / 1_000}`);
-      return 1;
-    },
-  },
-  {
-    name: 'client-flood',
-    about: '1,000 connections to the control socket, one after the other',
-    weight: 0.3,
-    inject(scene) {
-      scene.hold(1_000);
-      scene.world.order('flood 1000');
-      return 1;
-    },
-  },
+  ),
+  clients('client-flood', '1,000 connections to the control socket, one after the other', 0.3, () => [
+    1_000,
+    'flood 1000',
+  ]),
 
   {
     name: 'emfile',
