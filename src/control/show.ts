@@ -99,7 +99,7 @@ function fitted(blocks: readonly Block[], room: number, columns: number): string
 }
 
 function cellsOf(command: CommandStatus): string[] {
-  const { name, leader, restarts, lastExit, next } = command;
+  const { name, leader, restarts, lastExit, lastOom, next } = command;
   return [
     name,
     wordOf(command),
@@ -107,7 +107,7 @@ function cellsOf(command: CommandStatus): string[] {
     leader === null ? '-' : String(leader.pid),
     leader === null ? '-' : compact(leader.uptime),
     String(restarts),
-    lastExit === null ? '-' : exitOf(lastExit),
+    lastExit === null ? '-' : `${exitOf(lastExit)}${lastOom === true ? ' oom' : ''}`,
     next === null ? '' : nextText(next),
   ];
 }
@@ -169,21 +169,26 @@ function pad(text: string, width: number): string {
 const painted = (code: number, text: string, colour: boolean): string =>
   colour ? `\x1b[${code}m${text}\x1b[0m` : text;
 
-/** The evidence in words. */
-export function whyText({ command, leader, candidates, books, crashes, transitions, orders }: Why): string {
-  const { name, state, detail, desired, asWished, reason, lastExit, next, left } = command;
+/** The evidence in words, in lines that fit where what is in them can be parted. */
+export function whyText(why: Why, columns: number): string {
+  const { command, leader, candidates, books, crashes, transitions, orders } = why;
+  const { name, state, detail, desired, asWished, reason, lastExit, lastOom, leftOut, next, left } = command;
   const lines = [
-    `${name} is ${state}${detail === null ? '' : ` (${detail})`} since ${command.since}, for ${formatDuration(command.for)}.`,
+    `${name} is ${state === 'backoff' ? 'in backoff' : state}${detail === null ? '' : ` (${detail})`} since ${command.since}, for ${formatDuration(command.for)}.`,
     wishText(desired, asWished, orders),
   ];
   // Of one that just ended, how it ended says more.
   if (reason !== null && reason !== 'exited') lines.push(`The reason: ${reason}.`);
   if (lastExit !== null) {
-    lines.push(`Its last run ${howEnded(lastExit)}.`);
+    lines.push(`Its last run ${howEnded(lastExit)}${lastOom === true ? ` (${OUT_OF_MEMORY})` : ''}.`);
   }
   const counts = [`started ${times(command.starts)}`, `restarted ${times(command.restarts)}`];
   if (books.failures > 0) counts.push(`${books.failures} failed or died young in a row`);
   lines.push(`It was ${counts.join(', ')}.`);
+  if (leftOut > 0) {
+    const runs = leftOut === 1 ? '1 run that was due has' : `${leftOut} runs that were due have`;
+    lines.push(`${runs} been left out since its last one began.`);
+  }
   if (left > 0) lines.push(`${left} of its processes could not be ended.`);
   if (next !== null) lines.push(`Next: ${nextText(next)}.`);
   lines.push('', 'Processes that are its own, or that could be by their name:');
@@ -191,7 +196,7 @@ export function whyText({ command, leader, candidates, books, crashes, transitio
   for (const { pid, ppid, name: comm, argv, age, verdict, because } of candidates) {
     const line = argv.length === 0 ? `[${comm}]` : argv.join(' ');
     lines.push(
-      `  ${MARKS[verdict]} ${pid} (parent ${ppid}, ${formatDuration(age)} old) ${cut(printable(line), 100)}`,
+      cut(`  ${MARKS[verdict]} ${pid} (parent ${ppid}, ${formatDuration(age)} old) ${printable(line)}`, columns),
       `      ${verdict === 'leader' && leader !== null ? `leads: ${because}` : because}`,
     );
   }
@@ -200,17 +205,21 @@ export function whyText({ command, leader, candidates, books, crashes, transitio
   for (const { time, from, to, on } of transitions) {
     lines.push(`  ${time}  ${from ?? 'nothing'} → ${to}  (${on})`);
   }
-  return `${lines.join('\n')}\n`;
+  return `${lines.flatMap((line) => wrapped(line, columns)).join('\n')}\n`;
 }
 
 /** The last deaths and failed starts, the newest with what it had printed. */
 function crashText(crashes: Why['crashes']): string[] {
   const last = crashes.at(-1);
   if (last === undefined) return [];
-  const told = crashes.map(({ number, time, exit, oom, peak, uptime, reason, wait, gaveUp }) => {
+  const told = crashes.map(({ number, time, event, exit, oom, peak, uptime, reason, wait, gaveUp }) => {
     const parts = [exit === null ? (reason ?? 'nobody knows how') : howEnded(exit)];
     if (exit !== null && reason !== null && reason !== 'exited') parts.push(reason);
-    if (oom === true) parts.push("out of memory: the kernel's OOM killer");
+    if (oom === true) parts.push(OUT_OF_MEMORY);
+    // What was unhealthy has been killed by upkeep itself.
+    else if (oom === false && exit?.signal === 'SIGKILL' && event !== 'command.unhealthy') {
+      parts.push('memory had not run out: somebody has sent it');
+    }
     if (peak !== null) parts.push(`it had taken ${Math.round(peak / 2 ** 20)} MiB`);
     if (uptime !== null) parts.push(`after ${formatDuration(uptime)}`);
     if (gaveUp !== null) parts.push(`given up: ${gaveUp}`);
@@ -221,6 +230,7 @@ function crashText(crashes: Why['crashes']): string[] {
   return ['', 'How it has died or failed to start, the last of it with what it printed:', ...told, ...lines];
 }
 
+const OUT_OF_MEMORY = "out of memory: the kernel's OOM killer";
 const MARKS = { leader: '*', member: '+', refused: '-' } as const;
 /** A signal, say, is no wish. */
 const WISHES: readonly string[] = ['start', 'stop', 'restart'];
@@ -252,6 +262,20 @@ export function eventLine(line: string): string {
     return `… ${gone} ${gone === 1 ? 'event before these is' : 'events before these are'} kept no more\n`;
   }
   return `${String(number).padStart(6)}  ${time}  ${message}\n`;
+}
+
+/** As lines that are not wider than so many columns, each but the first further in; a word that is wider stays whole. */
+function wrapped(line: string, columns: number): string[] {
+  const words = line.split(/(?<=\S)(?= )/);
+  const [first = '', ...others] = words;
+  const hang = ' '.repeat(/^ */.exec(first)![0].length + 4);
+  const lines = [first];
+  for (const word of others) {
+    const longer = lines.at(-1)! + word;
+    if (widthOf(longer) <= columns) lines[lines.length - 1] = longer;
+    else lines.push(hang + word.trimStart());
+  }
+  return lines;
 }
 
 /** Nothing of what a process calls itself may steer the terminal. */
