@@ -196,7 +196,10 @@ export function whyText(why: Why, columns: number): string {
   for (const { pid, ppid, name: comm, argv, age, verdict, because } of candidates) {
     const line = argv.length === 0 ? `[${comm}]` : argv.join(' ');
     lines.push(
-      cut(`  ${MARKS[verdict]} ${pid} (parent ${ppid}, ${formatDuration(age)} old) ${printable(line)}`, columns),
+      cut(
+        `  ${MARKS[verdict]} ${pid} (parent ${ppid}, ${formatDuration(age)} old) ${printable(line)}`,
+        columns,
+      ),
       `      ${verdict === 'leader' && leader !== null ? `leads: ${because}` : because}`,
     );
   }

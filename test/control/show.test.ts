@@ -145,7 +145,10 @@ test('the evidence in words is of what a process calls itself, and steers no ter
   });
   inside.note('stop', ['web']);
   inside.note('signal SIGHUP', ['web']);
-  const text = whyText(whyOf(inside, 'web', () => null), 80);
+  const text = whyText(
+    whyOf(inside, 'web', () => null),
+    80,
+  );
   expect(text).toMatch(/^ {2}- 5 \(parent 1, .* old\) evil/m);
   expect(text).not.toMatch(/[\x00-\x09\x0b-\x1f\x7f-\x9f]/);
   // A signal is no wish.
