@@ -3,7 +3,7 @@ import { stripVTControlCharacters } from 'node:util';
 import type { Exit } from '../../machines/events.ts';
 import { formatDuration } from '../output/duration.ts';
 import { howItEnded } from '../output/tell.ts';
-import { type CommandStatus, type Next, type Status, wordOf } from './status.ts';
+import { type CommandStatus, type Next, predicateOf, type Status, wordOf } from './status.ts';
 import type { Why } from './why.ts';
 
 export interface Look {
@@ -99,7 +99,10 @@ function fitted(blocks: readonly Block[], room: number, columns: number): string
 }
 
 function cellsOf(command: CommandStatus): string[] {
-  const { name, leader, restarts, lastExit, lastOom, next } = command;
+  const { name, state, leader, restarts, lastExit, lastOom, leftOut, next } = command;
+  const coming = next === null ? [] : [nextText(next)];
+  // Of a run that has ended it is over.
+  if (state === 'running' && leftOut > 0) coming.unshift(`${runs(leftOut)} left out`);
   return [
     name,
     wordOf(command),
@@ -108,7 +111,7 @@ function cellsOf(command: CommandStatus): string[] {
     leader === null ? '-' : compact(leader.uptime),
     String(restarts),
     lastExit === null ? '-' : `${exitOf(lastExit)}${lastOom === true ? ' oom' : ''}`,
-    next === null ? '' : nextText(next),
+    coming.join(', '),
   ];
 }
 
@@ -174,7 +177,7 @@ export function whyText(why: Why, columns: number): string {
   const { command, leader, candidates, books, crashes, transitions, orders } = why;
   const { name, state, detail, desired, asWished, reason, lastExit, lastOom, leftOut, next, left } = command;
   const lines = [
-    `${name} is ${state === 'backoff' ? 'in backoff' : state}${detail === null ? '' : ` (${detail})`} since ${command.since}, for ${formatDuration(command.for)}.`,
+    `${name} is ${predicateOf(state)}${detail === null ? '' : ` (${detail})`} since ${command.since}, for ${formatDuration(command.for)}.`,
     wishText(desired, asWished, orders),
   ];
   // Of one that just ended, how it ended says more.
@@ -186,29 +189,38 @@ export function whyText(why: Why, columns: number): string {
   if (books.failures > 0) counts.push(`${books.failures} failed or died young in a row`);
   lines.push(`It was ${counts.join(', ')}.`);
   if (leftOut > 0) {
-    const runs = leftOut === 1 ? '1 run that was due has' : `${leftOut} runs that were due have`;
-    lines.push(`${runs} been left out since its last one began.`);
+    const were = leftOut === 1 ? 'that was due has' : 'that were due have';
+    lines.push(`${runs(leftOut)} ${were} been left out since its last one began.`);
   }
   if (left > 0) lines.push(`${left} of its processes could not be ended.`);
   if (next !== null) lines.push(`Next: ${nextText(next)}.`);
   lines.push('', 'Processes that are its own, or that could be by their name:');
-  if (candidates.length === 0) lines.push('  none');
-  for (const { pid, ppid, name: comm, argv, age, verdict, because } of candidates) {
-    const line = argv.length === 0 ? `[${comm}]` : argv.join(' ');
-    lines.push(
-      cut(
-        `  ${MARKS[verdict]} ${pid} (parent ${ppid}, ${formatDuration(age)} old) ${printable(line)}`,
-        columns,
-      ),
-      `      ${verdict === 'leader' && leader !== null ? `leads: ${because}` : because}`,
-    );
-  }
+  lines.push(...candidatesText(candidates, leader, columns));
   lines.push(...crashText(crashes), '', 'What has happened, the last of it at the end:');
   if (transitions.length === 0) lines.push('  nothing');
   for (const { time, from, to, on } of transitions) {
     lines.push(`  ${time}  ${from ?? 'nothing'} → ${to}  (${on})`);
   }
   return `${lines.flatMap((line) => wrapped(line, columns)).join('\n')}\n`;
+}
+
+function candidatesText(candidates: Why['candidates'], leader: Why['leader'], columns: number): string[] {
+  if (candidates.length === 0) return ['  none'];
+  return (['leader', 'member', 'refused'] as const).flatMap((verdict) => {
+    const all = candidates.filter((candidate) => candidate.verdict === verdict);
+    const lines = all.slice(0, MOST_CANDIDATES).flatMap(({ pid, ppid, name, argv, age, because }) => {
+      const line = argv.length === 0 ? `[${name}]` : argv.join(' ');
+      return [
+        cut(
+          `  ${MARKS[verdict]} ${pid} (parent ${ppid}, ${formatDuration(age)} old) ${printable(line)}`,
+          columns,
+        ),
+        `      ${verdict === 'leader' && leader !== null ? `leads: ${because}` : because}`,
+      ];
+    });
+    const more = all.length - MOST_CANDIDATES;
+    return more <= 0 ? lines : [...lines, `  ${MARKS[verdict]} … and ${more} more, which --json has`];
+  });
 }
 
 /** The last deaths and failed starts, the newest with what it had printed. */
@@ -233,10 +245,13 @@ function crashText(crashes: Why['crashes']): string[] {
   return ['', 'How it has died or failed to start, the last of it with what it printed:', ...told, ...lines];
 }
 
+/** Of its own, and of those that only could be, so many are shown. */
+const MOST_CANDIDATES = 10;
 const OUT_OF_MEMORY = "out of memory: the kernel's OOM killer";
 const MARKS = { leader: '*', member: '+', refused: '-' } as const;
 /** A signal, say, is no wish. */
 const WISHES: readonly string[] = ['start', 'stop', 'restart'];
+const runs = (count: number): string => (count === 1 ? '1 run' : `${count} runs`);
 const times = (count: number): string => (count === 1 ? 'once' : `${count} times`);
 
 function wishText(desired: 'up' | 'down', asWished: boolean, orders: Why['orders']): string {

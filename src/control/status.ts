@@ -122,7 +122,6 @@ function commandStatus(
   const waitingFor = first === 'waiting' ? inside.waitingFor(name) : [];
   const isHealthy = first === 'running' && health.healthy;
   const lastCrash = inside.crashesOf(name).at(-1) ?? null;
-  const leftOut = inside.journal.leftOutOf(name);
   return {
     name,
     kind: policy.kind,
@@ -153,9 +152,9 @@ function commandStatus(
     lastCrash,
     lastSuccess: lastExit === null ? null : isSuccess(policy.successCodes, lastExit),
     reason: context.reason,
-    leftOut,
+    leftOut: inside.journal.leftOutOf(name),
     waitingFor: waitingFor.map(({ text }) => text),
-    next: turnText(turn, first) ?? nextOf(first, second, since, now, context, waitingFor, leftOut),
+    next: turnText(turn, first) ?? nextOf(first, second, since, now, context, waitingFor),
     ordered: turn?.order ?? null,
     left: first === 'stopped' ? context.stop.left : 0,
   };
@@ -182,6 +181,9 @@ export function wordOf({ state, detail, ready }: Pick<CommandStatus, 'state' | '
   return detail ?? (ready === true ? 'ready' : 'running');
 }
 
+/** Behind "it is": a backoff is nothing that it could be. */
+export const predicateOf = (word: string): string => (word === 'backoff' ? 'in backoff' : word);
+
 function isAsWished(state: string, { desired, policy, isReady, health }: CommandContext): boolean {
   if (desired === 'down') return state === 'stopped';
   switch (state) {
@@ -202,7 +204,6 @@ function nextOf(
   now: number,
   { policy, wait, failures, nextRun, stop }: CommandContext,
   waitingFor: readonly Awaited[],
-  leftOut: number,
 ): Next | null {
   const until = (at: number): number => Math.max(0, Math.round(at - now));
   switch (state) {
@@ -226,14 +227,10 @@ function nextOf(
         return { what: 'probe', in: null, text: 'waiting until it is ready' };
       }
       if (policy.kind !== 'cron' || nextRun === null) return null;
-      return { what: 'run', in: until(nextRun), text: `${leftOutText(leftOut)}next due` };
+      return { what: 'run', in: until(nextRun), text: 'due again' };
     default:
       return null;
   }
-}
-
-function leftOutText(count: number): string {
-  return count === 0 ? '' : `${count} ${count === 1 ? 'run' : 'runs'} left out, `;
 }
 
 /** What an order for several makes of one of them; null: nothing that its own state would not tell. */

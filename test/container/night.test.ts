@@ -111,7 +111,7 @@ describe('a night', () => {
     expect(table).toMatch(/^db +backoff +\S+ +- +- +\d+ +1\n +→ retry \d+ in /m);
     expect(table).toMatch(/^shop +ready +\S+ +\d+ +\S+ +1 +SIGKILL oom$/m);
     expect(table).toMatch(/^sshd +ready +\S+ +\d+ +\S+ +1 +SIGKILL$/m);
-    expect(table).toMatch(/^import +running +\S+ +\d+ +\S+ +0 +-\n +→ \d+ runs left out, next due in /m);
+    expect(table).toMatch(/^import +running +\S+ +\d+ +\S+ +0 +-\n +→ \d+ runs left out, due again in /m);
     for (const line of table.split('\n')) expect(line.length, line).toBeLessThanOrEqual(80);
   });
 

@@ -103,6 +103,16 @@ describe('the table', () => {
     for (const known of [false, null]) expect(cell(known)).toMatch(/ SIGKILL$/);
   });
 
+  test('tells of a run that goes on how many were left out for it', () => {
+    const next = { what: 'run', in: 22_000, text: 'due again' } as const;
+    const of = (change: Partial<CommandStatus>) =>
+      statusTable(status([{ next, ...change }]), { columns: 100, colour: false }).split('\n')[1]!;
+    expect(of({ leftOut: 0 })).toMatch(/ {2}due again in 22 s$/);
+    expect(of({ leftOut: 1 })).toMatch(/ {2}1 run left out, due again in 22 s$/);
+    expect(of({ leftOut: 7, next: null })).toMatch(/ {2}7 runs left out$/);
+    expect(of({ leftOut: 7, state: 'scheduled' })).not.toMatch(/left out/);
+  });
+
   test('gives what comes next a line of its own before it cuts anything, and drops columns before it cuts names', () => {
     const name = 'a-name-that-is-as-long-as-it-can-be';
     const next = { what: 'release', in: null, text: 'waiting for something long: ready' } as const;
@@ -213,6 +223,39 @@ describe('the evidence in words', () => {
       { exit: { known: true, code: null, signal: 'SIGSEGV', core: false } },
     ] as const;
     for (const other of others) expect(asOne(textWith(other))).not.toContain(sent);
+  });
+
+  test('of many processes shows some of each kind, the leader first, and says how many more there are', () => {
+    const candidate = (verdict: 'leader' | 'member' | 'refused') => (_: unknown, pid: number) => ({
+      pid,
+      ppid: 1,
+      name: 'web',
+      state: 'S',
+      argv: ['web', verdict],
+      since: 0,
+      verdict,
+      because: 'so it is',
+    });
+    const many = (count: number) => [
+      ...Array.from({ length: count }, candidate('refused')),
+      ...Array.from({ length: 11 }, candidate('member')),
+      candidate('leader')(null, 5),
+    ];
+    const marked = (count: number): string[] =>
+      whyText(
+        whyOf(createInside({ candidatesOf: () => many(count) }), 'web', () => null),
+        80,
+      )
+        .split('\n')
+        .filter((line) => /^ {2}[*+-] /.test(line))
+        .map((line) => line.replace(/\d+ \(.*\) /, ''));
+    expect(marked(10)).toEqual([
+      '  * web leader',
+      ...Array(10).fill('  + web member'),
+      '  + … and 1 more, which --json has',
+      ...Array(10).fill('  - web refused'),
+    ]);
+    expect(marked(1_000).at(-1)).toBe('  - … and 990 more, which --json has');
   });
 
   test('of a schedule says which runs were left out', () => {

@@ -190,18 +190,11 @@ describe('a schedule whose run goes on', () => {
 
   test('says when the next one is due, and how many were left out', () => {
     const inside = createInside({}, ['web']);
-    expect(of('running.ready', cron, inside)).toMatchObject({
-      leftOut: 0,
-      next: { what: 'run', in: 22_000, text: 'next due' },
-    });
+    const next = { what: 'run', in: 22_000, text: 'due again' };
+    expect(of('running.ready', cron, inside)).toMatchObject({ leftOut: 0, next });
     leaveOut(inside);
-    expect(of('running.ready', cron, inside).next).toMatchObject({ text: '1 run left out, next due' });
     leaveOut(inside);
-    expect(of('running.ready', cron, inside)).toMatchObject({
-      leftOut: 2,
-      asWished: true,
-      next: { text: '2 runs left out, next due' },
-    });
+    expect(of('running.ready', cron, inside)).toMatchObject({ leftOut: 2, asWished: true, next });
   });
 
   test('which has no further time says nothing of it', () => {
@@ -241,6 +234,11 @@ describe('health', () => {
       ],
     });
     expect([state, text]).toEqual(['degraded', 'degraded: web is unhealthy']);
+  });
+
+  test('one that waits for its next try is called so', () => {
+    const { text } = healthWith('ready', { web: ['backoff', { failures: 1 }] });
+    expect(text).toBe('degraded: web is in backoff');
   });
 
   test('while everything is being stopped nothing is well', () => {
