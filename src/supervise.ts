@@ -454,7 +454,10 @@ export async function supervise(
       log,
       commandOf: lineage.commandOf,
       commands: () => specs.values(),
-      heard: (name, lines) => extras.heard(name, lines, 'syslog'),
+      heard(name, { head, text }) {
+        extras.heard(name, Buffer.from(`${text}\n`), 'syslog');
+        recent?.push(name, Buffer.from(`${head}${text}\n`), 'syslog');
+      },
       notice: (message) => notice(null, message),
     });
     syslog.listen(pathNow());

@@ -223,11 +223,12 @@ function candidatesText(candidates: Why['candidates'], leader: Why['leader'], co
   });
 }
 
-/** The last deaths and failed starts, the newest with what it had printed. */
+/** The last deaths and failed starts; what it had printed stands with the newest of each. */
 function crashText(crashes: Why['crashes']): string[] {
-  const last = crashes.at(-1);
-  if (last === undefined) return [];
-  const told = crashes.map(({ number, time, event, exit, oom, peak, uptime, reason, wait, gaveUp }) => {
+  if (crashes.length === 0) return [];
+  const quoted = [crashes.findLast(({ failures }) => failures === 0), crashes.at(-1)];
+  const told = crashes.flatMap((crash) => {
+    const { number, time, event, exit, oom, peak, uptime, reason, wait, gaveUp } = crash;
     const parts = [exit === null ? (reason ?? 'nobody knows how') : howEnded(exit)];
     if (exit !== null && reason !== null && reason !== 'exited') parts.push(reason);
     if (oom === true) parts.push(OUT_OF_MEMORY);
@@ -239,10 +240,13 @@ function crashText(crashes: Why['crashes']): string[] {
     if (uptime !== null) parts.push(`after ${formatDuration(uptime)}`);
     if (gaveUp !== null) parts.push(`given up: ${gaveUp}`);
     else if (wait !== null && wait > 0) parts.push(`tried again after ${formatDuration(wait)}`);
-    return `  ${number}. ${time}  ${printable(parts.join('; '))}`;
+    const lines = quoted.includes(crash) ? crash.lastLines : [];
+    return [
+      `  ${number}. ${time}  ${printable(parts.join('; '))}`,
+      ...lines.map((line) => `       > ${printable(line)}`),
+    ];
   });
-  const lines = last.lastLines.map((line) => `       > ${printable(line)}`);
-  return ['', 'How it has died or failed to start, the last of it with what it printed:', ...told, ...lines];
+  return ['', 'How it has died or failed to start, and what it printed before the last of each:', ...told];
 }
 
 /** Of its own, and of those that only could be, so many are shown. */

@@ -78,21 +78,28 @@ describe('a night', () => {
     }
 
     // Somebody is logged in.
-    const session = 'ssh -n -o StrictHostKeyChecking=no root@localhost exec sleep 98765';
-    await box.must('sh', '-c', `${session} >/tmp/session 2>&1 &`);
+    const words = 'ssh -n -o StrictHostKeyChecking=no root@localhost exec sleep 98765';
+    await box.must('sh', '-c', `${words} >/tmp/session 2>&1 &`);
     const found = await box.until('the login', async () =>
       (await box.processes()).find(({ command }) => command === 'sleep 98765'),
     );
     login = found.pid;
+    const session = /^ +\+ \d+ .* sleep 98765 a session that the service opened/m;
+    await box.until('the login seen by upkeep', async () => session.test(await asked('why', 'sshd')));
 
     // The listener is killed, by whomever.
     const { leader } = await commandOf('sshd');
     await box.must('sh', '-c', `kill -9 ${leader!.pid}`);
     await becomes('sshd', 'back', ({ restarts, ready }) => restarts === 1 && ready === true);
 
-    // Nothing can be written any more where the data is; the next checkpoint finds that out.
+    // Nothing can be written any more where the data is: a client that has been there before has that found out.
+    const client = '(until test -e /tmp/dusk; do sleep 0.1; done; echo checkpoint) | psql';
+    await box.must('sh', '-c', `su postgres -c '${client}' >/tmp/psql 2>&1 &`);
+    await box.until('the client', async () =>
+      (await box.processes()).some(({ command }) => /^postgres: .* idle$/.test(command)),
+    );
     await box.must('chmod', '-R', 'a-w', DATA);
-    await box.exec('su', 'postgres', '-c', 'psql -c checkpoint');
+    await box.must('touch', '/tmp/dusk');
     await becomes('db', 'failing', ({ state, failures }) => state === 'backoff' && failures >= 3);
 
     // Customers come.
@@ -123,9 +130,11 @@ describe('a night', () => {
     expect(why).toMatch(/^ +\d+\. \S+ +exited with status 1; .*tried again after /m);
     expect(why).toMatch(cause);
     expect(await ask('logs', '-n', '20', 'db')).toMatch(cause);
-    const events = await ask('events', 'db');
     // It ran, until it died of it.
-    expect(events).toMatch(/db: died: pid \d+ exited with status 1 after .*; restart 1, now$/m);
+    expect(why).toMatch(/^ +1\. \S+ +was killed by SIGABRT/m);
+    expect(await ask('logs', 'db')).toMatch(/PANIC: .*Permission denied/);
+    const events = await ask('events', 'db');
+    expect(events).toMatch(/db: died: pid \d+ was killed by SIGABRT.* after .*; restart 1, now$/m);
     expect(events).toMatch(/db: cannot start: exited with status 1; failure \d+, tried again in /);
   });
 
@@ -158,16 +167,16 @@ describe('a night', () => {
   test('sshd: somebody has killed the listener; it was back at once, and who was logged in still is', async () => {
     const why = await asked('why', 'sshd');
     expect(why).toMatch(/was killed by SIGKILL; memory had not run out: somebody has sent it; after /);
-    expect(why).toMatch(/^ +- \d+ .*sshd: root.* a session that the service opened/m);
+    expect(why).toMatch(/^ +\+ \d+ .* sleep 98765 a session that the service opened/m);
     const logs = await ask('logs', 'sshd');
     expect(logs).toMatch(/^sshd \| sshd\[\d+\]: Accepted publickey for root from /m);
     expect(logs.match(/^sshd \| sshd\[\d+\]: Server listening on 0\.0\.0\.0 port 22\.$/gm)).toHaveLength(2);
     const events = await ask('events', 'sshd');
     expect(events).toMatch(
-      /sshd: died: pid \d+ was killed by SIGKILL after .*, leaving 1 session; restart 1, now$/m,
+      /sshd: died: pid \d+ was killed by SIGKILL after .*, leaving \d+ sessions; restart 1, now$/m,
     );
     // How long nobody listened.
-    expect(events).toMatch(/sshd: running: pid \d+ \(sshd, known by its tag\) after \d+(\.\d)? m?s$/m);
+    expect(events).toMatch(/sshd: running: pid \d+ \(sshd\) after \d+(\.\d)? m?s$/m);
     expect((await box.processes()).find(({ pid }) => pid === login)?.command).toBe('sleep 98765');
     expect(await box.must('ssh', 'root@localhost', 'id -un')).toBe('root');
   });

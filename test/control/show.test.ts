@@ -211,6 +211,29 @@ describe('the evidence in words', () => {
     expect(textWith({ lastLines: [`a ${word} b`] })).toContain(`> a\n           ${word}\n           b\n`);
   });
 
+  test('has what it had printed before its last death, and before its last failure', () => {
+    const inside = createInside();
+    const start = { event: 'command.failedStart', reason: 'exited', oom: null } as const;
+    inside.crashes.push(
+      { ...crash, number: 1, lastLines: ['of an older death'] },
+      { ...crash, number: 2, lastLines: ['why it died'] },
+      { ...crash, ...start, number: 3, failures: 1, lastLines: ['of an older start'] },
+      { ...crash, ...start, number: 4, failures: 2, lastLines: ['why it does not start'] },
+    );
+    const text = whyText(
+      whyOf(inside, 'web', () => null),
+      80,
+    );
+    expect(text.match(/^ {2}\d\.|^ +> .*$/gm)).toEqual([
+      '  1.',
+      '  2.',
+      '       > why it died',
+      '  3.',
+      '  4.',
+      '       > why it does not start',
+    ]);
+  });
+
   test('of a SIGKILL that was not the kernel says that somebody has sent it', () => {
     const sent = 'memory had not run out: somebody has sent it';
     expect(asOne(textWith({}))).toContain(`was killed by SIGKILL; ${sent}; after 1 m`);
