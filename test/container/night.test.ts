@@ -54,7 +54,7 @@ describe('a night', () => {
   const ask = async (...words: string[]): Promise<string> => (await box.exec('upkeep', ...words)).stdout;
   /** As one line what was wrapped. */
   const asked = async (...words: string[]): Promise<string> =>
-    (await ask(...words)).replaceAll(/\n {6,}(?=\S)/g, ' ');
+    (await ask(...words)).replaceAll(/\n {4,}(?=\S)/g, ' ');
   const commandOf = async (name: string) =>
     (JSON.parse(await ask('status', '--json', name)) as Status).commands[0]!;
   const becomes = (name: string, what: string, condition: (command: Status['commands'][0]) => boolean) =>
