@@ -4,6 +4,7 @@
  */
 import { isAlive, type Look, type Seen, type Told, type Violation } from './invariants.ts';
 import { commandsIn, groupsOf, type Milestone, type PolicyFile, relationsOf } from './policy-plan.ts';
+import { isWish, type Wishes } from './wishes.ts';
 
 export interface PolicyBounds {
   /** Fair ms that what the policy does not name any more may live. */
@@ -68,12 +69,19 @@ export class PolicyInvariants {
   #followed: readonly PolicyFile[];
   /** Those that upkeep may read at the next reload, the newest last. */
   #written: PolicyFile[];
+  readonly #wishes: Pick<Wishes, 'isDown' | 'isToStop'>;
   #fair = 0;
   #stoppingAt: number | null = null;
   #hurried = false;
 
-  constructor(file: PolicyFile, bounds: PolicyBounds) {
+  /** @param wishes those of operators; of each event they hear first */
+  constructor(
+    file: PolicyFile,
+    bounds: PolicyBounds,
+    wishes: Pick<Wishes, 'isDown' | 'isToStop'> = { isDown: () => false, isToStop: () => false },
+  ) {
     this.#bounds = bounds;
+    this.#wishes = wishes;
     this.#file = file;
     this.#followed = [file];
     this.#written = [file];
@@ -206,6 +214,9 @@ export class PolicyInvariants {
         return [];
       case 'policy.reloaded':
         return this.#reloaded(event);
+      case 'operator.ordered':
+        if (isWish(event.order)) this.#ordered(event.order, event.commands);
+        return [];
       case 'group.restarting':
         for (const name of event.members as string[]) {
           const book = this.#bookOf(name);
@@ -218,7 +229,7 @@ export class PolicyInvariants {
         // None but those who hold it start it again.
         for (const name of commandsIn(this.#file, event.group)) {
           const book = this.#bookOf(name);
-          if (book.state === 'stopped') book.state = 'failed';
+          if (book.state === 'stopped' && !this.#wishes.isDown(name)) book.state = 'failed';
         }
         return [];
       default:
@@ -376,7 +387,7 @@ export class PolicyInvariants {
     const found: Violation[] = [];
     if (this.#stoppingAt === null) {
       this.#check('no stop without a reason');
-      if (!book.doomed && this.#fair > book.groupUntil)
+      if (!book.doomed && !this.#wishes.isToStop(name) && this.#fair > book.groupUntil)
         found.push({
           invariant: 'no stop without a reason',
           what: `${name} is stopped, and nobody wanted it`,
@@ -469,7 +480,7 @@ export class PolicyInvariants {
           const isOver = this.stateOf(other) === 'failed' || this.stateOf(other) === 'stopped';
           return hopeless.has(other) || isOver || (milestone === 'started' && this.stateOf(other) === 'down');
         }) || after.some((other) => hopeless.has(other));
-      if (state === 'failed' || stuck) {
+      if (state === 'failed' || stuck || this.#wishes.isDown(name)) {
         hopeless.add(name);
         continue;
       }
