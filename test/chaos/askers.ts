@@ -11,7 +11,10 @@ import type { World } from './world.ts';
 export const ASKING_KINDS: readonly { readonly name: string; readonly about: string }[] = [
   ...OPERATOR_KINDS,
   { name: 'scrape', about: 'a client asks for /metrics, /livez and /readyz all the time (--http)' },
-  { name: 'events', about: 'a client follows events, breaks off, and goes on behind the last number it knows' },
+  {
+    name: 'events',
+    about: 'a client follows events, breaks off, and goes on behind the last number it knows',
+  },
 ];
 
 export interface AskersOptions {
@@ -120,6 +123,9 @@ export class Askers {
     this.#reader?.close();
     this.#options.count('(scrapes)', this.#scraper?.made ?? 0);
     this.#options.count('(readers of events that went on behind a number)', this.#reader?.made ?? 0);
-    this.#options.count('(of their events, those that they were told are gone)', this.#reader?.numbers.gone ?? 0);
+    this.#options.count(
+      '(of their events, those that they were told are gone)',
+      this.#reader?.numbers.gone ?? 0,
+    );
   }
 }

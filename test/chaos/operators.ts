@@ -50,9 +50,7 @@ export const OPERATOR_KINDS: readonly OperatorKind[] = [
     name: 'order',
     about: 'an operator orders start, stop or restart of somebody',
     weight: 5,
-    orders: (scene) => [
-      [verbOf(scene), scene.random.pick(scene.wishes.names()), ...waiting(scene.random)],
-    ],
+    orders: (scene) => [[verbOf(scene), scene.random.pick(scene.wishes.names()), ...waiting(scene.random)]],
   },
   {
     name: 'order-several',

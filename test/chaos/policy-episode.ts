@@ -240,8 +240,7 @@ class PolicyLife {
         next += (-Math.log(1 - this.#random.next()) * 1_000) / this.#plan.rate;
         this.#hit(this.#kinds);
       }
-      if (this.#world.hearsTerm())
-        this.#askers.order(this.#world, Object.keys(this.#policy.file.groups));
+      if (this.#world.hearsTerm()) this.#askers.order(this.#world, Object.keys(this.#policy.file.groups));
       await pause(Math.min(LOOK, Math.max(0, due - performance.now())));
     }
     if (end !== 'reload' || this.#failed || !this.#started) return;

@@ -237,6 +237,19 @@ export class PolicyInvariants {
     }
   }
 
+  #ordered(order: 'start' | 'stop' | 'restart', names: readonly string[]): void {
+    for (const name of names) {
+      if (!(name in this.#file.commands)) continue;
+      const book = this.#bookOf(name);
+      if (order !== 'start') book.doomed = true;
+      if (order === 'stop') continue;
+      book.wished = true;
+      // Of several, it comes to each when it is its turn. What runs, or is being started, is not started by that.
+      const isUp = book.state === 'launched' || book.state === 'running' || book.state === 'ready';
+      if (order === 'start' ? !isUp : names.length === 1) book.bound = true;
+    }
+  }
+
   #toldOf(name: string, event: Told): Violation[] {
     const book = this.#bookOf(name);
     const to = (state: State): void => {

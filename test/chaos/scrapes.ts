@@ -118,8 +118,7 @@ export class Scrapes {
     if (!answer.isWhole) return wrong(`it says how long it is, and is not: ${JSON.stringify(answer)}`);
     this.#pending.push({ ...scrape, ...answer });
     if (scrape.path !== '/metrics') {
-      const isRight =
-        answer.status === 200 || answer.status === 503 ? /^[^\n]+\n$/.test(answer.body) : false;
+      const isRight = answer.status === 200 || answer.status === 503 ? /^[^\n]+\n$/.test(answer.body) : false;
       return isRight ? [] : wrong(`it was answered with ${answer.status} ${JSON.stringify(answer.body)}`);
     }
     // As long as it does not know anybody there is nothing to tell.
@@ -133,7 +132,10 @@ export class Scrapes {
       const before = this.#before.get(name);
       this.#check('scrapes fit what is told');
       if (before !== undefined && value < before)
-        found.push({ invariant: 'scrapes fit what is told', what: `${name} has fallen from ${before} to ${value}` });
+        found.push({
+          invariant: 'scrapes fit what is told',
+          what: `${name} has fallen from ${before} to ${value}`,
+        });
       this.#before.set(name, value);
     }
     return found;
@@ -142,7 +144,10 @@ export class Scrapes {
   #judge({ path, status, body, asked, known }: Scrape & Answer): Violation[] {
     if (path === '/metrics') return status === 200 ? this.#restarts(body, asked, known) : [];
     const wrong = (what: string): Violation[] => [
-      { invariant: 'scrapes fit what is told', what: `${path} said "${body.trim()}" (${status}), but ${what}` },
+      {
+        invariant: 'scrapes fit what is told',
+        what: `${path} said "${body.trim()}" (${status}), but ${what}`,
+      },
     ];
     const from = asked - HEALTH_FRESH - APART;
     const to = known + APART;

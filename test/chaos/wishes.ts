@@ -312,7 +312,8 @@ export class Wishes {
     const wrong = (line: string, why: string): void => {
       found.push({ invariant: 'an answer is true', what: `upkeep ${verb} said "${line}", but ${why}` });
     };
-    if (code === 64 || code === 70) wrong(lines.join(' '), `that is no end of an order: it exited with ${code}`);
+    if (code === 64 || code === 70)
+      wrong(lines.join(' '), `that is no end of an order: it exited with ${code}`);
     for (const line of lines) {
       const [, name = '', text = ''] = /^(?:upkeep: cannot \w+ )?(\w+): (.*)$/.exec(line) ?? [];
       const book = this.#books.get(name);

@@ -139,11 +139,7 @@ export class World {
   }
 
   /** Starts a fixture in there that answers lines with lines. @returns what sends it one */
-  converse(
-    fixture: string,
-    args: readonly string[],
-    heard: (line: string) => void,
-  ): (line: string) => void {
+  converse(fixture: string, args: readonly string[], heard: (line: string) => void): (line: string) => void {
     const helper = this.#enter(['perl', join(this.dir, fixture), ...args], { PATH }, 'pipe');
     this.#helpers.push(helper);
     lines(helper.stdout, heard);
