@@ -273,6 +273,7 @@ export async function supervise(
     const { stop } = launched.stop === null ? specOf(name) : launched;
     return stop === launched.stop ? launched : { ...launched, stop };
   };
+  let looks = 0;
   const programs = createPrograms({
     launchOptions: {
       execa,
@@ -290,6 +291,7 @@ export async function supervise(
     ...(reaper !== null && { take: reaper.take }),
     onEnd,
     look: () => news.next(),
+    looks: () => looks,
   });
   const extras =
     files?.createExtras({
@@ -395,6 +397,7 @@ export async function supervise(
     adopt: options.adopt,
     now,
     afterLook(look) {
+      looks++;
       if (look !== null) http?.looked(look.at, now(), look.unlisted !== true);
       signaller.pursue();
       deathWatch?.watch(lineage.strangers());
