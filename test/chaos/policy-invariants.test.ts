@@ -154,6 +154,9 @@ describe('starts and stops', () => {
     const late = begin();
     late.pass(9_000);
     expect(late.of('a', 'stopping')).toEqual([]);
+    const useless = begin();
+    useless.told('command.unhealthy', { command: 'a', next: 'restart' });
+    expect(useless.of('a', 'stopping')).toEqual([]);
     const hurried = begin();
     hurried.invariants.hurried();
     expect(hurried.of('a', 'stopping')).toEqual([]);

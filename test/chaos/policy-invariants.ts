@@ -411,7 +411,9 @@ export class PolicyInvariants {
     const isUp = book.state === 'running' || book.state === 'ready';
     // When the time is up, all that is left is killed.
     const hurries = this.#hurried || at - this.#stoppingAt >= this.#grace - SLACK;
-    if (hurries || !isUp || this.#file.commands[name]?.kind === 'cron') return found;
+    // Its probe may have said before that it is of no use.
+    const isLeft = hurries || !isUp || book.doomed;
+    if (isLeft || this.#file.commands[name]?.kind === 'cron') return found;
     this.#check('stopped in order');
     for (const [other, { state }] of this.#books) {
       if (!(other in this.#file.commands)) continue;
