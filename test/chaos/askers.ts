@@ -84,9 +84,12 @@ export class Askers {
     return this.wishes.look(look);
   }
 
-  /** Who reads and scrapes goes on. @param excused upkeep may be unable to answer */
-  tick(world: World, excused: boolean): Violation[] {
-    return [...(this.#scraper?.tick(world, excused) ?? []), ...(this.#reader?.tick(world.socket) ?? [])];
+  /** Who reads and scrapes goes on. @param fair ms @param excused upkeep may be unable to answer */
+  tick(world: World, fair: number, excused: boolean): Violation[] {
+    return [
+      ...(this.#scraper?.tick(world, fair, excused) ?? []),
+      ...(this.#reader?.tick(world.socket) ?? []),
+    ];
   }
 
   /** Orders that are due are given. @param groups their names */

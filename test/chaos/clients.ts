@@ -15,8 +15,8 @@ export class Scraper {
   readonly #random: Random;
   #send: ((line: string) => void) | null = null;
   #world: World | null = null;
-  readonly #answers: Scrape[] = [];
-  #open: { readonly path: string; readonly asked: number } | null = null;
+  readonly #answers: (Scrape & { readonly fair: number })[] = [];
+  #open: { readonly path: string; readonly asked: number; readonly fair: number } | null = null;
   #next = 0;
   made = 0;
 
@@ -25,8 +25,8 @@ export class Scraper {
     this.#random = random;
   }
 
-  /** @param excused upkeep may be unable to answer, or was a moment ago */
-  tick(world: World, excused: boolean): Violation[] {
+  /** @param fair ms @param excused upkeep may be unable to answer, or was a moment ago */
+  tick(world: World, fair: number, excused: boolean): Violation[] {
     if (this.#world !== world) {
       this.#world = world;
       this.#open = null;
@@ -43,12 +43,17 @@ export class Scraper {
         ['/livez', 1],
         ['/readyz', 1],
       ] as const);
-      this.#open = { path, asked: Date.now() };
+      this.#open = { path, asked: Date.now(), fair };
       this.#send!(path);
       this.#next = performance.now() + this.#random.between(50, 400);
       this.made++;
     }
-    return this.#answers.splice(0).flatMap((answer) => this.#scrapes.scraped(answer, excused));
+    return this.#answers.splice(0).flatMap((answer) => {
+      // Without a CPU it does not answer in the time that it gives its clients.
+      const lasted = answer.known - answer.asked;
+      const isStarved = lasted > 1_000 && fair - answer.fair < lasted / 2;
+      return this.#scrapes.scraped(answer, excused || isStarved);
+    });
   }
 }
 

@@ -313,6 +313,8 @@ class PolicyLife {
       if (hurries !== null && !hurried && this.#clock.now - since > hurries && this.#stopping) {
         hurried = true;
         this.#policy.hurried();
+        // What is killed has a second: with upkeep itself stopped, or without a CPU, it may be over unseen.
+        this.#expected = [0, 1];
         this.#world.signal('SIGTERM');
       }
       if (goesOn && this.#random.chance(0.3)) this.#hit(this.#kinds);
@@ -354,7 +356,7 @@ class PolicyLife {
     this.#violate(this.#policy.look(look));
     this.#violate(this.#askers.look({ ...look, impaired: false, logged: true }));
     if (this.#expected === null && upkeep !== null)
-      this.#violate(this.#askers.tick(this.#world, self?.state === 'T'));
+      this.#violate(this.#askers.tick(this.#world, this.#clock.now, self?.state === 'T'));
     const events = life.events.splice(0);
     for (const event of events) {
       if (event.event === 'command.running') this.#leaders.set(event.command, event.leader.pid);
