@@ -17,8 +17,10 @@ function watched(exact = true) {
     const one = { event, at, time: new Date(at).toISOString(), ...of };
     return [...wishes.told(one), ...scrapes.told(one)].map(({ what }) => what);
   };
-  const scraped = (path: string, text: string | null, excused = false): string[] =>
-    scrapes.scraped({ path, text, asked: (at += 10), known: at }, excused).map(({ what }) => what);
+  const scraped = (path: string, text: string | null, excused = false): string[] => {
+    at += 10;
+    return scrapes.scraped({ path, text, asked: at, known: at }, excused).map(({ what }) => what);
+  };
   told('upkeep.started');
   return {
     scrapes,
