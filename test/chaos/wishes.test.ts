@@ -247,6 +247,9 @@ describe('an answer is true', () => {
     const lines = ['upkeep: cannot stop web: somebody has started it meanwhile'];
     expect(answers({ code: 1, lines }, ({ ordered }) => void ordered('start', 'web'))).toEqual([]);
     const other = ['upkeep: cannot start web: somebody has stopped it meanwhile'];
+    const group = ({ of }: ReturnType<typeof watched>): void =>
+      void of('web', 'launched', 'stopping', 'stopped');
+    expect(answers({ code: 1, lines: other }, group)).toEqual([]);
     expect(answers({ code: 1, lines: other }, ({ ordered }) => void ordered('start', 'web'))).toEqual([
       'an answer is true',
     ]);
