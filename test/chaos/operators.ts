@@ -82,7 +82,16 @@ export const OPERATOR_KINDS: readonly OperatorKind[] = [
     name: 'order-stopping',
     about: '… of what is just being stopped',
     weight: 3,
-    orders: (scene) => ofThose(scene, ['stopping']),
+    orders(scene) {
+      const orders = ofThose(scene, ['stopping']);
+      if (orders.length > 0) return orders;
+      // That lasts a moment, mostly: it is made.
+      const name = scene.random.pick(scene.wishes.names());
+      return [
+        ['restart', name, '--no-wait'],
+        [verbOf(scene), name, ...waiting(scene.random)],
+      ];
+    },
   },
   {
     name: 'order-resting',

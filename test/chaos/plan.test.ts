@@ -151,6 +151,14 @@ describe('orders of operators', () => {
     expect(ordersOf(kind, sceneOf(5))).toEqual(expect.arrayContaining(some));
   });
 
+  test('of what is being stopped are made where nobody is', () => {
+    const scene = sceneOf(5);
+    const wishes = { ...scene.wishes, stageOf: () => 'running' as const };
+    const [first, second] = ordersOf('order-stopping', { ...scene, wishes });
+    expect(first).toMatch(/^restart . --no-wait$/);
+    expect(second?.split(' ')[1]).toBe(first?.split(' ')[1]);
+  });
+
   test('do not stop still more where much is wished down already', () => {
     const orders = ordersOf(
       'order',
