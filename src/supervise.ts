@@ -274,6 +274,7 @@ export async function supervise(
     const { stop } = launched.stop === null ? specOf(name) : launched;
     return stop === launched.stop ? launched : { ...launched, stop };
   };
+  let looks = 0;
   const programs = createPrograms({
     launchOptions: {
       execa,
@@ -291,6 +292,7 @@ export async function supervise(
     ...(reaper !== null && { take: reaper.take }),
     onEnd,
     look: () => news.next(),
+    looks: () => looks,
   });
   const extras =
     files?.createExtras({
@@ -414,6 +416,7 @@ export async function supervise(
     adopt: options.adopt,
     now,
     afterLook(look) {
+      looks++;
       if (look !== null) http?.looked(look.at, now(), look.unlisted !== true);
       signaller.pursue();
       deathWatch?.watch(lineage.strangers());

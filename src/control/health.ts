@@ -1,4 +1,5 @@
 /** What `upkeep health` tells, for HEALTHCHECK and probes. Pure. */
+import type { Inside } from './inside.ts';
 import { type CommandStatus, predicateOf, STATUS_VERSION, type Status, wordOf } from './status.ts';
 
 /**
@@ -16,6 +17,12 @@ export interface Health {
   readonly text: string;
   /** Who is not as wished. */
   readonly commands: readonly { readonly name: string; readonly state: string }[];
+}
+
+/** The process table has been read: until then there is nothing to tell of anybody. */
+export function hasBegun(inside: Inside): boolean {
+  const [first] = inside.names();
+  return first === undefined || inside.isEnding() || inside.viewOf(first) !== null;
 }
 
 /** @param which `live`: nothing has failed for good, and the end has not begun */

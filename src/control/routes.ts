@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { commandsOf, groupNamed } from '../../machines/tree.ts';
 import type { OrderVerb } from '../policy/verbs.ts';
 import { createClients } from './clients.ts';
-import { healthOf } from './health.ts';
+import { hasBegun, healthOf } from './health.ts';
 import type { Answer, Inside } from './inside.ts';
 import { createOrders, type Orders } from './orders.ts';
 import { statusOf } from './status.ts';
@@ -113,12 +113,6 @@ async function answer(
     throw new Refusal(503, 'cannot answer yet: upkeep is just starting; ask again');
   }
   return route.answer(inside, { query: new URLSearchParams(search), body, orders });
-}
-
-/** The process table has been read: until then there is nothing to tell of anybody. */
-function hasBegun(inside: Inside): boolean {
-  const [first] = inside.names();
-  return first === undefined || inside.isEnding() || inside.viewOf(first) !== null;
 }
 
 const ROUTES: Readonly<Record<string, Route>> = {
