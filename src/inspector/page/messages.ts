@@ -3,7 +3,7 @@ import { difference } from './diff.ts';
 import { h, s, say, VirtualList } from './dom.ts';
 import { actionsOf, activeIn, eventLabel, taken, valueText } from './machine.ts';
 import { layOut } from './sequence.ts';
-import { actorTitle, type Sent, type Store } from './store.ts';
+import type { Sent, Store } from './store.ts';
 import { clock } from './words.ts';
 
 export interface MessagesPane {
@@ -98,8 +98,6 @@ export function createMessages(store: Store): MessagesPane {
     h('div', { class: 'split' }, list.element, diagram, detail),
   );
 
-  const titleOf = (id: string | null): string =>
-    id === null ? 'outside' : actorTitle(store.actors.get(id)?.name ?? id);
   const labelOf = ({ to, event }: Sent): string => eventLabel(event.type, store.actors.get(to)?.machine?.states);
 
   /** `→ backoff`; '': it stays. */
@@ -122,8 +120,8 @@ export function createMessages(store: Store): MessagesPane {
       if (text === '') return true;
       return (
         sent.event.type.toLowerCase().includes(text) ||
-        titleOf(sent.to).toLowerCase().includes(text) ||
-        titleOf(sent.from).toLowerCase().includes(text)
+        sent.toName.toLowerCase().includes(text) ||
+        sent.fromName.toLowerCase().includes(text)
       );
     });
   }
@@ -153,7 +151,7 @@ export function createMessages(store: Store): MessagesPane {
           'span',
           { class: 'route' },
           h('b', {}, labelOf(sent)),
-          h('span', { class: 'quiet' }, ` ${titleOf(sent.from)} → ${titleOf(sent.to)}`),
+          h('span', { class: 'quiet' }, ` ${sent.fromName} → ${sent.toName}`),
         ),
         h('span', { class: change === '' ? 'effect quiet' : 'effect' }, change || 'stays'),
       ),
@@ -162,6 +160,9 @@ export function createMessages(store: Store): MessagesPane {
 
   function drawDiagram(messages: readonly Sent[]): void {
     const order = new Map<string, number>([...store.actors.keys()].map((id, index) => [id, index]));
+    const names = new Map<string | null, string>(
+      messages.flatMap(({ from, fromName, to, toName }) => [[from, fromName], [to, toName]]),
+    );
     const atEnd = diagram.scrollTop + diagram.clientHeight >= diagram.scrollHeight - 4;
     const { columns, arrows, width, height } = layOut(
       messages.map((sent) => ({
@@ -171,7 +172,7 @@ export function createMessages(store: Store): MessagesPane {
         label: labelOf(sent),
         note: changeOf(sent).split(' → ').at(-1) ?? '',
       })),
-      titleOf,
+      (id) => names.get(id) ?? '',
       (id) => (id === null ? -1 : (order.get(id) ?? order.size)),
     );
     const cut = (text: string, most: number): string => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
@@ -239,7 +240,7 @@ export function createMessages(store: Store): MessagesPane {
         h('h3', {}, labelOf(sent)),
         h('button', { type: 'button', 'aria-label': 'Close', click: () => choose(null) }, '✕'),
       ),
-      h('p', { class: 'quiet' }, `${clock(sent.time)} · ${titleOf(sent.from)} → ${titleOf(sent.to)}`),
+      h('p', { class: 'quiet' }, `${clock(sent.time)} · ${sent.fromName} → ${sent.toName}`),
     ];
     if (became !== null) {
       const change = changeOf(sent);

@@ -33,6 +33,9 @@ export interface Sent {
   readonly to: string;
   /** Session id; null: somebody from outside. */
   readonly from: string | null;
+  /** What the two are called: who is no machine is soon forgotten. */
+  readonly fromName: string;
+  readonly toName: string;
   readonly event: { readonly type: string };
   /** null: not known yet. */
   became: { readonly before: Snapshot; readonly after: Snapshot } | null;
@@ -230,11 +233,24 @@ export class Store {
   }
 
   #send(to: string, from: string | null, event: { readonly type: string }, time: number): Sent {
-    const sent: Sent = { number: ++this.#number, time, to, from, event, became: null };
+    const sent: Sent = {
+      number: ++this.#number,
+      time,
+      to,
+      from,
+      fromName: from === null ? 'outside' : this.#nameOf(from),
+      toName: this.#nameOf(to),
+      event,
+      became: null,
+    };
     this.sent.push(sent);
     if (this.sent.length > 1.2 * KEPT) this.sent.splice(0, this.sent.length - KEPT);
     this.#changed.add('messages');
     return sent;
+  }
+
+  #nameOf(session: string): string {
+    return actorTitle(this.actors.get(session)?.name ?? session);
   }
 
   #become(sessionId: string, event: { readonly type: string }, raw: unknown, time: number): void {
@@ -245,6 +261,13 @@ export class Store {
     const [found] = index < 0 ? [] : waiting.splice(index, 1);
     const after = snapshotIn(raw);
     const before = actor.snapshot;
+    this.#changed.add('actors');
+    if (event.type === '') {
+      // How things are, after something was missed.
+      actor.snapshot = after;
+      this.#pending.delete(sessionId);
+      return;
+    }
     const changes = valueText(before.value) !== valueText(after.value);
     // Nobody sent what a machine tells itself: a delay that has passed.
     const sent =
@@ -254,8 +277,11 @@ export class Store {
       sent.became = { before, after };
       actor.last = sent;
     }
-    this.#changed.add('actors');
     this.#changed.add('messages');
+    if (after.status !== 'active' && actor.machine === null && actor.parentId !== undefined) {
+      this.actors.delete(sessionId);
+      this.#pending.delete(sessionId);
+    }
   }
 }
 
