@@ -29,18 +29,19 @@ const common = {
   logLevel: 'warning',
 };
 /** Bundles of their own, which are loaded when they are asked for: what takes a policy file, what writes other files of it, and
- * what hears syslog messages, and what answers orchestrators. */
+ * what hears syslog messages, what answers orchestrators, and the inspector. */
 const apart = {
   name: 'apart',
   setup({ onResolve }) {
     onResolve({ filter: /\/policy\/reader\.ts$/ }, () => ({ path: './policy.js', external: true }));
     // The server's routes, and the verbs that ask for them.
-    onResolve({ filter: /^\.\/routes\.ts$/ }, () => ({ path: './control.js', external: true }));
+    onResolve({ filter: /\/routes\.ts$/ }, () => ({ path: './control.js', external: true }));
     onResolve({ filter: /\/control\/cli\.ts$/ }, () => ({ path: './client.js', external: true }));
     onResolve({ filter: /\/describe\/completion\.ts$/ }, () => ({ path: './completion.js', external: true }));
     onResolve({ filter: /\/export\/export\.ts$/ }, () => ({ path: './export.js', external: true }));
     onResolve({ filter: /^\.\/syslog\.ts$/ }, () => ({ path: './syslog.js', external: true }));
     onResolve({ filter: /^\.\/http\.ts$/ }, () => ({ path: './http.js', external: true }));
+    onResolve({ filter: /^\.\/inspect\.ts$/ }, () => ({ path: './inspector.js', external: true }));
   },
 };
 // The one for Node asks the environment at every token whether it is to tell of them.
@@ -72,6 +73,19 @@ const http = await build({
   entryPoints: ['src/http.ts'],
   outfile: join(outdir, 'http.js'),
   alias: { 'prom-client': resolve('scripts/lean/prom-client.cjs') },
+});
+const inspector = await build({
+  ...common,
+  entryPoints: ['src/inspect.ts'],
+  outfile: join(outdir, 'inspector.js'),
+  plugins: [apart],
+  banner: { js: 'const __fileUrl = require("node:url").pathToFileURL(__filename).href;' },
+  define: {
+    'import.meta.url': '__fileUrl',
+    // ws would look for these packages wherever it is installed.
+    'process.env.WS_NO_BUFFER_UTIL': '"1"',
+    'process.env.WS_NO_UTF_8_VALIDATE': '"1"',
+  },
 });
 const control = await build({
   ...common,
@@ -145,6 +159,7 @@ export const shipped = shippedPackages(
   completion.metafile,
   syslog.metafile,
   http.metafile,
+  inspector.metafile,
   control.metafile,
   client.metafile,
   page.metafile,

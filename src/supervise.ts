@@ -20,6 +20,7 @@ import { claimSocket, defaultSocketPath } from './control/socket.ts';
 import type { createExtras } from './extras.ts';
 import type { Http } from './http.ts';
 import { candidateOf, createStates, waitingFor } from './inside.ts';
+import type { Inspect } from './inspect.ts';
 import { createCrashes } from './output/crash.ts';
 import { createJournal } from './output/journal.ts';
 import { createLog } from './output/log.ts';
@@ -136,6 +137,7 @@ export async function supervise(
   /** null: nobody has asked for it. */
   let syslog: Syslog | null = null;
   let http: Http | null = null;
+  let inspect: Inspect | undefined;
   log.onResume(() => {
     streams.resume();
     extras.resume();
@@ -460,6 +462,7 @@ export async function supervise(
     http.listen(addressNow());
   }
   await serveHttp();
+  const { createInspect } = options.inspect === null ? NOT_INSPECTED : await import('./inspect.ts');
 
   const root = createActor(supervisor, {
     input: { ...plan, seed: Math.floor(Math.random() * 2 ** 31) },
@@ -561,6 +564,7 @@ export async function supervise(
       for (const name of [...specs.keys(), ...leaving.keys()]) finishLines(name);
       syslog?.listen(null);
       http?.listen(null);
+      inspect?.close();
       const stopped = { type: 'supervisor.stopped', at: now(), code, took: now() - begun, left } as const;
       const rest = (): number => Math.min(1_000, plan.grace - (now() - begun));
       // What becomes of that is said before what is said last.
@@ -621,6 +625,15 @@ export async function supervise(
     journal,
     recent,
   };
+  inspect = createInspect?.({
+    root,
+    inside,
+    table,
+    standings: lineage.standings,
+    sinceOf,
+    notice: (message, level) => notice(null, message, level),
+  });
+  inspect?.listen(options.inspect!);
 
   return {
     shutdown(reason) {
@@ -648,6 +661,7 @@ function chooseTableOrRefuse(wanted: RunOptions['table']): ReturnType<typeof cho
   }
 }
 
+const NOT_INSPECTED = { createInspect: null };
 const nothing = (): void => {};
 /** Without a policy file nobody asks for more. */
 const NO_EXTRAS: ReturnType<typeof createExtras> = {

@@ -257,6 +257,24 @@ describe('rooms', () => {
   });
 });
 
+test('src/inspector/ shows: it touches no process, and knows XState by one file', () => {
+  const shows = ['files', 'fleet', 'hub', 'json', 'protocol', 'server', 'source', 'stately'];
+  const paths = shows.map((name) => `src/inspector/${name}.ts`);
+  const wrong = paths.flatMap((path) =>
+    graph
+      .get(path)!
+      .filter(
+        ({ of }) =>
+          startsWithAny(of, ['src/process/', 'src/actors/', 'src/supervise.ts', 'src/main.ts']) ||
+          (isXstate(of) && path !== 'src/inspector/stately.ts'),
+      )
+      .map(({ of }) => `${path} imports ${of}`),
+  );
+  expect(wrong).toEqual([]);
+  // Orders are control's.
+  expect(found(paths, /\bsend\s*\(\s*\{/g)).toEqual([]);
+});
+
 describe('one place each', () => {
   test('src/supervise.ts alone provides, creates and starts actors', () => {
     const wiring = /\bcreateActor\b|\.provide\s*\(/g;
