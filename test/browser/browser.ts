@@ -1,13 +1,13 @@
 /** Chromium, as Debian has it, and what is looked at in every page. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import axe from 'axe-core';
 import { type BrowserContext, chromium, type Page } from 'playwright-core';
 import { expect } from 'vitest';
 
 const EXECUTABLE = process.env.CHROMIUM ?? '/usr/bin/chromium';
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const { source: AXE } = axe;
 
 export interface Looks {
   readonly width: number;
@@ -47,7 +47,8 @@ export async function openBrowser({ width, height, dark = false }: Looks = WIDE)
   const hosts = new Set<string>();
   context.on('request', (request) => {
     const { protocol, host } = new URL(request.url());
-    if (protocol !== 'data:' && protocol !== 'blob:' && !hosts.has(host)) troubles.push(`asked for ${request.url()}`);
+    if (protocol !== 'data:' && protocol !== 'blob:' && !hosts.has(host))
+      troubles.push(`asked for ${request.url()}`);
   });
   return {
     context,
@@ -60,7 +61,8 @@ export async function openBrowser({ width, height, dark = false }: Looks = WIDE)
       });
       page.on('console', (message) => {
         // Who is not there is asked again.
-        if (message.type() === 'error' && !/WebSocket connection to/.test(message.text())) troubles.push(message.text());
+        if (message.type() === 'error' && !/WebSocket connection to/.test(message.text()))
+          troubles.push(message.text());
       });
       await page.goto(url);
       return page;

@@ -105,8 +105,6 @@ export async function fakeInspector(
   };
 }
 
-export const BEGAN = 1_795_000_000_000;
-
 export function hello(more: Partial<Hello> = {}): Hello {
   return {
     type: 'upkeep.hello',
@@ -182,6 +180,12 @@ export function moved(
 ): readonly StatelyMessage[] {
   return [
     { ...inspected(), type: '@xstate.event', sessionId, event: { type }, sourceId: 'x:0' },
-    { ...inspected(), type: '@xstate.snapshot', sessionId, event: { type }, snapshot: { status: 'active', value, context } },
+    {
+      ...inspected(),
+      type: '@xstate.snapshot',
+      sessionId,
+      event: { type },
+      snapshot: { status: 'active', value, context },
+    },
   ];
 }

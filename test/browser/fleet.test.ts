@@ -2,7 +2,14 @@
 import { connect, createServer, type Socket } from 'node:net';
 import type { Page } from 'playwright-core';
 import { afterEach, describe, expect, test } from 'vitest';
-import { type Cleanup, freePort, Namespace, noNamespace, type Upkeep, until } from '../integration/namespace.ts';
+import {
+  type Cleanup,
+  freePort,
+  Namespace,
+  noNamespace,
+  type Upkeep,
+  until,
+} from '../integration/namespace.ts';
 import { NARROW, openBrowser, screenshot, type Viewer, violationsOf, WIDE } from './browser.ts';
 
 const STAYS = 'exec sleep 100000';
@@ -48,7 +55,8 @@ async function shop(cleanup: Cleanup): Promise<Shop> {
   const message: string = await upkeep.until(
     'the address',
     () =>
-      upkeep.events('upkeep.notice').find((told) => /^the inspector is at/.test(told.message))?.message ?? null,
+      upkeep.events('upkeep.notice').find((told) => /^the inspector is at/.test(told.message))?.message ??
+      null,
   );
   return { inside, upkeep, url: /http:\S+/.exec(message)![0].replace(/[;,]$/, '') };
 }
@@ -59,7 +67,8 @@ const go = (page: Page, pane: string): Promise<void> => page.locator(`.tab-${pan
 const leaf = (page: Page) => page.locator('.drawing .state.leaf .state-name');
 
 /** The pid of a command's leader, as upkeep has told it last. */
-const leaderOf = (upkeep: Upkeep, name: string): number => upkeep.events('command.running', name).at(-1)!.leader.pid;
+const leaderOf = (upkeep: Upkeep, name: string): number =>
+  upkeep.events('command.running', name).at(-1)!.leader.pid;
 
 describe.skipIf(noNamespace)(`a real fleet ${noNamespace ?? ''}`, () => {
   test('is shown by each pane; axe finds nothing, nothing is asked for elsewhere', async (context) => {
@@ -132,11 +141,17 @@ describe.skipIf(noNamespace)(`a real fleet ${noNamespace ?? ''}`, () => {
       await processes.locator('#processes .row .pid', { hasText: new RegExp(`^${pid}$`) }).waitFor();
       const died = upkeep.events('command.died', 'cache').length;
       const seen: [string, Page, () => Promise<boolean>][] = [
-        ['processes', processes, async () => !(await processes.locator('#processes .pid').allTextContents()).includes(String(pid))],
+        [
+          'processes',
+          processes,
+          async () => !(await processes.locator('#processes .pid').allTextContents()).includes(String(pid)),
+        ],
         [
           'timeline',
           timeline,
-          async () => (await timeline.locator('tbody tr', { hasText: `died: pid ${pid} killed by SIGKILL` }).count()) > 0,
+          async () =>
+            (await timeline.locator('tbody tr', { hasText: `died: pid ${pid} killed by SIGKILL` }).count()) >
+            0,
         ],
         [
           'chart',
@@ -208,10 +223,14 @@ describe.skipIf(noNamespace)(`a real fleet ${noNamespace ?? ''}`, () => {
     });
     const sleeper = await browser();
     const other = await browser(NARROW);
-    const away = await sleeper.open(url.replace(String(port), String((between.address() as { port: number }).port)));
+    const away = await sleeper.open(
+      url.replace(String(port), String((between.address() as { port: number }).port)),
+    );
     const there = await other.open(url);
     const died = (page: Page, count: number): Promise<void> =>
-      expect.poll(() => page.locator('tbody tr', { hasText: 'cache' }).filter({ hasText: 'died:' }).count()).toBe(count);
+      expect
+        .poll(() => page.locator('tbody tr', { hasText: 'cache' }).filter({ hasText: 'died:' }).count())
+        .toBe(count);
     for (const page of [away, there]) {
       await go(page, 'timeline');
       const tools = page.locator('#timeline .tools');

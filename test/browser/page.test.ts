@@ -19,7 +19,9 @@ afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close();
 });
 
-async function inspector(...how: Parameters<typeof fakeInspector> extends [string, ...infer R] ? R : never): Promise<Fake> {
+async function inspector(
+  ...how: Parameters<typeof fakeInspector> extends [string, ...infer R] ? R : never
+): Promise<Fake> {
   const fake = await fakeInspector(folder, ...how);
   closing.push(fake.close);
   return fake;
@@ -82,23 +84,26 @@ describe('what is served', () => {
 });
 
 describe('the token', () => {
-  test.each(['?token=secret', '#token=secret'])('of %s goes out of sight, and with each order', async (with_) => {
-    const fake = await inspector(one);
-    const viewer = await browser();
-    const page = await viewer.open(fake.url + with_);
-    await row(page, 'web').click();
-    expect(page.url()).not.toContain('secret');
-    await page.getByRole('button', { name: 'Restart' }).click();
-    await expect.poll(() => fake.orders).toEqual([
-      { token: 'secret', body: { order: 'restart', command: 'web' } },
-    ]);
-    await page.getByLabel('Signal').selectOption('SIGUSR1');
-    await page.getByRole('button', { name: 'Send' }).click();
-    await expect.poll(() => fake.orders.length).toBe(2);
-    expect(fake.orders[1]!.body).toEqual({ order: 'signal', command: 'web', signal: 'SIGUSR1' });
-    await page.reload();
-    await row(page, 'web').waitFor();
-  });
+  test.each(['?token=secret', '#token=secret'])(
+    'of %s goes out of sight, and with each order',
+    async (with_) => {
+      const fake = await inspector(one);
+      const viewer = await browser();
+      const page = await viewer.open(fake.url + with_);
+      await row(page, 'web').click();
+      expect(page.url()).not.toContain('secret');
+      await page.getByRole('button', { name: 'Restart' }).click();
+      await expect
+        .poll(() => fake.orders)
+        .toEqual([{ token: 'secret', body: { order: 'restart', command: 'web' } }]);
+      await page.getByLabel('Signal').selectOption('SIGUSR1');
+      await page.getByRole('button', { name: 'Send' }).click();
+      await expect.poll(() => fake.orders.length).toBe(2);
+      expect(fake.orders[1]!.body).toEqual({ order: 'signal', command: 'web', signal: 'SIGUSR1' });
+      await page.reload();
+      await row(page, 'web').waitFor();
+    },
+  );
 
   test('without orders there are no buttons for them', async () => {
     const fake = await inspector(() => [hello(), ...one().slice(1)]);
@@ -116,18 +121,20 @@ describe('the chart', () => {
     const page = await viewer.open(`${fake.url}#chart/command:web`);
     await page.locator('.drawing').waitFor();
     expect(await page.locator('.drawing .state.leaf .state-name').textContent()).toBe('unchecked');
-    fake.tell(
-      ...moved('x:1', 'leader.exited', 'backoff'),
-      {
-        type: 'upkeep.fleet',
-        at: Date.now(),
-        commands: [
-          status('web', { state: 'backoff', asWished: false, for: 0, next: { what: 'retry', in: 8_000, text: 'retry 3' } }),
-        ],
-        names: null,
-        groups: null,
-      },
-    );
+    fake.tell(...moved('x:1', 'leader.exited', 'backoff'), {
+      type: 'upkeep.fleet',
+      at: Date.now(),
+      commands: [
+        status('web', {
+          state: 'backoff',
+          asWished: false,
+          for: 0,
+          next: { what: 'retry', in: 8_000, text: 'retry 3' },
+        }),
+      ],
+      names: null,
+      groups: null,
+    });
     await page.locator('.drawing .state.leaf .state-name', { hasText: 'backoff' }).waitFor();
     expect(await page.locator('.drawing text.taken').allTextContents()).toContain('leader.exited [isOurs]');
     expect(await page.locator('.drawing .badge text').textContent()).toBe('wish: up');
@@ -189,7 +196,8 @@ describe('a thousand commands', () => {
         status(`worker-${String(index).padStart(4, '0')}`, { restarts: round + 1 }),
       );
       fake.tell({ type: 'upkeep.fleet', at: Date.now(), commands, names: null, groups: null });
-      for (let index = 1; index <= 1_000; index += 10) fake.tell(...moved(`x:${index}`, 'probe.finished', UP));
+      for (let index = 1; index <= 1_000; index += 10)
+        fake.tell(...moved(`x:${index}`, 'probe.finished', UP));
     }
     await page.locator('.fleet .row', { hasText: '↻10' }).first().waitFor();
     await page.getByLabel('Search the fleet').fill('0007');
@@ -259,7 +267,9 @@ describe('a recording', () => {
     await page.getByText('the machines decide the same again').waitFor();
     await slider.focus();
     await page.keyboard.press('Home');
-    await expect.poll(() => fake.heard.findLast(({ type }) => type === 'seek')).toEqual({ type: 'seek', at: from });
+    await expect
+      .poll(() => fake.heard.findLast(({ type }) => type === 'seek'))
+      .toEqual({ type: 'seek', at: from });
     await page.locator('.scrubber output', { hasText: '0 ms of 10 min' }).waitFor();
     expect(await violationsOf(page)).toEqual([]);
     viewer.expectClean();
@@ -307,9 +317,39 @@ describe('who can not use a mouse, or see', () => {
                 type: 'upkeep.processes',
                 at: Date.now(),
                 processes: [
-                  { pid: 1, ppid: 0, name: 'upkeep', state: 'S', argv: ['upkeep', 'run'], since: 0, command: null, part: 'upkeep', because: null },
-                  { pid: 9, ppid: 1, name: 'api', state: 'S', argv: ['api'], since: 0, command: 'api', part: 'leader', because: 'upkeep started it' },
-                  { pid: 10, ppid: 1, name: 'db', state: 'Z', argv: [], since: 0, command: 'db', part: 'member', because: null },
+                  {
+                    pid: 1,
+                    ppid: 0,
+                    name: 'upkeep',
+                    state: 'S',
+                    argv: ['upkeep', 'run'],
+                    since: 0,
+                    command: null,
+                    part: 'upkeep',
+                    because: null,
+                  },
+                  {
+                    pid: 9,
+                    ppid: 1,
+                    name: 'api',
+                    state: 'S',
+                    argv: ['api'],
+                    since: 0,
+                    command: 'api',
+                    part: 'leader',
+                    because: 'upkeep started it',
+                  },
+                  {
+                    pid: 10,
+                    ppid: 1,
+                    name: 'db',
+                    state: 'Z',
+                    argv: [],
+                    since: 0,
+                    command: 'db',
+                    part: 'member',
+                    because: null,
+                  },
                 ],
               },
             ]
@@ -333,7 +373,10 @@ describe('who can not use a mouse, or see', () => {
   });
 
   test('everything can be reached by keys', async () => {
-    const fake = await inspector(() => [...hours(Date.now()), ...moved('x:1', 'command.start', 'missing', { wait: 3 })]);
+    const fake = await inspector(() => [
+      ...hours(Date.now()),
+      ...moved('x:1', 'command.start', 'missing', { wait: 3 }),
+    ]);
     const viewer = await browser();
     const page = await viewer.open(fake.url);
     await row(page, 'db').waitFor();

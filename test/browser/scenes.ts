@@ -26,7 +26,14 @@ export function thousand(): readonly Message[] {
   const entries: Entry[] = names.map((command, index) => ({
     number: index + 1,
     time: now - 60_000 + index,
-    what: { type: 'command.transition', at: 0, command, from: null, to: 'running.ready', on: 'launcher.started' },
+    what: {
+      type: 'command.transition',
+      at: 0,
+      command,
+      from: null,
+      to: 'running.ready',
+      on: 'launcher.started',
+    },
   }));
   return [
     hello(),
@@ -58,7 +65,10 @@ export function foreign(): readonly Message[] {
     type: 'parallel',
     states: {
       sound: { initial: 'on', states: { on: { on: { MUTE: 'off' } }, off: { on: { MUTE: 'on' } } } },
-      film: { initial: 'paused', states: { paused: { on: { PLAY: 'playing' } }, playing: { type: 'final' } } },
+      film: {
+        initial: 'paused',
+        states: { paused: { on: { PLAY: 'playing' } }, playing: { type: 'final' } },
+      },
     },
   };
   return [
@@ -84,7 +94,17 @@ export function hours(now: number): readonly Message[] {
   };
   const die = (time: number, command: string, pid: number, wait: number): void => {
     const { length } = happened;
-    tell(time, { type: 'command.died', at: 0, command, id: { pid, startTicks: 1 }, exit: killed, uptime: 1e6, restart: length, wait, remains });
+    tell(time, {
+      type: 'command.died',
+      at: 0,
+      command,
+      id: { pid, startTicks: 1 },
+      exit: killed,
+      uptime: 1e6,
+      restart: length,
+      wait,
+      remains,
+    });
   };
   const began = now - 6 * 3_600_000;
   for (const [index, name] of names.entries()) {
@@ -114,7 +134,13 @@ export function hours(now: number): readonly Message[] {
   move(now - 30_000, 'cache', 'running.ready', 'stopping.terminating', 'command.restart');
   move(now - 27_500, 'cache', 'stopping.terminating', 'restarting.launching', 'lineage.counted');
   run(now - 27_400, 'cache', 800, null);
-  tell(now - 20_000, { type: 'command.unhealthy', at: 0, command: 'web', reason: 'status 503', next: 'ignore' });
+  tell(now - 20_000, {
+    type: 'command.unhealthy',
+    at: 0,
+    command: 'web',
+    reason: 'status 503',
+    next: 'ignore',
+  });
   tell(now - 9_000, { type: 'command.healthy', at: 0, command: 'web' });
   tell(now - 15_000, { type: 'operator.ordered', at: 0, order: 'signal SIGHUP', commands: ['mailer'] });
   happened.sort((a, b) => a.time - b.time);
@@ -123,7 +149,9 @@ export function hours(now: number): readonly Message[] {
     type: 'upkeep.fleet',
     at: now,
     names,
-    groups: [{ name: 'shop', parent: null, strategy: 'rest_for_one', commands: ['db', 'cache', 'web', 'api'] }],
+    groups: [
+      { name: 'shop', parent: null, strategy: 'rest_for_one', commands: ['db', 'cache', 'web', 'api'] },
+    ],
     commands: names.map((name) =>
       name === 'api'
         ? status(name, {
@@ -141,7 +169,13 @@ export function hours(now: number): readonly Message[] {
     hello({ began, hostname: 'shop-7f9c' }),
     actor('x:0', 'x:0', undefined, { id: 'supervisor', initial: 'a', states: { a: {} } }, 'a'),
     ...names.map((name, index) =>
-      actor(`x:${index + 1}`, `command:${name}`, 'x:0', commandMachine.config, name === 'api' ? 'backoff' : UP),
+      actor(
+        `x:${index + 1}`,
+        `command:${name}`,
+        'x:0',
+        commandMachine.config,
+        name === 'api' ? 'backoff' : UP,
+      ),
     ),
     { type: 'upkeep.entries', entries, gone: 0 },
     fleet,

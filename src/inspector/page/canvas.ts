@@ -105,7 +105,14 @@ export function createDrawing(name: string, drawing: Drawing, onMoved: () => voi
       },
     },
     ...drawing.boxes.map((box) => {
-      const rect = s('rect', { class: 'mini-state', x: box.x, y: box.y, width: box.width, height: box.height, rx: 14 });
+      const rect = s('rect', {
+        class: 'mini-state',
+        x: box.x,
+        y: box.y,
+        width: box.width,
+        height: box.height,
+        rx: 14,
+      });
       minis.set(box.id, rect);
       return rect;
     }),
@@ -121,7 +128,8 @@ export function createDrawing(name: string, drawing: Drawing, onMoved: () => voi
       wheel: (event: WheelEvent) => {
         event.preventDefault();
         onMoved();
-        if (event.ctrlKey || event.metaKey) zoomAt(event.clientX, event.clientY, Math.exp(-event.deltaY / 150));
+        if (event.ctrlKey || event.metaKey)
+          zoomAt(event.clientX, event.clientY, Math.exp(-event.deltaY / 150));
         else put({ ...view, x: view.x + event.deltaX / view.scale, y: view.y + event.deltaY / view.scale });
       },
       pointerdown: (event: PointerEvent) => drag(event),
@@ -253,7 +261,11 @@ export function createDrawing(name: string, drawing: Drawing, onMoved: () => voi
     moves({ from, to, label }: Move) {
       const key = `${from} ${to}`;
       const text = `${from} ${label} → ${(to ?? '').split('.').at(-1)}`;
-      return [...(arrows.get(key) ?? []), ...(arrows.get(`${key} ${label}`) ?? []), notes.get(text) ?? []].flat();
+      return [
+        ...(arrows.get(key) ?? []),
+        ...(arrows.get(`${key} ${label}`) ?? []),
+        notes.get(text) ?? [],
+      ].flat();
     },
     boxOf: (id) => boxes.get(id) ?? null,
     lookAt(ids, jump = false) {

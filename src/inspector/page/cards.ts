@@ -53,7 +53,11 @@ export function createCards({ id, states }: Machine): Lit {
   }
 
   return {
-    element: h('div', { class: 'cards-root', tabindex: 0, role: 'group', 'aria-label': `States of ${id}` }, ...cardOf(id)),
+    element: h(
+      'div',
+      { class: 'cards-root', tabindex: 0, role: 'group', 'aria-label': `States of ${id}` },
+      ...cardOf(id),
+    ),
     states: cards,
     moves: (move) => [lines.get(move) ?? []].flat(),
   };

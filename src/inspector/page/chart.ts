@@ -1,12 +1,12 @@
 /** The statechart of what is selected: what is active is lit, what was taken last is marked, and what is due counts down. */
-import { type DrawingView, createDrawing } from './canvas.ts';
+import { createDrawing, type DrawingView } from './canvas.ts';
 import { createCards, type Lit } from './cards.ts';
 import { h, s, say } from './dom.ts';
 import { type Drawings, drawingOf } from './drawings.ts';
 import { glyph } from './glyph.ts';
 import { lookOf } from './looks.ts';
 import { activeIn, eventLabel, type Machine, type Move, taken, valueText } from './machine.ts';
-import { actorTitle, type Actor, type Store } from './store.ts';
+import { type Actor, actorTitle, type Store } from './store.ts';
 import { lookOfStatus, wordOf } from './tree.ts';
 import { duration } from './words.ts';
 
@@ -43,7 +43,12 @@ export function createChart(store: Store): ChartPane {
   const last = h('p', { class: 'quiet chart-last' });
   const follow = h(
     'button',
-    { type: 'button', 'aria-pressed': 'true', title: 'Keep the active state in sight', click: () => setFollows(!follows) },
+    {
+      type: 'button',
+      'aria-pressed': 'true',
+      title: 'Keep the active state in sight',
+      click: () => setFollows(!follows),
+    },
     'Follow',
   );
   const tools = h(

@@ -172,7 +172,12 @@ export class VirtualList<T> {
       const isSelected = name === this.#selected;
       element.setAttribute('aria-selected', String(isSelected));
       if (isSelected) active = element.id;
-      const at = place?.(row) ?? { level: null, position: index + 1, size: this.#rows.length, expanded: null };
+      const at = place?.(row) ?? {
+        level: null,
+        position: index + 1,
+        size: this.#rows.length,
+        expanded: null,
+      };
       element.setAttribute('aria-setsize', String(at.size));
       element.setAttribute('aria-posinset', String(at.position));
       if (at.level !== null) element.setAttribute('aria-level', String(at.level));

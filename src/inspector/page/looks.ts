@@ -27,7 +27,11 @@ const CIRCLE = 'M6 1a5 5 0 1 0 0 10a5 5 0 1 0 0-10z';
 
 export const LOOKS: Readonly<Record<Kind, Look>> = {
   up: { kind: 'up', path: CIRCLE, pattern: 'full' },
-  unwell: { kind: 'unwell', path: 'M6 0.8L11.6 11H0.4zM5.4 4.2v3.4h1.2V4.2zM5.4 8.4v1.2h1.2V8.4z', pattern: 'bars' },
+  unwell: {
+    kind: 'unwell',
+    path: 'M6 0.8L11.6 11H0.4zM5.4 4.2v3.4h1.2V4.2zM5.4 8.4v1.2h1.2V8.4z',
+    pattern: 'bars',
+  },
   starting: { kind: 'starting', path: 'M2 1.2L11 6L2 10.8z', pattern: 'dots' },
   missing: {
     kind: 'missing',

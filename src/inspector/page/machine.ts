@@ -51,8 +51,12 @@ export function readMachine(definition: string | undefined): Machine | null {
   if (!isObject(config) || !isObject(config.states)) return null;
   const id = typeof config.id === 'string' ? config.id : '(machine)';
   const named = new Map<string, string>();
-  const nodes: { readonly id: string; readonly key: string; readonly parent: string | null; readonly of: Json }[] =
-    [];
+  const nodes: {
+    readonly id: string;
+    readonly key: string;
+    readonly parent: string | null;
+    readonly of: Json;
+  }[] = [];
   const visit = (of: Json, path: string, key: string, parent: string | null): void => {
     nodes.push({ id: path, key, parent, of });
     named.set(typeof of.id === 'string' ? of.id : path, path);
@@ -133,7 +137,8 @@ function movesOf(own: string, of: Json, resolve: (target: string) => string | nu
     }
   };
   for (const [event, value] of Object.entries(isObject(of.on) ? of.on : {})) add(event, value);
-  for (const [delay, value] of Object.entries(isObject(of.after) ? of.after : {})) add(`after ${delay}`, value);
+  for (const [delay, value] of Object.entries(isObject(of.after) ? of.after : {}))
+    add(`after ${delay}`, value);
   if (of.onDone !== undefined) add('done', of.onDone);
   for (const invoked of listOf(of.invoke)) {
     if (!isObject(invoked)) continue;
@@ -203,7 +208,11 @@ const same = (a: ReadonlySet<string>, b: ReadonlySet<string>): boolean =>
   a.size === b.size && [...a].every((each) => b.has(each));
 
 /** What is active after that move. */
-function afterMove({ states }: Machine, active: ReadonlySet<string>, { from, to }: Move): ReadonlySet<string> {
+function afterMove(
+  { states }: Machine,
+  active: ReadonlySet<string>,
+  { from, to }: Move,
+): ReadonlySet<string> {
   if (to === null) return active;
   let domain: string | null = from;
   while (domain !== null && !isBelow(to, domain)) domain = states.get(domain)?.parent ?? null;
@@ -216,7 +225,8 @@ function afterMove({ states }: Machine, active: ReadonlySet<string>, { from, to 
     else if (state.initial !== null) enter(state.initial);
   };
   const path: string[] = [];
-  for (let id: string | null = to; id !== null && id !== domain; id = states.get(id)?.parent ?? null) path.push(id);
+  for (let id: string | null = to; id !== null && id !== domain; id = states.get(id)?.parent ?? null)
+    path.push(id);
   for (const id of path.reverse()) {
     next.add(id);
     const parent = states.get(states.get(id)?.parent ?? '');
@@ -257,13 +267,22 @@ export function taken(
       ways.push({ active: there, moves: [...moves, move] });
     }
   };
-  step(before, [], movesFor(before, (each) => matches(each, event)));
+  step(
+    before,
+    [],
+    movesFor(before, (each) => matches(each, event)),
+  );
   for (let length = 1; length <= LONGEST && ways.length > 0; length++) {
     const found = ways.find(({ active }) => same(active, after));
     if (found !== undefined) return found.moves;
     const now = ways;
     ways = [];
-    for (const { active, moves } of now) step(active, moves, movesFor(active, (each) => each === ''));
+    for (const { active, moves } of now)
+      step(
+        active,
+        moves,
+        movesFor(active, (each) => each === ''),
+      );
   }
   return [];
 }
@@ -271,7 +290,7 @@ export function taken(
 function matches(pattern: string, event: string): boolean {
   if (pattern === '') return false;
   if (pattern === event || pattern === '*') return true;
-  return pattern.endsWith('.*') && (`${event}.`).startsWith(pattern.slice(0, -1));
+  return pattern.endsWith('.*') && `${event}.`.startsWith(pattern.slice(0, -1));
 }
 
 /** All that those moves had done, in order: of what is left, of the move, of what is entered. */
@@ -285,11 +304,13 @@ export function actionsOf(
   for (const move of moves) {
     const next = afterMove(machine, active, move);
     const reenters = move.to !== null && (move.to === move.from || active.has(move.to));
-    const isLeft = (id: string): boolean => !next.has(id) || (reenters && (id === move.to || isBelow(id, move.to!)));
+    const isLeft = (id: string): boolean =>
+      !next.has(id) || (reenters && (id === move.to || isBelow(id, move.to!)));
     const isEntered = (id: string): boolean =>
       !active.has(id) || (reenters && (id === move.to || isBelow(id, move.to!)));
     const inward = (ids: ReadonlySet<string>): string[] => [...ids].sort((a, b) => depthOf(a) - depthOf(b));
-    for (const id of inward(active).reverse()) if (isLeft(id)) done.push(...(machine.states.get(id)?.exit ?? []));
+    for (const id of inward(active).reverse())
+      if (isLeft(id)) done.push(...(machine.states.get(id)?.exit ?? []));
     done.push(...move.actions);
     for (const id of inward(next)) if (isEntered(id)) done.push(...(machine.states.get(id)?.entry ?? []));
     active = next;

@@ -51,7 +51,11 @@ const about = h('span', { class: 'quiet about' });
 const tabs = new Map(
   PANES.map((pane, index) => [
     pane,
-    h('a', { href: `#${pane}`, class: `tab tab-${pane}`, title: `${TITLES[pane]} (${index + 1})` }, TITLES[pane]),
+    h(
+      'a',
+      { href: `#${pane}`, class: `tab tab-${pane}`, title: `${TITLES[pane]} (${index + 1})` },
+      TITLES[pane],
+    ),
   ]),
 );
 const main = h(
@@ -99,7 +103,8 @@ function take(next: Place): void {
 }
 
 function showSelected(): void {
-  const command = place.selected?.startsWith('command:') === true ? place.selected.slice('command:'.length) : null;
+  const command =
+    place.selected?.startsWith('command:') === true ? place.selected.slice('command:'.length) : null;
   fleet.select(place.selected);
   chart.select(sessionOf(store, place.selected), command);
   timeline.select(command);
@@ -119,7 +124,11 @@ function showAll(): void {
   showHead();
 }
 
-const LINKS: Readonly<Record<Link, string>> = { connecting: 'connecting …', open: 'live', lost: 'lost, trying again …' };
+const LINKS: Readonly<Record<Link, string>> = {
+  connecting: 'connecting …',
+  open: 'live',
+  lost: 'lost, trying again …',
+};
 
 function showHead(): void {
   if (!document.body.contains(status)) return;
@@ -128,7 +137,12 @@ function showHead(): void {
   say(status, link === 'open' && isRecording ? 'recording' : LINKS[link]);
   status.dataset.link = link;
   if (hello === null) return say(about, '');
-  say(about, isRecording ? `${hello.upkeep} on ${hello.hostname}` : `${hello.upkeep} on ${hello.hostname}, up ${duration(coarse(store.now() - hello.began))}`);
+  say(
+    about,
+    isRecording
+      ? `${hello.upkeep} on ${hello.hostname}`
+      : `${hello.upkeep} on ${hello.hostname}, up ${duration(coarse(store.now() - hello.began))}`,
+  );
   document.title = `${hello.hostname} · upkeep`;
 }
 
@@ -143,7 +157,8 @@ function soon(): void {
     const changed = store.changes();
     // What stands first asks for least: the first that is not as it is wished to be, or the first at all.
     if (place.selected === null && (store.names.length > 0 || (!store.hasFleet && store.actors.size > 0))) {
-      const first = store.names.find((name) => store.commands.get(name)?.status.asWished === false) ?? store.names[0];
+      const first =
+        store.names.find((name) => store.commands.get(name)?.status.asWished === false) ?? store.names[0];
       const key = first === undefined ? `actor:${store.actors.keys().next().value}` : `command:${first}`;
       if (store.hasFleet || store.hello === null) return go({ ...place, selected: key });
     }

@@ -32,7 +32,12 @@ export function createMessages(store: Store): MessagesPane {
     spellcheck: 'false',
     input: () => show(),
   });
-  const toggle = (text: string, pressed: boolean, set: (on: boolean) => void, hint: string): HTMLButtonElement => {
+  const toggle = (
+    text: string,
+    pressed: boolean,
+    set: (on: boolean) => void,
+    hint: string,
+  ): HTMLButtonElement => {
     const button: HTMLButtonElement = h(
       'button',
       {
@@ -92,13 +97,21 @@ export function createMessages(store: Store): MessagesPane {
       'div',
       { class: 'pane-head' },
       input,
-      h('div', { class: 'tools', role: 'group', 'aria-label': 'Messages' }, only, changing, diagramButton, pause),
+      h(
+        'div',
+        { class: 'tools', role: 'group', 'aria-label': 'Messages' },
+        only,
+        changing,
+        diagramButton,
+        pause,
+      ),
       count,
     ),
     h('div', { class: 'split' }, list.element, diagram, detail),
   );
 
-  const labelOf = ({ to, event }: Sent): string => eventLabel(event.type, store.actors.get(to)?.machine?.states);
+  const labelOf = ({ to, event }: Sent): string =>
+    eventLabel(event.type, store.actors.get(to)?.machine?.states);
 
   /** `→ backoff`; '': it stays. */
   function changeOf({ became }: Sent): string {
@@ -130,7 +143,10 @@ export function createMessages(store: Store): MessagesPane {
     const messages = found();
     const more = pausedAt === null ? 0 : store.sent.filter(({ number }) => number > pausedAt!).length;
     const missed = store.missed === 0 ? '' : `, ${store.missed} missed`;
-    say(count, `${messages.length} of ${store.sent.length}${more === 0 ? '' : `, ${more} since the pause`}${missed}`);
+    say(
+      count,
+      `${messages.length} of ${store.sent.length}${more === 0 ? '' : `, ${more} since the pause`}${missed}`,
+    );
     list.element.hidden = asDiagram;
     diagram.hidden = !asDiagram;
     if (asDiagram) drawDiagram(messages.slice(-MOST_STEPS));
@@ -161,7 +177,10 @@ export function createMessages(store: Store): MessagesPane {
   function drawDiagram(messages: readonly Sent[]): void {
     const order = new Map<string, number>([...store.actors.keys()].map((id, index) => [id, index]));
     const names = new Map<string | null, string>(
-      messages.flatMap(({ from, fromName, to, toName }) => [[from, fromName], [to, toName]]),
+      messages.flatMap(({ from, fromName, to, toName }) => [
+        [from, fromName],
+        [to, toName],
+      ]),
     );
     const atEnd = diagram.scrollTop + diagram.clientHeight >= diagram.scrollHeight - 4;
     const { columns, arrows, width, height } = layOut(
@@ -175,7 +194,8 @@ export function createMessages(store: Store): MessagesPane {
       (id) => names.get(id) ?? '',
       (id) => (id === null ? -1 : (order.get(id) ?? order.size)),
     );
-    const cut = (text: string, most: number): string => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
+    const cut = (text: string, most: number): string =>
+      text.length > most ? `${text.slice(0, most - 1)}…` : text;
     diagram.replaceChildren(
       s(
         'svg',
@@ -185,7 +205,15 @@ export function createMessages(store: Store): MessagesPane {
           {},
           s(
             'marker',
-            { id: 'message-head', viewBox: '0 0 8 8', refX: 7, refY: 4, markerWidth: 8, markerHeight: 8, orient: 'auto' },
+            {
+              id: 'message-head',
+              viewBox: '0 0 8 8',
+              refX: 7,
+              refY: 4,
+              markerWidth: 8,
+              markerHeight: 8,
+              orient: 'auto',
+            },
             s('path', { d: 'M0 0.5L8 4L0 7.5z', class: 'arrow-head' }),
           ),
         ),
@@ -201,19 +229,42 @@ export function createMessages(store: Store): MessagesPane {
               class: key === chosen ? 'step chosen' : 'step',
               click: () => choose(key),
             },
-            s('rect', { class: 'step-back', x: Math.min(from, to) - 90, y: y - 22, width: Math.abs(to - from) + 180, height: 32, rx: 4 }),
+            s('rect', {
+              class: 'step-back',
+              x: Math.min(from, to) - 90,
+              y: y - 22,
+              width: Math.abs(to - from) + 180,
+              height: 32,
+              rx: 4,
+            }),
             s('path', {
               class: 'arrow',
-              d: isSelf ? `M${from} ${y - 8}h26v10H${from + 3}` : `M${from} ${y}H${from < to ? to - 3 : to + 3}`,
+              d: isSelf
+                ? `M${from} ${y - 8}h26v10H${from + 3}`
+                : `M${from} ${y}H${from < to ? to - 3 : to + 3}`,
               'marker-end': 'url(#message-head)',
             }),
             s(
               'text',
-              { class: 'step-label', x: isSelf ? from + 32 : (from + to) / 2, y: isSelf ? y + 1 : y - 6, 'text-anchor': isSelf ? 'start' : 'middle' },
+              {
+                class: 'step-label',
+                x: isSelf ? from + 32 : (from + to) / 2,
+                y: isSelf ? y + 1 : y - 6,
+                'text-anchor': isSelf ? 'start' : 'middle',
+              },
               cut(label, 26),
             ),
             note !== '' &&
-              s('text', { class: 'step-note', x: to + (from > to ? -8 : 8), y: isSelf ? y + 14 : y + 4, 'text-anchor': from > to ? 'end' : 'start' }, cut(note, 22)),
+              s(
+                'text',
+                {
+                  class: 'step-note',
+                  x: to + (from > to ? -8 : 8),
+                  y: isSelf ? y + 14 : y + 4,
+                  'text-anchor': from > to ? 'end' : 'start',
+                },
+                cut(note, 22),
+              ),
           ),
         ),
       ),
@@ -255,7 +306,11 @@ export function createMessages(store: Store): MessagesPane {
               'ul',
               { class: 'way' },
               ...way.map(({ from, label, to }) =>
-                h('li', {}, `${short(from, machine.id)}: ${label}${to === null ? '' : ` → ${short(to, machine.id)}`}`),
+                h(
+                  'li',
+                  {},
+                  `${short(from, machine.id)}: ${label}${to === null ? '' : ` → ${short(to, machine.id)}`}`,
+                ),
               ),
             ),
           h('h4', {}, 'Actions'),
@@ -289,7 +344,11 @@ export function createMessages(store: Store): MessagesPane {
           'details',
           {},
           h('summary', {}, 'Snapshot'),
-          h('pre', { tabindex: 0, 'aria-label': 'The snapshot as JSON' }, JSON.stringify(became.after, null, 2)),
+          h(
+            'pre',
+            { tabindex: 0, 'aria-label': 'The snapshot as JSON' },
+            JSON.stringify(became.after, null, 2),
+          ),
         ),
       );
     }

@@ -19,7 +19,8 @@ export function createOrders(store: Store, connection: Connection): OrdersBar {
     { 'aria-label': 'Signal' },
     ...SIGNALS.map((name) => h('option', { value: name }, name)),
   );
-  const button = (text: string, click: () => void): HTMLButtonElement => h('button', { type: 'button', click }, text);
+  const button = (text: string, click: () => void): HTMLButtonElement =>
+    h('button', { type: 'button', click }, text);
   const order = (verb: 'start' | 'stop' | 'restart' | 'reload') => () => {
     if (command !== null) void send({ order: verb, command });
   };

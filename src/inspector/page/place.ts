@@ -18,7 +18,10 @@ export function readPlace(hash: string): Place {
   } catch {
     // Somebody wrote it by hand.
   }
-  return { pane: PANES.find((each) => each === pane) ?? 'chart', selected: selected === '' ? null : selected };
+  return {
+    pane: PANES.find((each) => each === pane) ?? 'chart',
+    selected: selected === '' ? null : selected,
+  };
 }
 
 export function writePlace({ pane, selected }: Place): string {

@@ -77,6 +77,7 @@ export function createProcesses(store: Store, onSelect: (key: string) => void): 
 
   function draw({ process, level, expanded, sign }: ProcessRow, row: HTMLElement): void {
     row.style.setProperty('--level', String(level - 1));
+    const { argv } = process;
     const isOurs = process.command !== null && process.command === command;
     const signature = `${process.pid} ${process.name} ${process.command} ${process.because} ${sign} ${expanded} ${isOurs} ${process.state}`;
     if (row.dataset.drawn === signature) return;
@@ -96,7 +97,7 @@ export function createProcesses(store: Store, onSelect: (key: string) => void): 
           { class: 'route' },
           h('b', {}, process.name),
           sign !== null && h('span', { class: `sign sign-${sign}`, title: SIGNS[sign][1] }, SIGNS[sign][0]),
-          h('span', { class: 'quiet argv' }, ` ${process.argv.join(' ')}`),
+          h('span', { class: 'quiet argv' }, ` ${argv.join(' ')}`),
         ),
         h(
           'span',
@@ -110,23 +111,23 @@ export function createProcesses(store: Store, onSelect: (key: string) => void): 
   }
 
   function drawDetail(): void {
-    const process = store.processes.find(({ pid }) => pid === chosen);
-    detail.hidden = process === undefined;
-    if (process === undefined) return;
+    const shown = store.processes.find(({ pid }) => pid === chosen);
+    detail.hidden = shown === undefined;
+    if (shown === undefined) return;
     const facts: readonly (readonly [string, string])[] = [
-      ['pid', `${process.pid}, child of ${process.ppid}`],
-      ['state', stateText(process)],
-      ['since', `${duration(Math.max(0, store.processesAt - process.since))}`],
-      ['command', process.command ?? 'nobody’s'],
-      ['part', process.part ?? 'none'],
-      ['because', process.because ?? 'no rule was asked'],
-      ['argv', process.argv.join(' ')],
+      ['pid', `${shown.pid}, child of ${shown.ppid}`],
+      ['state', stateText(shown)],
+      ['since', `${duration(Math.max(0, store.processesAt - shown.since))}`],
+      ['command', shown.command ?? 'nobody’s'],
+      ['part', shown.part ?? 'none'],
+      ['because', shown.because ?? 'no rule was asked'],
+      ['argv', shown.argv.join(' ')],
     ];
     detail.replaceChildren(
       h(
         'div',
         { class: 'detail-head' },
-        h('h3', {}, process.name),
+        h('h3', {}, shown.name),
         h(
           'button',
           {

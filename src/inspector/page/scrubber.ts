@@ -29,7 +29,15 @@ export function createScrubber(store: Store, connection: Connection): Scrubber {
     ...[1, 4, 16, 64].map((times) => h('option', { value: times }, `${times}×`)),
   );
   const verdict = h('p', { class: 'verdict', role: 'status' });
-  const element = h('div', { class: 'scrubber', role: 'group', 'aria-label': 'Recording' }, play, speed, slider, time, verdict);
+  const element = h(
+    'div',
+    { class: 'scrubber', role: 'group', 'aria-label': 'Recording' },
+    play,
+    speed,
+    slider,
+    time,
+    verdict,
+  );
 
   function seek(at: number): void {
     store.at = at;
@@ -82,7 +90,9 @@ export function createScrubber(store: Store, connection: Connection): Scrubber {
       verdict.classList.toggle('bad', typeof differs === 'string');
       say(
         verdict,
-        typeof differs === 'string' ? `The replay differs: ${differs}` : 'Replayed: the machines decide the same again.',
+        typeof differs === 'string'
+          ? `The replay differs: ${differs}`
+          : 'Replayed: the machines decide the same again.',
       );
     },
   };

@@ -270,8 +270,7 @@ export class Store {
     }
     const changes = valueText(before.value) !== valueText(after.value);
     // Nobody sent what a machine tells itself: a delay that has passed.
-    const sent =
-      found ?? (changes ? this.#send(sessionId, sessionId, event, time || this.now()) : null);
+    const sent = found ?? (changes ? this.#send(sessionId, sessionId, event, time || this.now()) : null);
     actor.snapshot = after;
     if (sent !== null) {
       sent.became = { before, after };
@@ -286,7 +285,8 @@ export class Store {
 }
 
 function snapshotIn(raw: unknown): Snapshot {
-  if (typeof raw !== 'object' || raw === null) return { status: 'active', value: undefined, context: undefined };
+  if (typeof raw !== 'object' || raw === null)
+    return { status: 'active', value: undefined, context: undefined };
   const { status, value, context } = raw as Partial<Snapshot>;
   return { status: typeof status === 'string' ? status : 'active', value, context };
 }

@@ -26,7 +26,10 @@ const MOST = 600_000;
 const MOST_ROWS = 200;
 
 const MARKS: Readonly<Record<MarkKind, { readonly path: string; readonly word: string }>> = {
-  death: { path: 'M2.6 1L6 4.4L9.4 1L11 2.6L7.6 6L11 9.4L9.4 11L6 7.6L2.6 11L1 9.4L4.4 6L1 2.6z', word: 'exit' },
+  death: {
+    path: 'M2.6 1L6 4.4L9.4 1L11 2.6L7.6 6L11 9.4L9.4 11L6 7.6L2.6 11L1 9.4L4.4 6L1 2.6z',
+    word: 'exit',
+  },
   launch: { path: 'M6 1.2L10.8 10.4H1.2z', word: 'launch' },
   signal: { path: 'M7.4 0.6L1.8 7h3.4L4.4 11.4L10.2 4.8H6.6z', word: 'signal' },
   probe: { path: 'M6 0.8L11.2 6L6 11.2L0.8 6z', word: 'probe' },
@@ -66,12 +69,22 @@ export function createTimeline(store: Store, onSelect: (key: string) => void): T
   tip.hidden = true;
   const followButton = h(
     'button',
-    { type: 'button', 'aria-pressed': 'true', title: 'Keep the present in sight', click: () => setFollows(!follows) },
+    {
+      type: 'button',
+      'aria-pressed': 'true',
+      title: 'Keep the present in sight',
+      click: () => setFollows(!follows),
+    },
     'Now',
   );
   const tableButton = h(
     'button',
-    { type: 'button', 'aria-pressed': 'false', title: 'The same as a table', click: () => setTable(!showsTable) },
+    {
+      type: 'button',
+      'aria-pressed': 'false',
+      title: 'The same as a table',
+      click: () => setTable(!showsTable),
+    },
     'Table',
   );
   const range = h('span', { class: 'quiet range' });
@@ -86,11 +99,7 @@ export function createTimeline(store: Store, onSelect: (key: string) => void): T
       h(
         'thead',
         {},
-        h(
-          'tr',
-          {},
-          ...['Time', 'Command', 'Kind', 'What'].map((text) => h('th', { scope: 'col' }, text)),
-        ),
+        h('tr', {}, ...['Time', 'Command', 'Kind', 'What'].map((text) => h('th', { scope: 'col' }, text))),
       ),
       body,
     ),
@@ -173,7 +182,8 @@ export function createTimeline(store: Store, onSelect: (key: string) => void): T
   function sight(): View {
     if (view === null) {
       const now = store.now();
-      if (store.hello?.mode === 'recording') view = fitted(store.hello.from ?? firstTime(), store.hello.to ?? now);
+      if (store.hello?.mode === 'recording')
+        view = fitted(store.hello.from ?? firstTime(), store.hello.to ?? now);
       else {
         const width = Math.min(MOST, Math.max(LEAST, (now - firstTime()) * 1.15));
         view = following({ from: now - width, to: now }, now);
@@ -490,7 +500,9 @@ export function createTimeline(store: Store, onSelect: (key: string) => void): T
     if (signature === legendKinds) return;
     legendKinds = signature;
     legend.replaceChildren(
-      ...KINDS.filter(([kind]) => kinds.has(kind)).map(([kind, word]) => h('span', {}, glyph(LOOKS[kind]), ` ${word}`)),
+      ...KINDS.filter(([kind]) => kinds.has(kind)).map(([kind, word]) =>
+        h('span', {}, glyph(LOOKS[kind]), ` ${word}`),
+      ),
       h('span', { class: 'legend-gap' }),
       ...Object.values(MARKS).map(({ path, word }) =>
         h('span', {}, glyph({ kind: 'other', path, pattern: 'full' }), ` ${word}`),
@@ -518,21 +530,32 @@ export function createTimeline(store: Store, onSelect: (key: string) => void): T
 
   function fillTip(name: string, lane: Lane, time: number, marks: readonly Mark[], near: number): void {
     const span = spanAt(lane, time);
-    const gap = lane.gaps.findLast((each) => each.from - near <= time && time <= (each.to ?? store.now()) + near);
-    tip.replaceChildren(
+    const gap = lane.gaps.findLast(
+      (each) => each.from - near <= time && time <= (each.to ?? store.now()) + near,
+    );
+    const parts = [
       h('b', {}, name),
       h('span', { class: 'quiet' }, ` ${clock(time)}`),
       span === null
         ? h('p', { class: 'quiet' }, 'nothing is known of that time')
-        : h('p', {}, glyph(lookOf(span.state)), ` ${span.state}`, h('span', { class: 'quiet' }, spanText(span))),
-      gap !== undefined &&
-        h(
-          'p',
-          { class: 'gap' },
-          gap.to === null
-            ? `down for ${duration(store.now() - gap.from)} so far`
-            : `from death to running: ${duration(gap.to - gap.from)}`,
-        ),
+        : h(
+            'p',
+            {},
+            glyph(lookOf(span.state)),
+            ` ${span.state}`,
+            h('span', { class: 'quiet' }, spanText(span)),
+          ),
+      ...(gap === undefined
+        ? []
+        : [
+            h(
+              'p',
+              { class: 'gap' },
+              gap.to === null
+                ? `down for ${duration(store.now() - gap.from)} so far`
+                : `from death to running: ${duration(gap.to - gap.from)}`,
+            ),
+          ]),
       ...marks.map((mark) =>
         h(
           'p',
@@ -541,7 +564,8 @@ export function createTimeline(store: Store, onSelect: (key: string) => void): T
           ` ${clock(mark.time)} ${mark.text}`,
         ),
       ),
-    );
+    ];
+    tip.replaceChildren(...parts);
     tip.hidden = false;
   }
 
@@ -707,7 +731,17 @@ export function createTimeline(store: Store, onSelect: (key: string) => void): T
           ),
         ),
       ...(found.length > MOST_ROWS
-        ? [h('tr', {}, h('td', { colspan: 4, class: 'quiet' }, `${found.length - MOST_ROWS} earlier ones: show less time`))]
+        ? [
+            h(
+              'tr',
+              {},
+              h(
+                'td',
+                { colspan: 4, class: 'quiet' },
+                `${found.length - MOST_ROWS} earlier ones: show less time`,
+              ),
+            ),
+          ]
         : []),
     );
   }
@@ -740,7 +774,8 @@ export function createTimeline(store: Store, onSelect: (key: string) => void): T
   };
 }
 
-const rank = ({ kind, bad }: Mark): number => (bad ? 10 : 0) + ['note', 'launch', 'probe', 'signal', 'order', 'death'].indexOf(kind);
+const rank = ({ kind, bad }: Mark): number =>
+  (bad ? 10 : 0) + ['note', 'launch', 'probe', 'signal', 'order', 'death'].indexOf(kind);
 
 /** The first span that lasts to that time or beyond. */
 function firstSpan(spans: readonly Span[], time: number): number {

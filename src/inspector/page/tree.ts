@@ -1,6 +1,6 @@
 /** The fleet as rows: root, groups, commands; of somebody else's system, its actors. Pure. */
 import type { CommandStatus } from '../../control/status.ts';
-import { type Kind, type Look, LOOKS, lookOf } from './looks.ts';
+import { type Kind, LOOKS, type Look, lookOf } from './looks.ts';
 import { valueText } from './machine.ts';
 import { actorTitle, type Store } from './store.ts';
 
@@ -54,7 +54,11 @@ interface Node {
 }
 
 /** @param closed keys whose rows below are not shown; with a filter everything found is */
-export function fleetRows(store: Store, filter: FleetFilter, closed: ReadonlySet<string>): readonly FleetRow[] {
+export function fleetRows(
+  store: Store,
+  filter: FleetFilter,
+  closed: ReadonlySet<string>,
+): readonly FleetRow[] {
   const isFiltered = filter.text !== '' || filter.kinds.size > 0;
   const text = filter.text.toLowerCase();
   const roots = store.hasFleet ? [fleetNode(store)] : actorNodes(store);
@@ -94,7 +98,9 @@ function fleetNode(store: Store): Node {
       const unwell = children.filter(({ row }) => row.status !== null && !row.status.asWished).length;
       const word = `${group.strategy}, ${unwell === 0 ? 'as wished' : `${unwell} not as wished`}`;
       const look = LOOKS[unwell === 0 ? 'up' : 'unwell'];
-      return [{ row: { key: `group:${group.name}`, name: group.name, look, word, status: null, at: 0 }, children }];
+      return [
+        { row: { key: `group:${group.name}`, name: group.name, look, word, status: null, at: 0 }, children },
+      ];
     });
   const loose = store.names.filter((name) => !grouped.has(name)).flatMap(command);
   const all = [...store.commands.values()];
@@ -122,7 +128,8 @@ function actorNodes(store: Store): readonly Node[] {
   const node = (id: string): Node => {
     const { name, snapshot } = store.actors.get(id)!;
     const state = valueText(snapshot.value);
-    const look = snapshot.status === 'active' ? LOOKS.other : LOOKS[snapshot.status === 'error' ? 'failed' : 'done'];
+    const look =
+      snapshot.status === 'active' ? LOOKS.other : LOOKS[snapshot.status === 'error' ? 'failed' : 'done'];
     const word = state === '' ? snapshot.status : state;
     return {
       row: { key: `actor:${id}`, name: actorTitle(name), look, word, status: null, at: 0 },

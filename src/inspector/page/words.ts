@@ -39,8 +39,7 @@ export function day(time: number): string {
   return `${date.getFullYear()}-${pad(date.getMonth() + 1)}-${pad(date.getDate())}`;
 }
 
-export function exitText(exit: Exit | null): string {
-  if (exit === null) return 'not ended yet';
+function exitText(exit: Exit): string {
   if (!exit.known) return 'gone, status unknown';
   if (exit.signal !== null) return `killed by ${exit.signal}${exit.core ? ', core dumped' : ''}`;
   return `exited with status ${exit.code ?? 'unknown'}`;

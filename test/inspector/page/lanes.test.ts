@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { Happening } from '../../../src/output/journal.ts';
 import { firstFrom, Lanes, spanAt } from '../../../src/inspector/page/lanes.ts';
+import type { Happening } from '../../../src/output/journal.ts';
 
 const exit = { known: true, code: null, signal: 'SIGKILL', core: false };
 const remains = { workers: 0, tagged: 0, sessions: 0 };
@@ -69,7 +69,12 @@ describe('lanes', () => {
   });
 
   test('an order is a mark on each lane that it is for', () => {
-    const ordered: Happening = { type: 'operator.ordered', at: 0, order: 'signal SIGHUP', commands: ['a', 'b'] };
+    const ordered: Happening = {
+      type: 'operator.ordered',
+      at: 0,
+      order: 'signal SIGHUP',
+      commands: ['a', 'b'],
+    };
     const lanes = lanesOf([5, ordered]);
     for (const name of ['a', 'b']) {
       expect(lanes.of(name).marks).toMatchObject([{ time: 5, kind: 'signal', bad: false }]);

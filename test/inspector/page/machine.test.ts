@@ -92,9 +92,9 @@ describe('the way that was taken', () => {
   });
 
   test('begins with a delay by its name', () => {
-    expect(way(command, 'backoff', { restarting: 'launching' }, 'xstate.after.backoff.command.backoff')[0]).toBe(
-      'command.backoff: after backoff → command.missing',
-    );
+    expect(
+      way(command, 'backoff', { restarting: 'launching' }, 'xstate.after.backoff.command.backoff')[0],
+    ).toBe('command.backoff: after backoff → command.missing');
     expect(eventLabel('xstate.after.1.5.a.b', new Map([['a.b', null]]))).toBe('after 1.5');
     expect(eventLabel('xstate.done.actor.probe')).toBe('done probe');
   });
@@ -122,12 +122,18 @@ describe('the way that was taken', () => {
   });
 
   test('has the actions that XState would run, in its order', () => {
-    const log = setup({ actions: { a: () => {}, b: () => {}, c: () => {}, d: () => {}, e: () => {} } }).createMachine({
+    const log = setup({
+      actions: { a: () => {}, b: () => {}, c: () => {}, d: () => {}, e: () => {} },
+    }).createMachine({
       id: 'log',
       initial: 'one',
       states: {
         one: { exit: 'a', on: { go: { target: 'two', actions: 'b' } } },
-        two: { entry: 'c', initial: 'in', states: { in: { entry: 'd', on: { again: { target: 'in', reenter: true, actions: 'e' } } } } },
+        two: {
+          entry: 'c',
+          initial: 'in',
+          states: { in: { entry: 'd', on: { again: { target: 'in', reenter: true, actions: 'e' } } } },
+        },
       },
     });
     const machine = readMachine(definitionOf(log.config))!;

@@ -12,21 +12,29 @@ import {
 
 const NOW = 1_795_000_000_000;
 const views = fc
-  .record({ from: fc.integer({ min: NOW - 1e9, max: NOW }), width: fc.integer({ min: NARROWEST, max: WIDEST }) })
+  .record({
+    from: fc.integer({ min: NOW - 1e9, max: NOW }),
+    width: fc.integer({ min: NARROWEST, max: WIDEST }),
+  })
   .map(({ from, width }) => ({ from, to: from + width }));
 
 describe('the scale', () => {
   test('zooms around the time under the pointer, between its limits', () => {
     fc.assert(
-      fc.property(views, fc.double({ min: 0, max: 1, noNaN: true }), fc.double({ min: 0.01, max: 100, noNaN: true }), (view, share, factor) => {
-        const around = view.from + share * (view.to - view.from);
-        const next = zoomed(view, around, factor);
-        const width = next.to - next.from;
-        expect(width).toBeGreaterThan(NARROWEST * 0.999);
-        expect(width).toBeLessThan(WIDEST * 1.001);
-        // To a thousandth of what is in sight.
-        expect(Math.abs((around - next.from) / width - share)).toBeLessThan(0.001 + 1 / width);
-      }),
+      fc.property(
+        views,
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        fc.double({ min: 0.01, max: 100, noNaN: true }),
+        (view, share, factor) => {
+          const around = view.from + share * (view.to - view.from);
+          const next = zoomed(view, around, factor);
+          const width = next.to - next.from;
+          expect(width).toBeGreaterThan(NARROWEST * 0.999);
+          expect(width).toBeLessThan(WIDEST * 1.001);
+          // To a thousandth of what is in sight.
+          expect(Math.abs((around - next.from) / width - share)).toBeLessThan(0.001 + 1 / width);
+        },
+      ),
     );
   });
 

@@ -76,7 +76,9 @@ describe('processes', () => {
   ];
 
   test('nest below their parents, and are marked', () => {
-    expect(processRows(list, '', new Set()).map(({ process: { pid }, level, sign }) => [pid, level, sign])).toEqual([
+    expect(
+      processRows(list, '', new Set()).map(({ process: { pid }, level, sign }) => [pid, level, sign]),
+    ).toEqual([
       [1, 1, 'upkeep'],
       [7, 2, 'leader'],
       [8, 3, null],
@@ -87,7 +89,8 @@ describe('processes', () => {
   });
 
   test('what is searched for is shown with what it descends from', () => {
-    const pids = (text: string): number[] => processRows(list, text, new Set([7])).map((row) => row.process.pid);
+    const pids = (text: string): number[] =>
+      processRows(list, text, new Set([7])).map((row) => row.process.pid);
     expect(pids('p8')).toEqual([1, 7, 8]);
     expect(pids('db')).toEqual([1, 9, 10]);
     expect(processRows(list, '', new Set([7])).map((row) => row.process.pid)).not.toContain(8);
@@ -101,10 +104,14 @@ describe('processes', () => {
 describe('the address', () => {
   test('leads to the same place again', () => {
     fc.assert(
-      fc.property(fc.constantFrom('fleet', 'chart', 'timeline', 'messages', 'processes'), fc.string({ minLength: 1, unit: 'grapheme' }), (pane, name) => {
-        const place = { pane, selected: `command:${name}` } as const;
-        expect(readPlace(writePlace(place))).toEqual(place);
-      }),
+      fc.property(
+        fc.constantFrom('fleet', 'chart', 'timeline', 'messages', 'processes'),
+        fc.string({ minLength: 1, unit: 'grapheme' }),
+        (pane, name) => {
+          const place = { pane, selected: `command:${name}` } as const;
+          expect(readPlace(writePlace(place))).toEqual(place);
+        },
+      ),
     );
     expect(readPlace('')).toEqual({ pane: 'chart', selected: null });
     expect(readPlace('#nowhere/%E0')).toEqual({ pane: 'chart', selected: null });

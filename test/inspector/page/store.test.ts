@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type CommandStatus } from '../../../src/control/status.ts';
+import type { CommandStatus } from '../../../src/control/status.ts';
 import { Store } from '../../../src/inspector/page/store.ts';
 import { countKinds, fleetRows, sessionOf } from '../../../src/inspector/page/tree.ts';
 import type { Hello, Message, StatelyMessage } from '../../../src/inspector/protocol.ts';
@@ -43,7 +43,7 @@ const snapshot = (sessionId: string, type: string, value: string): StatelyMessag
   snapshot: { status: 'active', value, context: {} },
 });
 
-export function status(name: string, more: Partial<CommandStatus> = {}): CommandStatus {
+function status(name: string, more: Partial<CommandStatus> = {}): CommandStatus {
   return {
     name,
     kind: 'service',
@@ -80,7 +80,12 @@ function told(...messages: Message[]): Store {
 
 describe('what the page has been told', () => {
   test('an event and what it caused are one message', () => {
-    const store = told(hello, actor('x:1', 'command:web'), event('x:1', 'go', 'x:0'), snapshot('x:1', 'go', 'b'));
+    const store = told(
+      hello,
+      actor('x:1', 'command:web'),
+      event('x:1', 'go', 'x:0'),
+      snapshot('x:1', 'go', 'b'),
+    );
     expect(store.sent).toHaveLength(1);
     expect(store.sent[0]).toMatchObject({
       time: 1_000,
@@ -105,7 +110,9 @@ describe('what the page has been told', () => {
 
   test('a transition that nobody sent an event for is one of its own', () => {
     const store = told(hello, actor('x:1', 'command:web'), snapshot('x:1', 'xstate.after.x.command.a', 'b'));
-    expect(store.sent).toMatchObject([{ from: 'x:1', to: 'x:1', event: { type: 'xstate.after.x.command.a' } }]);
+    expect(store.sent).toMatchObject([
+      { from: 'x:1', to: 'x:1', event: { type: 'xstate.after.x.command.a' } },
+    ]);
   });
 
   test('one definition is told once, and is that of those who are like it', () => {
@@ -120,7 +127,14 @@ describe('what the page has been told', () => {
   test('who comes back is told anew: the timeline stays, nothing is there twice', () => {
     const entry = { number: 1, time: 900, what: { type: 'command.healthy', at: 0, command: 'web' } as const };
     const entries: Message = { type: 'upkeep.entries', entries: [entry], gone: 0 };
-    const store = told(hello, actor('x:1', 'command:web'), entries, hello, actor('x:5', 'command:web'), entries);
+    const store = told(
+      hello,
+      actor('x:1', 'command:web'),
+      entries,
+      hello,
+      actor('x:5', 'command:web'),
+      entries,
+    );
     expect([...store.actors.keys()]).toEqual(['x:5']);
     expect(store.entries).toHaveLength(1);
     expect(store.lanes.of('web').marks).toHaveLength(1);
@@ -172,14 +186,24 @@ describe('the fleet as rows', () => {
     const store = told(hello, fleet);
     const closed = new Set(['group:shop']);
     expect(outline(fleetRows(store, none, closed))).toEqual(['upkeep', '  shop', '  loose']);
-    expect(outline(fleetRows(store, { ...none, text: 'DB' }, closed))).toEqual(['upkeep', '  shop', '    inner', '      db']);
+    expect(outline(fleetRows(store, { ...none, text: 'DB' }, closed))).toEqual([
+      'upkeep',
+      '  shop',
+      '    inner',
+      '      db',
+    ]);
   });
 
   test('a filter by state leaves what holds it', () => {
     const store = told(hello, fleet);
     const rows = fleetRows(store, { text: '', kinds: new Set(['backoff' as const]) }, new Set());
     expect(outline(rows)).toEqual(['upkeep', '  shop', '    inner', '      db']);
-    expect(countKinds(store)).toEqual(new Map([['up', 2], ['backoff', 1]]));
+    expect(countKinds(store)).toEqual(
+      new Map([
+        ['up', 2],
+        ['backoff', 1],
+      ]),
+    );
   });
 
   test('of somebody else’s system they are its actors', () => {
