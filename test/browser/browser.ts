@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import axe from 'axe-core';
 import { type BrowserContext, chromium, type Page } from 'playwright-core';
-import { expect } from 'vitest';
 
 const EXECUTABLE = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const { source: AXE } = axe;
@@ -20,8 +19,8 @@ export const NARROW: Looks = { width: 390, height: 844 };
 export interface Viewer {
   readonly context: BrowserContext;
   readonly open: (url: string) => Promise<Page>;
-  /** Fails if a page has asked for anything from elsewhere, has been refused something, or had an error. */
-  readonly expectClean: () => void;
+  /** What pages have asked for elsewhere, what they were refused, and their errors. */
+  readonly troubles: () => readonly string[];
   readonly close: () => Promise<void>;
 }
 
@@ -67,7 +66,7 @@ export async function openBrowser({ width, height, dark = false }: Looks = WIDE)
       await page.goto(url);
       return page;
     },
-    expectClean: () => expect(troubles).toEqual([]),
+    troubles: () => troubles,
     async close() {
       await context.close();
       rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
@@ -86,6 +85,8 @@ export async function violationsOf(page: Page): Promise<readonly string[]> {
     nodes.map(({ html, failureSummary }) => `${id}: ${html.slice(0, 200)} ${failureSummary ?? ''}`),
   );
 }
+
+export const isPictured = process.env.UPKEEP_SCREENSHOTS !== undefined;
 
 /** With UPKEEP_SCREENSHOTS, a folder, the page as it is goes there; docs/images/ has some of these. */
 export async function screenshot(page: Page, name: string): Promise<void> {

@@ -12,7 +12,7 @@ export interface DrawingView extends Lit {
   readonly overlay: SVGGElement;
   /** Brings states into sight. `jump`: at once. */
   readonly lookAt: (ids: readonly string[], jump?: boolean) => void;
-  readonly fit: () => void;
+  readonly showAll: () => void;
   readonly zoom: (factor: number) => void;
   /** Lights the same in the small one. */
   readonly light: (active: ReadonlySet<string>) => void;
@@ -163,7 +163,10 @@ export function createDrawing(name: string, drawing: Drawing, onMoved: () => voi
 
   function glide(to: typeof view): void {
     cancelAnimationFrame(motion);
-    if (matchMedia('(prefers-reduced-motion: reduce)').matches) return put(to);
+    if (matchMedia('(prefers-reduced-motion: reduce)').matches) {
+      put(to);
+      return;
+    }
     const from = view;
     const began = performance.now();
     const step = (): void => {
@@ -242,14 +245,14 @@ export function createDrawing(name: string, drawing: Drawing, onMoved: () => voi
     if (move !== undefined) put({ ...view, x: view.x + move[0], y: view.y + move[1] });
     else if (event.key === '+' || event.key === '=') zoom(1.25);
     else if (event.key === '-') zoom(0.8);
-    else if (event.key === '0') fit();
+    else if (event.key === '0') showAll();
     else return;
     onMoved();
     event.preventDefault();
   }
 
   const zoom = (factor: number): void => glide({ ...view, scale: view.scale * factor });
-  function fit(): void {
+  function showAll(): void {
     glide({ x: drawing.width / 2, y: drawing.height / 2, scale: smallest() });
   }
   new ResizeObserver(() => put(view)).observe(element);
@@ -279,11 +282,13 @@ export function createDrawing(name: string, drawing: Drawing, onMoved: () => voi
         element.clientWidth / (right - left + 60),
         element.clientHeight / (bottom - top + 60),
       );
-      const to = { x: (left + right) / 2, y: (top + bottom) / 2, scale: Math.min(1, Math.max(0.62, room)) };
+      const scale = Math.min(1, Math.max(0.62, room));
+      // Below what stands in the corners.
+      const to = { x: (left + right) / 2, y: (top + bottom) / 2 - 30 / scale, scale };
       if (jump) put(to);
       else glide(to);
     },
-    fit,
+    showAll,
     zoom,
     light(active) {
       for (const [id, rect] of minis) rect.classList.toggle('active', active.has(id));

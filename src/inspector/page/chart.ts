@@ -55,7 +55,7 @@ export function createChart(store: Store): ChartPane {
     'div',
     { class: 'tools', role: 'group', 'aria-label': 'Chart' },
     follow,
-    h('button', { type: 'button', click: () => (setFollows(false), shown?.drawing?.fit()) }, 'All'),
+    h('button', { type: 'button', click: () => showWhole() }, 'All'),
     h('button', { type: 'button', 'aria-label': 'Smaller', click: () => shown?.drawing?.zoom(0.8) }, '−'),
     h('button', { type: 'button', 'aria-label': 'Larger', click: () => shown?.drawing?.zoom(1.25) }, '+'),
   );
@@ -72,6 +72,11 @@ export function createChart(store: Store): ChartPane {
     follows = next;
     follow.setAttribute('aria-pressed', String(next));
     if (next) lookAtActive();
+  }
+
+  function showWhole(): void {
+    setFollows(false);
+    shown?.drawing?.showAll();
   }
 
   function lookAtActive(jump = false): void {
@@ -126,7 +131,7 @@ export function createChart(store: Store): ChartPane {
       const leaf = leafOf(active);
       for (const [id, each] of view.lit.states) {
         each.classList.toggle('active', active.has(id));
-        each.classList.toggle('leaf', id === leaf);
+        each.classList.toggle('leaf', id === leaf && view.machine.states.get(id)?.children.length === 0);
       }
       view.drawing?.light(active);
     }
@@ -196,18 +201,32 @@ export function createChart(store: Store): ChartPane {
     if (drawing == null) return;
     const status = command === null ? undefined : store.commands.get(command)?.status;
     const box = drawing.boxOf(leafOf(active) ?? '');
-    if (box === null || status === undefined) return drawing.overlay.replaceChildren();
+    if (box === null || status === undefined) {
+      drawing.overlay.replaceChildren();
+      return;
+    }
     const wish = `wish: ${status.desired}`;
     const width = wish.length * 6.4 + 14;
-    const x = box.x + box.width - width - 8;
+    // Of a small box the name would be hidden.
+    const x = box.width > width + 100 ? box.x + box.width - width - 8 : box.x + box.width + 6;
     const badge = s(
       'g',
-      { class: status.asWished ? 'badge' : 'badge differs' },
-      s('rect', { x, y: box.y - 9, width, height: 18, rx: 9 }),
+      {},
+      s('rect', {
+        class: status.asWished ? 'badge' : 'badge differs',
+        x,
+        y: box.y - 9,
+        width,
+        height: 18,
+        rx: 9,
+      }),
       s('text', { x: x + 7, y: box.y + 4 }, wish),
     );
     const due = dueOf();
-    if (due === null) return drawing.overlay.replaceChildren(badge);
+    if (due === null) {
+      drawing.overlay.replaceChildren(badge);
+      return;
+    }
     const y = box.y + box.height + 4;
     const wide = Math.max(box.width, 150);
     drawing.overlay.replaceChildren(
@@ -217,7 +236,7 @@ export function createChart(store: Store): ChartPane {
         { class: 'due' },
         s('rect', { class: 'due-back', x: box.x, y, width: wide, height: 22, rx: 6 }),
         s('rect', { class: 'due-bar', x: box.x, y, width: wide, height: 22, rx: 6 }),
-        s('text', { x: box.x + 8, y: y + 15 }, ''),
+        s('text', { class: 'due-text', x: box.x + 8, y: y + 15 }, ''),
       ),
     );
   }
@@ -235,7 +254,7 @@ export function createChart(store: Store): ChartPane {
     countdown.hidden = due === null;
     if (due === null) return;
     const left = Math.max(0, due.at - store.now());
-    const text = `${due.text} in ${duration(left)}`;
+    const text = left === 0 ? `${due.text} now` : `${due.text} in ${duration(left)}`;
     const share = Math.min(1, left / due.whole);
     say(countdown.firstElementChild!, text);
     (countdown.lastElementChild as HTMLElement).style.transform = `scaleX(${share})`;

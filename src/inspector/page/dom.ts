@@ -230,7 +230,9 @@ export class VirtualList<T> {
       else if (!opens) {
         // To what holds it.
         for (let above = at - 1; above >= 0; above--) {
-          if (this.#options.place!(this.#rows[above]!).level < place.level) return this.#choose(above);
+          if (this.#options.place!(this.#rows[above]!).level >= place.level) continue;
+          this.#choose(above);
+          break;
         }
       } else return;
     } else return;

@@ -13,11 +13,19 @@ export interface FleetPane {
   /** Countdowns and times go on. */
   readonly tick: () => void;
   readonly search: () => void;
+  /** Names of the commands that it leaves, in their order. */
+  readonly names: () => readonly string[];
 }
 
-export function createFleet(store: Store, onSelect: (key: string) => void): FleetPane {
+/** @param onFilter other commands are left than before */
+export function createFleet(
+  store: Store,
+  onSelect: (key: string) => void,
+  onFilter: () => void,
+): FleetPane {
   const kinds = new Set<Kind>();
   const closed = new Set<string>();
+  let names: readonly string[] = [];
   const found = h('p', { class: 'quiet', role: 'status' });
   const input = h('input', {
     type: 'search',
@@ -26,7 +34,7 @@ export function createFleet(store: Store, onSelect: (key: string) => void): Flee
     'aria-label': 'Search the fleet',
     autocomplete: 'off',
     spellcheck: 'false',
-    input: () => show(),
+    input: () => filter(),
   });
   const chips = h('div', { class: 'chips', role: 'group', 'aria-label': 'Filter by state' });
   const buttons = new Map<Kind, HTMLButtonElement>();
@@ -70,7 +78,7 @@ export function createFleet(store: Store, onSelect: (key: string) => void): Flee
               if (kinds.has(kind)) kinds.delete(kind);
               else kinds.add(kind);
               button?.setAttribute('aria-pressed', String(kinds.has(kind)));
-              show();
+              filter();
             },
           },
           glyph(LOOKS[kind]),
@@ -88,12 +96,18 @@ export function createFleet(store: Store, onSelect: (key: string) => void): Flee
     }
   }
 
+  function filter(): void {
+    show();
+    onFilter();
+  }
+
   function show(): void {
     showChips();
     const rows = fleetRows(store, { text: input.value.trim(), kinds }, closed);
-    const commands = rows.filter(({ status }) => status !== null).length;
     const isFiltered = input.value.trim() !== '' || kinds.size > 0;
-    say(found, isFiltered ? `${commands} of ${store.commands.size} commands` : '');
+    const left = rows.flatMap(({ status }) => (status === null ? [] : [status.name]));
+    names = isFiltered ? left : store.names;
+    say(found, isFiltered ? `${left.length} of ${store.commands.size} commands` : '');
     found.hidden = !isFiltered;
     list.show(rows);
   }
@@ -129,6 +143,7 @@ export function createFleet(store: Store, onSelect: (key: string) => void): Flee
     select: (key) => list.select(key, true),
     tick: () => list.show(list.rows),
     search: () => input.focus(),
+    names: () => names,
   };
 }
 

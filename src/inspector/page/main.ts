@@ -38,9 +38,9 @@ const connection = connect({
 });
 let place: Place = readPlace(location.hash);
 
-const fleet = createFleet(store, select);
+const fleet = createFleet(store, select, () => timeline.show());
 const chart = createChart(store);
-const timeline = createTimeline(store, select);
+const timeline = createTimeline(store, select, fleet.names);
 const messages = createMessages(store);
 const processes = createProcesses(store, select);
 const orders = createOrders(store, connection);
@@ -136,7 +136,10 @@ function showHead(): void {
   const isRecording = hello?.mode === 'recording';
   say(status, link === 'open' && isRecording ? 'recording' : LINKS[link]);
   status.dataset.link = link;
-  if (hello === null) return say(about, '');
+  if (hello === null) {
+    say(about, '');
+    return;
+  }
   say(
     about,
     isRecording
@@ -162,6 +165,11 @@ function soon(): void {
       const key = first === undefined ? `actor:${store.actors.keys().next().value}` : `command:${first}`;
       if (store.hasFleet || store.hello === null) return go({ ...place, selected: key });
     }
+    // Somebody else's machines have no commands, and no processes.
+    const isForeign = !store.hasFleet && store.hello === null && store.actors.size > 0;
+    main.classList.toggle('foreign', isForeign);
+    tabs.get('timeline')!.hidden = isForeign;
+    tabs.get('processes')!.hidden = isForeign;
     if (changed.has('actors') || changed.has('fleet') || changed.has('hello')) {
       fleet.show();
       chart.select(sessionOf(store, place.selected), commandOf());

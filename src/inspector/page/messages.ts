@@ -288,14 +288,14 @@ export function createMessages(store: Store): MessagesPane {
       h(
         'div',
         { class: 'detail-head' },
-        h('h3', {}, labelOf(sent)),
+        h('h2', {}, labelOf(sent)),
         h('button', { type: 'button', 'aria-label': 'Close', click: () => choose(null) }, '✕'),
       ),
       h('p', { class: 'quiet' }, `${clock(sent.time)} · ${sent.fromName} → ${sent.toName}`),
     ];
     if (became !== null) {
       const change = changeOf(sent);
-      parts.push(h('h4', {}, 'Transition'), h('p', {}, change === '' ? 'it stays where it is' : change));
+      parts.push(h('h3', {}, 'Transition'), h('p', {}, change === '' ? 'it stays where it is' : change));
       if (machine !== null) {
         const before = activeIn(machine, became.before.value);
         const way = taken(machine, before, activeIn(machine, became.after.value), event.type);
@@ -313,7 +313,7 @@ export function createMessages(store: Store): MessagesPane {
                 ),
               ),
             ),
-          h('h4', {}, 'Actions'),
+          h('h3', {}, 'Actions'),
           actions.length === 0
             ? h('p', { class: 'quiet' }, 'none')
             : h('ul', { class: 'way' }, ...actions.map((action) => h('li', {}, action))),
@@ -321,7 +321,7 @@ export function createMessages(store: Store): MessagesPane {
       }
       const differences = difference(became.before.context, became.after.context);
       parts.push(
-        h('h4', {}, 'Assigned'),
+        h('h3', {}, 'Assigned'),
         differences.length === 0
           ? h('p', { class: 'quiet' }, 'nothing')
           : h(
@@ -335,7 +335,7 @@ export function createMessages(store: Store): MessagesPane {
       );
     }
     parts.push(
-      h('h4', {}, 'Event'),
+      h('h3', {}, 'Event'),
       h('pre', { tabindex: 0, 'aria-label': 'The event as JSON' }, JSON.stringify(event, null, 2)),
     );
     if (became !== null) {

@@ -25,8 +25,8 @@ export function createOrders(store: Store, connection: Connection): OrdersBar {
     if (command !== null) void send({ order: verb, command });
   };
   const element = h(
-    'div',
-    { class: 'orders', role: 'group', 'aria-label': 'Try it' },
+    'section',
+    { class: 'orders', 'aria-label': 'Try it' },
     h('span', { class: 'quiet' }, 'Try it'),
     button('Start', order('start')),
     button('Stop', order('stop')),

@@ -69,7 +69,7 @@ export function createProcesses(store: Store, onSelect: (key: string) => void): 
       count,
       store.processesAt === 0
         ? 'asking …'
-        : `${store.processes.length} processes, ${ours} owned${zombies === 0 ? '' : `, ${zombies} zombies`}`,
+        : `${store.processes.length} processes, ${ours} owned${zombies === 0 ? '' : `, ${zombies === 1 ? '1 zombie' : `${zombies} zombies`}`}`,
     );
     list.show(rows);
     drawDetail();
@@ -103,7 +103,7 @@ export function createProcesses(store: Store, onSelect: (key: string) => void): 
           'span',
           { class: 'effect quiet' },
           process.command === null
-            ? (process.because ?? 'nobody’s')
+            ? (process.because ?? (sign === 'upkeep' ? 'upkeep itself' : 'nobody’s'))
             : `${process.command}${process.because === null ? '' : `: ${process.because}`}`,
         ),
       ),
@@ -127,7 +127,7 @@ export function createProcesses(store: Store, onSelect: (key: string) => void): 
       h(
         'div',
         { class: 'detail-head' },
-        h('h3', {}, shown.name),
+        h('h2', {}, shown.name),
         h(
           'button',
           {

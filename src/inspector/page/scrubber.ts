@@ -30,8 +30,8 @@ export function createScrubber(store: Store, connection: Connection): Scrubber {
   );
   const verdict = h('p', { class: 'verdict', role: 'status' });
   const element = h(
-    'div',
-    { class: 'scrubber', role: 'group', 'aria-label': 'Recording' },
+    'section',
+    { class: 'scrubber', 'aria-label': 'Recording' },
     play,
     speed,
     slider,
@@ -48,7 +48,10 @@ export function createScrubber(store: Store, connection: Connection): Scrubber {
   }
 
   function toggle(): void {
-    if (playing !== 0) return stop();
+    if (playing !== 0) {
+      stop();
+      return;
+    }
     const { from, to } = store.hello!;
     if (store.now() >= (to ?? 0)) seek(from ?? 0);
     play.setAttribute('aria-pressed', 'true');

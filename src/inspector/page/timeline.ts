@@ -48,8 +48,13 @@ interface Theme {
   readonly accent: string;
 }
 
-export function createTimeline(store: Store, onSelect: (key: string) => void): TimelinePane {
-  const canvas = h('canvas', { class: 'tl-canvas', role: 'img' });
+/** @param names of the commands that are shown */
+export function createTimeline(
+  store: Store,
+  onSelect: (key: string) => void,
+  names: () => readonly string[],
+): TimelinePane {
+  const canvas = h('canvas', { class: 'tl-canvas', role: 'img', 'aria-label': 'Timeline' });
   const space = h('div', { class: 'tl-space' });
   const scroller = h(
     'div',
@@ -117,7 +122,7 @@ export function createTimeline(store: Store, onSelect: (key: string) => void): T
         'div',
         { class: 'tools', role: 'group', 'aria-label': 'Timeline' },
         followButton,
-        h('button', { type: 'button', click: () => fit() }, 'All'),
+        h('button', { type: 'button', click: () => showAll() }, 'All'),
         h('button', { type: 'button', 'aria-label': 'Show more time', click: () => zoomBy(2) }, '−'),
         h('button', { type: 'button', 'aria-label': 'Show less time', click: () => zoomBy(0.5) }, '+'),
         tableButton,
@@ -137,6 +142,8 @@ export function createTimeline(store: Store, onSelect: (key: string) => void): T
   let theme: Theme | null = null;
   let pointer: { readonly x: number; readonly y: number } | null = null;
   let asked = false;
+  /** What is selected is to come into sight. */
+  let isSought = false;
   let lastTable = 0;
   let gutter = 150;
 
@@ -171,7 +178,7 @@ export function createTimeline(store: Store, onSelect: (key: string) => void): T
     return store.hello === null ? first : Math.min(first, Math.max(store.hello.began, first - 60_000));
   }
 
-  function fit(): void {
+  function showAll(): void {
     const last = Math.max(store.lanes.to ?? 0, store.now());
     view = fitted(firstTime(), last);
     follows = store.hello?.mode !== 'recording';
@@ -182,6 +189,8 @@ export function createTimeline(store: Store, onSelect: (key: string) => void): T
   function sight(): View {
     if (view === null) {
       const now = store.now();
+      // What there is to be seen is not known yet.
+      if (store.lanes.from === null) return following({ from: now - LEAST, to: now }, now);
       if (store.hello?.mode === 'recording')
         view = fitted(store.hello.from ?? firstTime(), store.hello.to ?? now);
       else {
@@ -219,9 +228,19 @@ export function createTimeline(store: Store, onSelect: (key: string) => void): T
     return from + ((x - gutter) / Math.max(1, canvas.clientWidth - gutter)) * (to - from);
   };
   const nameAt = (y: number): string | null =>
-    y < AXIS ? null : (store.names[Math.floor((y - AXIS + scroller.scrollTop) / ROW)] ?? null);
+    y < AXIS ? null : (names()[Math.floor((y - AXIS + scroller.scrollTop) / ROW)] ?? null);
 
   // ---- drawing
+
+  function seek(): void {
+    const row = selected === null ? -1 : names().indexOf(selected);
+    if (row < 0) return;
+    isSought = false;
+    const top = row * ROW;
+    const room = scroller.clientHeight - AXIS - ROW;
+    if (top < scroller.scrollTop) scroller.scrollTop = top;
+    else if (top > scroller.scrollTop + room) scroller.scrollTop = top - room;
+  }
 
   function draw(): void {
     theme ??= readTheme(context);
@@ -237,9 +256,10 @@ export function createTimeline(store: Store, onSelect: (key: string) => void): T
       canvas.style.width = `${width}px`;
       canvas.style.height = `${height}px`;
     }
-    space.style.height = `${AXIS + store.names.length * ROW + 8}px`;
+    space.style.height = `${AXIS + names().length * ROW + 8}px`;
+    if (isSought) seek();
     const now = store.now();
-    if (follows) view = following(sight(), now);
+    if (follows && view !== null) view = following(view, now);
     const { from, to } = sight();
     const perMs = (width - gutter) / (to - from);
     const xOf = (time: number): number => gutter + (time - from) * perMs;
@@ -255,13 +275,13 @@ export function createTimeline(store: Store, onSelect: (key: string) => void): T
 
     const scroll = scroller.scrollTop;
     const first = Math.max(0, Math.floor(scroll / ROW));
-    const last = Math.min(store.names.length, Math.ceil((scroll + height - AXIS) / ROW));
+    const last = Math.min(names().length, Math.ceil((scroll + height - AXIS) / ROW));
     context.save();
     context.beginPath();
     context.rect(0, AXIS, width, height - AXIS);
     context.clip();
     for (let index = first; index < last; index++) {
-      const name = store.names[index]!;
+      const name = names()[index]!;
       const top = AXIS + index * ROW - scroll;
       if (name === selected || index % 2 === 1) {
         context.fillStyle = zebra;
@@ -284,7 +304,7 @@ export function createTimeline(store: Store, onSelect: (key: string) => void): T
     // Names lie over what comes from the left.
     context.font = `12px ${font}`;
     for (let index = first; index < last; index++) {
-      const name = store.names[index]!;
+      const name = names()[index]!;
       const top = AXIS + index * ROW - scroll;
       if (top < AXIS - ROW) continue;
       context.fillStyle = name === selected || index % 2 === 1 ? zebra : paper;
@@ -479,21 +499,22 @@ export function createTimeline(store: Store, onSelect: (key: string) => void): T
   }
 
   let described = 0;
+  let legendKinds = '';
   function describe(from: number, to: number): void {
     say(range, `${duration(to - from)} in sight`);
     const now = performance.now();
-    if (now - described < 2_000) return;
+    const isFirst = legendKinds === '';
+    if (!isFirst && now - described < 2_000) return;
     described = now;
-    const text = `Timeline of ${store.names.length} commands, from ${clock(from, 1_000)} to ${clock(to, 1_000)}. The button Table shows it as a table.`;
+    const text = `Timeline of ${names().length} commands, from ${clock(from, 1_000)} to ${clock(to, 1_000)}. The button Table shows it as a table.`;
     if (canvas.getAttribute('aria-label') !== text) canvas.setAttribute('aria-label', text);
     showLegend();
   }
 
-  let legendKinds = '';
   function showLegend(): void {
     const kinds = new Set<Kind>();
     for (const { status } of store.commands.values()) kinds.add(lookOfStatus(status).kind);
-    for (const name of store.names.slice(0, 100)) {
+    for (const name of names().slice(0, 100)) {
       for (const span of store.lanes.of(name).spans.slice(-50)) kinds.add(lookOf(span.state).kind);
     }
     const signature = [...kinds].sort().join(' ');
@@ -596,7 +617,7 @@ export function createTimeline(store: Store, onSelect: (key: string) => void): T
     if (follows) setFollows(false);
     draw();
     fillTip(selected, lane, mark.time, [mark], 1);
-    const row = store.names.indexOf(selected);
+    const row = names().indexOf(selected);
     placeTip(gutter + (canvas.clientWidth - gutter) / 2, AXIS + row * ROW - scroller.scrollTop + ROW / 2);
   }
 
@@ -664,7 +685,7 @@ export function createTimeline(store: Store, onSelect: (key: string) => void): T
 
   function key(event: KeyboardEvent): void {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const row = selected === null ? -1 : store.names.indexOf(selected);
+    const row = selected === null ? -1 : names().indexOf(selected);
     switch (event.key) {
       case 'ArrowLeft':
         move(-0.1);
@@ -674,7 +695,7 @@ export function createTimeline(store: Store, onSelect: (key: string) => void): T
         break;
       case 'ArrowUp':
       case 'ArrowDown': {
-        const next = store.names[Math.max(0, row + (event.key === 'ArrowUp' ? -1 : 1))];
+        const next = names()[Math.max(0, row + (event.key === 'ArrowUp' ? -1 : 1))];
         if (next !== undefined) onSelect(`command:${next}`);
         break;
       }
@@ -686,7 +707,7 @@ export function createTimeline(store: Store, onSelect: (key: string) => void): T
         zoomBy(2);
         break;
       case '0':
-        fit();
+        showAll();
         break;
       case 'End':
         setFollows(true);
@@ -710,7 +731,7 @@ export function createTimeline(store: Store, onSelect: (key: string) => void): T
     lastTable = performance.now();
     const { from, to } = sight();
     const found: { readonly name: string; readonly mark: Mark }[] = [];
-    for (const name of store.names) {
+    for (const name of names()) {
       const { marks } = store.lanes.of(name);
       for (let index = firstFrom(marks, from); index < marks.length && marks[index]!.time <= to; index++) {
         found.push({ name, mark: marks[index]! });
@@ -758,13 +779,7 @@ export function createTimeline(store: Store, onSelect: (key: string) => void): T
     select(command) {
       if (selected === command) return;
       selected = command;
-      const row = command === null ? -1 : store.names.indexOf(command);
-      if (row >= 0) {
-        const top = row * ROW;
-        const room = scroller.clientHeight - AXIS - ROW;
-        if (top < scroller.scrollTop) scroller.scrollTop = top;
-        else if (top > scroller.scrollTop + room) scroller.scrollTop = top - room;
-      }
+      isSought = command !== null;
       soon();
     },
     tick() {
