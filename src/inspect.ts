@@ -16,7 +16,7 @@ import type { ProcessTable } from './process/table.ts';
 export interface InspectOptions {
   readonly root: Actor;
   readonly inside: Inside;
-  readonly table: Pick<ProcessTable, 'rows' | 'refresh'>;
+  readonly table: Pick<ProcessTable, 'refresh'>;
   /** What these processes are to commands, as far as rows tell. */
   readonly standings: () => readonly Standing[];
   /** Monotonic ms of start ticks. */
@@ -100,9 +100,10 @@ async function processesOf(
   { inside, table, standings, sinceOf }: InspectOptions,
   rest: () => Promise<void>,
 ): Promise<readonly ProcessView[]> {
-  if (table.rows.size <= MOST_READ) {
-    for (const pid of [...table.rows.keys()]) {
-      table.refresh(pid);
+  const known = standings();
+  if (known.length <= MOST_READ) {
+    for (const { row } of known) {
+      table.refresh(row.pid);
       await rest();
     }
   }

@@ -780,11 +780,8 @@ export function createLineage(options: LineageOptions): Lineage {
       const service = services.get(command);
       if (service === undefined) return [];
       const above = new Set(ancestorsOf(self));
-      // A launcher may not have been listed yet.
-      const unlisted = [...service.members.values()]
-        .map(({ row }) => row)
-        .filter(({ pid }) => !table.rows.has(pid));
-      return byAge([...table.rows.values(), ...unlisted]).flatMap(({ pid }): Evidence[] => {
+      const rows = [...table.rows.values(), ...unlistedOf(service.members)];
+      return byAge(rows).flatMap(({ pid }): Evidence[] => {
         const row = table.refresh(pid);
         if (row === null || row === 'unknown') return [];
         const owner = owners.get(pid);
@@ -800,7 +797,7 @@ export function createLineage(options: LineageOptions): Lineage {
       const above = new Set(ancestorsOf(self));
       const strangers = table.rows.size - owners.size;
       const all = strangers * services.size <= MOST_COMPARED ? [...services.values()] : [];
-      return byAge(table.rows.values()).map((row): Standing => {
+      return byAge([...table.rows.values(), ...unlistedOf(owners)]).map((row): Standing => {
         const owner = owners.get(row.pid);
         if (owner !== undefined) {
           const service = services.get(owner.command)!;
@@ -823,6 +820,11 @@ export function createLineage(options: LineageOptions): Lineage {
         (service) => service.counting !== null || service.blind || now() < service.awaitsUntil,
       ),
   };
+
+  /** A launcher may not have been listed yet. */
+  function unlistedOf(members: ReadonlyMap<number, Member>): ProcessRow[] {
+    return [...members.values()].map(({ row }) => row).filter(({ pid }) => !table.rows.has(pid));
+  }
 
   function whyMember({ leader, deadSession }: Service, { via }: Member, row: ProcessRow): string {
     if (isDead(row)) return 'a zombie: it has ended, and its parent has not asked how';

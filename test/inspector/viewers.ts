@@ -9,6 +9,7 @@ export class PaperViewer implements Viewer {
   readonly own: boolean;
   readonly orders = true;
   readonly texts: string[] = [];
+  readonly #messages: Told[] = [];
   /** Takes what it is sent. */
   takes = true;
   #waiting = 0;
@@ -51,7 +52,7 @@ export class PaperViewer implements Viewer {
   }
 
   messages(type?: Message['type']): Told[] {
-    const all = this.texts.map((text) => JSON.parse(text) as Told);
-    return type === undefined ? all : all.filter((message) => message.type === type);
+    for (const text of this.texts.slice(this.#messages.length)) this.#messages.push(JSON.parse(text));
+    return this.#messages.filter((message) => type === undefined || message.type === type);
   }
 }

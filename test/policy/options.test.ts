@@ -354,6 +354,7 @@ describe('help', () => {
         '--exit-on-failed',
         '--help',
         '--http',
+        '--inspect',
         '--no-adopt',
         '--no-control',
         '--syslog',
