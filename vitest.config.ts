@@ -29,6 +29,7 @@ export default defineConfig({
         test: {
           name: 'browser',
           include: ['test/browser/**/*.test.ts'],
+          expect: { poll: { timeout: 60_000 } },
           globalSetup: ['test/build-first.ts'],
           fileParallelism: false,
           testTimeout: 300_000,

@@ -133,44 +133,38 @@ describe.skipIf(noNamespace)(`a real fleet ${noNamespace ?? ''}`, () => {
     await timeline.locator('#timeline').getByRole('button', { name: 'Table' }).click();
     const processes = await viewer.open(`${base}#${token}`);
     await go(processes, 'processes');
-    // Of three times one has to be: the machine may be busy with something else.
-    const best: Record<string, number> = {};
-    for (let times = 1; times <= 3; times++) {
-      const pid = leaderOf(upkeep, 'cache');
-      await processes.bringToFront();
-      await processes.locator('#processes .row .pid', { hasText: new RegExp(`^${pid}$`) }).waitFor();
-      const died = upkeep.events('command.died', 'cache').length;
-      const seen: [string, Page, () => Promise<boolean>][] = [
-        [
-          'processes',
-          processes,
-          async () => !(await processes.locator('#processes .pid').allTextContents()).includes(String(pid)),
-        ],
-        [
-          'timeline',
-          timeline,
-          async () =>
-            (await timeline.locator('tbody tr', { hasText: `died: pid ${pid} killed by SIGKILL` }).count()) >
-            0,
-        ],
-        [
-          'chart',
-          chart,
-          async () => (await chart.locator('.drawing text.taken', { hasText: 'leader.exited' }).count()) > 0,
-        ],
-      ];
-      const [name, page, check] = seen[times - 1]!;
-      await page.bringToFront();
-      const began = performance.now();
-      inside.kill(pid, 'SIGKILL');
-      await until(`${name} after the death`, check);
-      best[name] = performance.now() - began;
-      for (const [other, , otherCheck] of seen) await until(`${other} after the death`, otherCheck);
-      await upkeep.event('command.died', 'cache', died + 1);
-      await upkeep.event('command.running', 'cache', died + 2);
+    const panes: readonly [string, Page, (pid: number) => Promise<boolean>][] = [
+      [
+        'processes',
+        processes,
+        async (pid) => !(await processes.locator('#processes .pid').allTextContents()).includes(String(pid)),
+      ],
+      [
+        'timeline',
+        timeline,
+        async (pid) =>
+          (await timeline.locator('tbody tr', { hasText: `died: pid ${pid} killed by SIGKILL` }).count()) > 0,
+      ],
+      ['chart', chart, async () => (await leaf(chart).textContent()) !== 'unchecked'],
+    ];
+    for (const [name, page, isSeen] of panes) {
+      // Of some times one has to be: the machine may be busy with something else.
+      let best = Number.POSITIVE_INFINITY;
+      for (let times = 0; times < 5 && best >= 1_000; times++) {
+        await page.bringToFront();
+        await leaf(chart).filter({ hasText: 'unchecked' }).waitFor();
+        const pid = leaderOf(upkeep, 'cache');
+        await processes.locator('#processes .pid', { hasText: new RegExp(`^${pid}$`) }).waitFor();
+        const runs = upkeep.events('command.running', 'cache').length;
+        const began = performance.now();
+        inside.kill(pid, 'SIGKILL');
+        await until(`the death, by ${name}`, () => isSeen(pid));
+        best = Math.min(best, performance.now() - began);
+        await upkeep.event('command.running', 'cache', runs + 1);
+      }
+      context.annotate(`${name}: ${Math.round(best)} ms`);
+      expect(best, name).toBeLessThan(1_000);
     }
-    context.annotate(`seen after, ms: ${JSON.stringify(best)}`);
-    for (const [name, after] of Object.entries(best)) expect(after, name).toBeLessThan(1_000);
     expect(viewer.troubles()).toEqual([]);
   });
 
@@ -267,7 +261,8 @@ describe.skipIf(noNamespace)(`a real fleet ${noNamespace ?? ''}`, () => {
       for (const pane of ['timeline', 'messages', 'processes', 'chart']) {
         await go(page, pane);
         await page.locator(`#${pane}`).waitFor();
-        if (pane === 'messages') await page.locator('#messages').getByRole('button', { name: 'Diagram' }).click();
+        if (pane === 'messages')
+          await page.locator('#messages').getByRole('button', { name: 'Diagram' }).click();
         if (pane === 'processes') await page.locator('#processes .row').first().waitFor();
         if (pane === 'chart') await page.locator('.drawing').waitFor();
         await screenshot(page, `fleet-${pane}-${name}`);

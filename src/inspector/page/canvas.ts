@@ -78,7 +78,16 @@ export function createDrawing(name: string, drawing: Drawing, onMoved: () => voi
       {},
       s(
         'marker',
-        { id: head, viewBox: '0 0 8 8', refX: 7, refY: 4, markerWidth: 8, markerHeight: 8, orient: 'auto' },
+        {
+          id: head,
+          viewBox: '0 0 8 8',
+          refX: 7,
+          refY: 4,
+          markerWidth: 9,
+          markerHeight: 9,
+          markerUnits: 'userSpaceOnUse',
+          orient: 'auto',
+        },
         s('path', { d: 'M0 0.5L8 4L0 7.5z', class: 'arrow-head' }),
       ),
     ),

@@ -172,9 +172,11 @@ export function createChart(store: Store): ChartPane {
     const status = command === null ? null : (store.commands.get(command)?.status ?? null);
     const value = actor === null ? '' : valueText(actor.snapshot.value);
     if (status !== null) {
-      const look = lookOfStatus(status);
+      // The machine is told of at once, the status a moment later.
+      const isNews = value !== '' && value.split('.', 1)[0] !== status.state;
+      const look = isNews ? lookOf(value) : lookOfStatus(status);
       const wish = status.asWished ? 'as wished' : 'not as wished';
-      const text = `${wordOf(status)} · wish: ${status.desired}, ${wish}`;
+      const text = `${isNews ? value.split('.', 1)[0] : wordOf(status)} · wish: ${status.desired}, ${wish}`;
       if (state.dataset.drawn !== text + look.kind) {
         state.dataset.drawn = text + look.kind;
         state.replaceChildren(glyph(look), ` ${text}`);
@@ -246,6 +248,8 @@ export function createChart(store: Store): ChartPane {
     const known = command === null ? undefined : store.commands.get(command);
     const { next } = known?.status ?? {};
     if (known === undefined || next == null || next.in === null) return null;
+    // It has moved on since.
+    if (shown !== null && !active.has(`${shown.machine.id}.${known.status.state}`)) return null;
     return { text: next.text, at: known.at + next.in, whole: Math.max(1, next.in + known.status.for) };
   }
 

@@ -18,11 +18,7 @@ export interface FleetPane {
 }
 
 /** @param onFilter other commands are left than before */
-export function createFleet(
-  store: Store,
-  onSelect: (key: string) => void,
-  onFilter: () => void,
-): FleetPane {
+export function createFleet(store: Store, onSelect: (key: string) => void, onFilter: () => void): FleetPane {
   const kinds = new Set<Kind>();
   const closed = new Set<string>();
   let names: readonly string[] = [];

@@ -3,7 +3,7 @@ import { difference } from './diff.ts';
 import { h, s, say, VirtualList } from './dom.ts';
 import { actionsOf, activeIn, eventLabel, taken, valueText } from './machine.ts';
 import { layOut } from './sequence.ts';
-import type { Sent, Store } from './store.ts';
+import { actorTitle, OUTSIDE, type Sent, type Store } from './store.ts';
 import { clock } from './words.ts';
 
 export interface MessagesPane {
@@ -175,24 +175,18 @@ export function createMessages(store: Store): MessagesPane {
   }
 
   function drawDiagram(messages: readonly Sent[]): void {
-    const order = new Map<string, number>([...store.actors.keys()].map((id, index) => [id, index]));
-    const names = new Map<string | null, string>(
-      messages.flatMap(({ from, fromName, to, toName }) => [
-        [from, fromName],
-        [to, toName],
-      ]),
-    );
+    const order = new Map([...store.actors.values()].map(({ name }, index) => [actorTitle(name), index]));
     const atEnd = diagram.scrollTop + diagram.clientHeight >= diagram.scrollHeight - 4;
     const { columns, arrows, width, height } = layOut(
       messages.map((sent) => ({
         key: sent.number,
-        from: sent.from,
-        to: sent.to,
+        // By name: who is invoked again is another actor, and the same to whoever reads.
+        from: sent.fromName,
+        to: sent.toName,
         label: labelOf(sent),
         note: changeOf(sent).split(' → ').at(-1) ?? '',
       })),
-      (id) => names.get(id) ?? '',
-      (id) => (id === null ? -1 : (order.get(id) ?? order.size)),
+      (name) => (name === OUTSIDE ? -1 : (order.get(name) ?? order.size)),
     );
     const cut = (text: string, most: number): string =>
       text.length > most ? `${text.slice(0, most - 1)}…` : text;
@@ -210,17 +204,18 @@ export function createMessages(store: Store): MessagesPane {
               viewBox: '0 0 8 8',
               refX: 7,
               refY: 4,
-              markerWidth: 8,
-              markerHeight: 8,
+              markerWidth: 9,
+              markerHeight: 9,
+              markerUnits: 'userSpaceOnUse',
               orient: 'auto',
             },
             s('path', { d: 'M0 0.5L8 4L0 7.5z', class: 'arrow-head' }),
           ),
         ),
-        ...columns.flatMap(({ title, x }) => [
+        ...columns.flatMap(({ name, x }) => [
           s('line', { class: 'life', x1: x, x2: x, y1: 40, y2: height }),
           s('rect', { class: 'actor-box', x: x - 84, y: 10, width: 168, height: 28, rx: 6 }),
-          s('text', { class: 'actor-name', x, y: 28 }, cut(title, 22)),
+          s('text', { class: 'actor-name', x, y: 28 }, cut(name, 22)),
         ]),
         ...arrows.map(({ key, y, from, to, isSelf, label, note }) =>
           s(

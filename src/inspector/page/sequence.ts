@@ -2,8 +2,8 @@
 
 export interface Step {
   readonly key: number;
-  /** null: somebody from outside. */
-  readonly from: string | null;
+  /** Who takes part, by name. */
+  readonly from: string;
   readonly to: string;
   readonly label: string;
   /** The state it led to; '': it stays where it is. */
@@ -11,9 +11,7 @@ export interface Step {
 }
 
 export interface Column {
-  /** null: outside. */
-  readonly id: string | null;
-  readonly title: string;
+  readonly name: string;
   readonly x: number;
 }
 
@@ -40,17 +38,13 @@ const TOP = 56;
 const ROW = 34;
 
 /** @param order smaller is further to the left; columns are of those who take part alone */
-export function layOut(
-  steps: readonly Step[],
-  titleOf: (id: string | null) => string,
-  order: (id: string | null) => number,
-): Sequence {
-  const ids = new Set<string | null>();
-  for (const { from, to } of steps) ids.add(from).add(to);
-  const columns = [...ids]
+export function layOut(steps: readonly Step[], order: (name: string) => number): Sequence {
+  const names = new Set<string>();
+  for (const { from, to } of steps) names.add(from).add(to);
+  const columns = [...names]
     .sort((a, b) => order(a) - order(b))
-    .map((id, index) => ({ id, title: titleOf(id), x: LEFT + index * APART }));
-  const xOf = new Map(columns.map(({ id, x }) => [id, x]));
+    .map((name, index) => ({ name, x: LEFT + index * APART }));
+  const xOf = new Map(columns.map(({ name, x }) => [name, x]));
   const arrows = steps.map(({ key, from, to, label, note }, index) => ({
     key,
     y: TOP + 24 + index * ROW,

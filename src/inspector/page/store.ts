@@ -50,6 +50,8 @@ export interface Command {
 /** What has changed since somebody looked. */
 export type Topic = 'hello' | 'fleet' | 'actors' | 'messages' | 'entries' | 'processes' | 'missed';
 
+/** What is called so has no actor. */
+export const OUTSIDE = 'outside';
 /** So many events are kept. */
 const KEPT = 5_000;
 
@@ -238,7 +240,7 @@ export class Store {
       time,
       to,
       from,
-      fromName: from === null ? 'outside' : this.#nameOf(from),
+      fromName: from === null ? OUTSIDE : this.#nameOf(from),
       toName: this.#nameOf(to),
       event,
       became: null,
@@ -295,5 +297,8 @@ function snapshotIn(raw: unknown): Snapshot {
 export function actorTitle(name: string): string {
   if (name.startsWith('command:')) return name.slice('command:'.length);
   const group = /^group:(?:\d+:)?(.*)$/.exec(name);
-  return group === null ? name : `group ${group[1]}`;
+  if (group !== null) return `group ${group[1]}`;
+  // XState's own name for who is invoked by a state.
+  const invoked = /^\d+\..*?([^.]+)$/.exec(name);
+  return invoked === null ? name : `invoked by ${invoked[1]}`;
 }

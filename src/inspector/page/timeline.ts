@@ -24,6 +24,8 @@ const NEAR = 7;
 const LEAST = 30_000;
 const MOST = 600_000;
 const MOST_ROWS = 200;
+/** ms from news to the table that has them. */
+const TABLE_PAUSE = 150;
 
 const MARKS: Readonly<Record<MarkKind, { readonly path: string; readonly word: string }>> = {
   death: {
@@ -82,6 +84,7 @@ export function createTimeline(
     },
     'Now',
   );
+  const allButton = h('button', { type: 'button', 'aria-pressed': 'false', click: () => showAll() }, 'All');
   const tableButton = h(
     'button',
     {
@@ -122,7 +125,7 @@ export function createTimeline(
         'div',
         { class: 'tools', role: 'group', 'aria-label': 'Timeline' },
         followButton,
-        h('button', { type: 'button', click: () => showAll() }, 'All'),
+        allButton,
         h('button', { type: 'button', 'aria-label': 'Show more time', click: () => zoomBy(2) }, '−'),
         h('button', { type: 'button', 'aria-label': 'Show less time', click: () => zoomBy(0.5) }, '+'),
         tableButton,
@@ -137,6 +140,8 @@ export function createTimeline(
 
   let view: View | null = null;
   let follows = true;
+  /** Everything is in sight, and stays so. */
+  let isWhole = false;
   let showsTable = false;
   let selected: string | null = null;
   let theme: Theme | null = null;
@@ -144,7 +149,7 @@ export function createTimeline(
   let asked = false;
   /** What is selected is to come into sight. */
   let isSought = false;
-  let lastTable = 0;
+  let tableTimer: number | undefined;
   let gutter = 150;
 
   new ResizeObserver(() => soon()).observe(scroller);
@@ -157,7 +162,7 @@ export function createTimeline(
 
   function setFollows(next: boolean): void {
     follows = next;
-    followButton.setAttribute('aria-pressed', String(next));
+    if (next) isWhole = false;
     if (next && view !== null) view = following(view, store.now());
     soon();
   }
@@ -179,11 +184,15 @@ export function createTimeline(
   }
 
   function showAll(): void {
-    const last = Math.max(store.lanes.to ?? 0, store.now());
-    view = fitted(firstTime(), last);
-    follows = store.hello?.mode !== 'recording';
-    followButton.setAttribute('aria-pressed', String(follows));
+    isWhole = true;
+    follows = false;
     soon();
+  }
+
+  function whole(): View {
+    const { hello } = store;
+    if (hello?.mode === 'recording') return fitted(hello.from ?? firstTime(), hello.to ?? store.now());
+    return fitted(firstTime(), Math.max(store.lanes.to ?? 0, store.now()));
   }
 
   function sight(): View {
@@ -191,8 +200,7 @@ export function createTimeline(
       const now = store.now();
       // What there is to be seen is not known yet.
       if (store.lanes.from === null) return following({ from: now - LEAST, to: now }, now);
-      if (store.hello?.mode === 'recording')
-        view = fitted(store.hello.from ?? firstTime(), store.hello.to ?? now);
+      if (store.hello?.mode === 'recording') view = whole();
       else {
         const width = Math.min(MOST, Math.max(LEAST, (now - firstTime()) * 1.15));
         view = following({ from: now - width, to: now }, now);
@@ -203,6 +211,7 @@ export function createTimeline(
 
   function zoomBy(factor: number, around?: number): void {
     const before = sight();
+    isWhole = false;
     view = zoomed(before, around ?? (follows ? store.now() : (before.from + before.to) / 2), factor);
     if (follows) view = following(view, store.now());
     soon();
@@ -210,11 +219,14 @@ export function createTimeline(
 
   function move(share: number): void {
     view = moved(sight(), share);
+    isWhole = false;
     if (follows) setFollows(false);
     soon();
   }
 
   function soon(): void {
+    followButton.setAttribute('aria-pressed', String(follows));
+    allButton.setAttribute('aria-pressed', String(isWhole));
     if (asked || element.offsetParent === null) return;
     asked = true;
     requestAnimationFrame(() => {
@@ -259,7 +271,8 @@ export function createTimeline(
     space.style.height = `${AXIS + names().length * ROW + 8}px`;
     if (isSought) seek();
     const now = store.now();
-    if (follows && view !== null) view = following(view, now);
+    if (isWhole) view = whole();
+    else if (follows && view !== null) view = following(view, now);
     const { from, to } = sight();
     const perMs = (width - gutter) / (to - from);
     const xOf = (time: number): number => gutter + (time - from) * perMs;
@@ -614,6 +627,7 @@ export function createTimeline(
     const mark = forward ? lane.marks[at] : lane.marks[at - 1];
     if (mark === undefined) return;
     view = { from: mark.time - (to - from) / 2, to: mark.time + (to - from) / 2 };
+    isWhole = false;
     if (follows) setFollows(false);
     draw();
     fillTip(selected, lane, mark.time, [mark], 1);
@@ -728,7 +742,10 @@ export function createTimeline(
   // ---- the table
 
   function drawTable(): void {
-    lastTable = performance.now();
+    clearTimeout(tableTimer);
+    tableTimer = undefined;
+    if (isWhole) view = whole();
+    else if (follows && view !== null) view = following(view, store.now());
     const { from, to } = sight();
     const found: { readonly name: string; readonly mark: Mark }[] = [];
     for (const name of names()) {
@@ -770,11 +787,8 @@ export function createTimeline(
   return {
     element,
     show() {
-      if (showsTable && performance.now() - lastTable > 1_000) {
-        if (follows && view !== null) view = following(view, store.now());
-        drawTable();
-      }
-      soon();
+      if (!showsTable) soon();
+      else tableTimer ??= window.setTimeout(drawTable, TABLE_PAUSE);
     },
     select(command) {
       if (selected === command) return;
@@ -783,7 +797,7 @@ export function createTimeline(
       soon();
     },
     tick() {
-      if (follows || pointer !== null) soon();
+      if (follows || isWhole || pointer !== null) soon();
       if (pointer !== null && !tip.hidden && touches.size === 0) showTip(pointer.x, pointer.y);
     },
   };

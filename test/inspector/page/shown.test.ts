@@ -38,13 +38,13 @@ describe('the sequence diagram', () => {
   const steps = [
     { key: 1, from: 'root', to: 'web', label: 'a', note: '' },
     { key: 2, from: 'web', to: 'web', label: 'b', note: 'backoff' },
-    { key: 3, from: null, to: 'root', label: 'c', note: '' },
+    { key: 3, from: 'outside', to: 'root', label: 'c', note: '' },
   ];
-  const order = (id: string | null): number => ['root', 'web'].indexOf(id ?? '');
+  const order = (name: string): number => ['root', 'web'].indexOf(name);
 
   test('has a column for each who takes part, and a row for each message', () => {
-    const { columns, arrows, width, height } = layOut(steps, (id) => id ?? 'outside', order);
-    expect(columns.map(({ title }) => title)).toEqual(['outside', 'root', 'web']);
+    const { columns, arrows, width, height } = layOut(steps, order);
+    expect(columns.map(({ name }) => name)).toEqual(['outside', 'root', 'web']);
     expect(arrows.map(({ isSelf }) => isSelf)).toEqual([false, true, false]);
     expect(arrows[2]).toMatchObject({ from: columns[0]!.x, to: columns[1]!.x });
     expect(new Set(arrows.map(({ y }) => y)).size).toBe(3);
