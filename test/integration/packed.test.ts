@@ -31,6 +31,7 @@ describe('the npm package', () => {
         'control.js',
         'export.js',
         'http.js',
+        'inspector.js',
         'package.json',
         'policy.js',
         'program.js',
@@ -48,6 +49,7 @@ describe('the npm package', () => {
       ['policy.js', 'draft-2020-12'],
       ['export.js', 'startupProbe'],
       ['http.js', '# TYPE '],
+      ['inspector.js', 'Switching Protocols'],
       ['syslog.js', 'solaris-cron'],
     ] as const) {
       expect(read(name)).toContain(word);
