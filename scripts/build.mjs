@@ -76,18 +76,23 @@ const http = await build({
   outfile: join(outdir, 'http.js'),
   alias: { 'prom-client': resolve('scripts/lean/prom-client.cjs') },
 });
-const inspector = await build({
+/** What serves the inspector's page. */
+const serving = {
   ...common,
-  entryPoints: ['src/inspect.ts'],
-  outfile: join(outdir, 'inspector.js'),
   plugins: [apart],
   banner: { js: 'const __fileUrl = require("node:url").pathToFileURL(__filename).href;' },
   define: {
     'import.meta.url': '__fileUrl',
+    'process.env.NODE_ENV': '"production"',
     // ws would look for these packages wherever it is installed.
     'process.env.WS_NO_BUFFER_UTIL': '"1"',
     'process.env.WS_NO_UTF_8_VALIDATE': '"1"',
   },
+};
+const inspector = await build({
+  ...serving,
+  entryPoints: ['src/inspect.ts'],
+  outfile: join(outdir, 'inspector.js'),
 });
 const control = await build({
   ...common,
@@ -112,6 +117,8 @@ const onPaper = {
 };
 const inspect = await build({
   ...onPaper,
+  ...serving,
+  plugins: [],
   entryPoints: ['src/inspector/inspect.ts'],
   outfile: join(outdir, 'inspect.js'),
 });

@@ -41,7 +41,8 @@ export const SYSLOG_PATH = '/dev/log';
 /** Where orchestrators are answered unless it is said where: by whoever is in the same container. */
 export const HTTP_ADDRESS = '127.0.0.1:8753';
 /** Where the inspector is unless it is said where. */
-export const INSPECT_ADDRESS = '127.0.0.1:9777';
+export const INSPECT_PORT = 9777;
+const INSPECT_ADDRESS = `127.0.0.1:${INSPECT_PORT}`;
 
 /** Where `upkeep run` has its commands from. */
 export interface Sources {
