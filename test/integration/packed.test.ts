@@ -31,10 +31,13 @@ describe('the npm package', () => {
         'control.js',
         'export.js',
         'http.js',
+        'inspect.js',
         'inspector.js',
         'package.json',
         'policy.js',
         'program.js',
+        'record.js',
+        'simulate.js',
         'syslog.js',
       ],
       ...['upkeep.1', 'upkeep.js', 'upkeep.schema.json'],
@@ -50,6 +53,9 @@ describe('the npm package', () => {
       ['export.js', 'startupProbe'],
       ['http.js', '# TYPE '],
       ['inspector.js', 'Switching Protocols'],
+      ['record.js', 'it is something else than a recording'],
+      ['inspect.js', 'the same again: '],
+      ['simulate.js', 'simulation.ended'],
       ['syslog.js', 'solaris-cron'],
     ] as const) {
       expect(read(name)).toContain(word);
