@@ -42,6 +42,9 @@ const apart = {
     onResolve({ filter: /^\.\/syslog\.ts$/ }, () => ({ path: './syslog.js', external: true }));
     onResolve({ filter: /^\.\/http\.ts$/ }, () => ({ path: './http.js', external: true }));
     onResolve({ filter: /^\.\/inspect\.ts$/ }, () => ({ path: './inspector.js', external: true }));
+    onResolve({ filter: /\/inspector\/record\.ts$/ }, () => ({ path: './record.js', external: true }));
+    onResolve({ filter: /\/inspector\/inspect\.ts$/ }, () => ({ path: './inspect.js', external: true }));
+    onResolve({ filter: /\/inspector\/simulate\.ts$/ }, () => ({ path: './simulate.js', external: true }));
   },
 };
 // The one for Node asks the environment at every token whether it is to tell of them.
@@ -74,18 +77,23 @@ const http = await build({
   outfile: join(outdir, 'http.js'),
   alias: { 'prom-client': resolve('scripts/lean/prom-client.cjs') },
 });
-const inspector = await build({
+/** What serves the inspector's page. */
+const serving = {
   ...common,
-  entryPoints: ['src/inspect.ts'],
-  outfile: join(outdir, 'inspector.js'),
   plugins: [apart],
   banner: { js: 'const __fileUrl = require("node:url").pathToFileURL(__filename).href;' },
   define: {
     'import.meta.url': '__fileUrl',
+    'process.env.NODE_ENV': '"production"',
     // ws would look for these packages wherever it is installed.
     'process.env.WS_NO_BUFFER_UTIL': '"1"',
     'process.env.WS_NO_UTF_8_VALIDATE': '"1"',
   },
+};
+const inspector = await build({
+  ...serving,
+  entryPoints: ['src/inspect.ts'],
+  outfile: join(outdir, 'inspector.js'),
 });
 const control = await build({
   ...common,
@@ -96,6 +104,29 @@ const client = await build({
   ...common,
   entryPoints: ['src/control/cli.ts'],
   outfile: join(outdir, 'client.js'),
+});
+const record = await build({
+  ...common,
+  entryPoints: ['src/inspector/record.ts'],
+  outfile: join(outdir, 'record.js'),
+});
+/** Machines that run on paper. */
+const onPaper = {
+  ...common,
+  alias: { yaml, rxjs: resolve('node_modules/rxjs/dist/esm/index.js') },
+  define: { 'process.env.NODE_ENV': '"production"' },
+};
+const inspect = await build({
+  ...onPaper,
+  ...serving,
+  plugins: [],
+  entryPoints: ['src/inspector/inspect.ts'],
+  outfile: join(outdir, 'inspect.js'),
+});
+const simulate = await build({
+  ...onPaper,
+  entryPoints: ['src/inspector/simulate.ts'],
+  outfile: join(outdir, 'simulate.js'),
 });
 const program = await build({
   ...common,
@@ -163,6 +194,9 @@ export const shipped = shippedPackages(
   control.metafile,
   client.metafile,
   page.metafile,
+  record.metafile,
+  inspect.metafile,
+  simulate.metafile,
   starter.metafile,
 );
 writeFileSync(join(outdir, 'THIRD-PARTY.md'), thirdPartyPage(shipped));

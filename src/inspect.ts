@@ -2,13 +2,12 @@
  * loaded for who does not ask. */
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import { fileURLToPath } from 'node:url';
 import { whyNotListening } from './control/bounded.ts';
 import type { Inside } from './control/inside.ts';
-import { pageFilesIn } from './inspector/files.ts';
+import { pageFiles } from './inspector/files.ts';
 import { createHub } from './inspector/hub.ts';
 import type { ProcessView } from './inspector/protocol.ts';
-import { createInspector, type Inspector, isLoopback } from './inspector/server.ts';
+import { createInspector, type Inspector, isLoopback, TOKEN_SIZE } from './inspector/server.ts';
 import type { Actor } from './inspector/stately.ts';
 import type { Standing } from './process/lineage.ts';
 import type { ProcessTable } from './process/table.ts';
@@ -32,12 +31,8 @@ export interface Inspect {
 
 /** Between two tries to listen, ms. */
 const RETRY = 5_000;
-/** Bytes of a token: nobody guesses that. */
-const TOKEN_SIZE = 32;
 /** Of so many each is read anew for every look; of more, each is as old as the last scan. */
 const MOST_READ = 500;
-/** The page, beside the bundle. */
-const FILES = fileURLToPath(new URL('inspector/', import.meta.url));
 
 export function createInspect(options: InspectOptions): Inspect {
   const { root, inside, notice } = options;
@@ -65,7 +60,7 @@ export function createInspect(options: InspectOptions): Inspect {
       let told = false;
       const created = createInspector({
         source,
-        files: pageFilesIn(FILES),
+        files: pageFiles(),
         token,
         host,
         order: isNear

@@ -2,6 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 export interface PageFile {
   readonly type: string;
@@ -17,6 +18,10 @@ const TYPES: Readonly<Record<string, string>> = {
   '.svg': 'image/svg+xml',
   '.woff2': 'font/woff2',
 };
+
+/** The page, which the build has put beside the bundle. */
+export const pageFiles = (): ReadonlyMap<string, PageFile> =>
+  pageFilesIn(fileURLToPath(new URL('inspector/', import.meta.url)));
 
 /** @returns by the path that they are asked for with; empty where there is no such folder */
 export function pageFilesIn(folder: string): ReadonlyMap<string, PageFile> {

@@ -9,6 +9,8 @@ import type { PageFile } from './files.ts';
 import type { Ordered, Wanted } from './protocol.ts';
 import type { Shown, Source, Viewer } from './source.ts';
 
+/** Bytes of a token: nobody guesses that. */
+export const TOKEN_SIZE = 32;
 /** At once. */
 const MOST_VIEWERS = 16;
 /** Bytes of what a viewer says, and of an order. */

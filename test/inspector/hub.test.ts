@@ -236,7 +236,7 @@ describe('who does not take what he is sent', () => {
     const { source, step } = stage();
     const slow = new PaperViewer().look(source);
     const other = new PaperViewer().look(source);
-    await seen(() => expect(count(slow, '@xstate.actor')).toBe(3));
+    for (const each of [slow, other]) await seen(() => expect(count(each, '@xstate.actor')).toBe(3));
     slow.takes = false;
     const told = (viewer: PaperViewer): number =>
       viewer.messages().filter(({ type }) => type.startsWith('@')).length;

@@ -180,10 +180,14 @@ export class Store {
 
   /** Everything is told anew; of one upkeep, what the timeline has shown stays. */
   #begin(hello: Hello): void {
+    const before = this.hello;
     const stays =
-      this.hello?.began === hello.began &&
-      this.hello.hostname === hello.hostname &&
-      this.hello.mode === hello.mode;
+      before !== null &&
+      before.hostname === hello.hostname &&
+      before.mode === hello.mode &&
+      (hello.mode === 'recording'
+        ? before.from === hello.from && before.to === hello.to
+        : before.began === hello.began);
     this.hello = hello;
     if (hello.mode === 'recording') this.at ??= hello.to;
     this.actors.clear();
