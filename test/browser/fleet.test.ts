@@ -251,8 +251,7 @@ describe.skipIf(noNamespace)(`a real fleet ${noNamespace ?? ''}`, () => {
       ['narrow', NARROW],
     ] as const) {
       const viewer = await browser(looks);
-      const page = await viewer.open(url);
-      await go(page, 'chart');
+      const page = await viewer.open(`${url}&chart/command:api`);
       const starts = upkeep.events('command.running', 'web').length;
       await inside.end(leaderOf(upkeep, 'web'));
       await upkeep.event('command.running', 'web', starts + 1);

@@ -399,6 +399,9 @@ describe('who can not use a mouse, or see', () => {
     await page.locator('#messages .detail').getByText('restarting').first().waitFor();
     await page.keyboard.press('3');
     await expect.poll(() => page.url()).toContain('#timeline');
+    await page.keyboard.press('/');
+    await page.keyboard.press('ControlOrMeta+a');
+    await page.keyboard.press('Delete');
     await page.locator('.tl-scroll').focus();
     await page.keyboard.press('ArrowDown');
     await expect.poll(() => page.url()).toContain('command:cache');

@@ -88,6 +88,7 @@ export function createMessages(store: Store): MessagesPane {
     role: 'group',
     'aria-label': 'Sequence diagram; the list says the same in words',
   });
+  const empty = h('p', { class: 'empty' });
   const detail = h('aside', { class: 'detail', 'aria-label': 'The message' });
   detail.hidden = true;
   const element = h(
@@ -107,7 +108,7 @@ export function createMessages(store: Store): MessagesPane {
       ),
       count,
     ),
-    h('div', { class: 'split' }, list.element, diagram, detail),
+    h('div', { class: 'split' }, empty, list.element, diagram, detail),
   );
 
   const labelOf = ({ to, event }: Sent): string =>
@@ -147,8 +148,15 @@ export function createMessages(store: Store): MessagesPane {
       count,
       `${messages.length} of ${store.sent.length}${more === 0 ? '' : `, ${more} since the pause`}${missed}`,
     );
-    list.element.hidden = asDiagram;
-    diagram.hidden = !asDiagram;
+    empty.hidden = messages.length > 0;
+    say(
+      empty,
+      store.sent.length > 0 || store.hello?.mode !== 'recording'
+        ? 'Nothing yet. What is sent while this page is open is shown here.'
+        : 'A recording is shown as it was at one time: there is nothing on its way.',
+    );
+    list.element.hidden = asDiagram || messages.length === 0;
+    diagram.hidden = !asDiagram || messages.length === 0;
     if (asDiagram) drawDiagram(messages.slice(-MOST_STEPS));
     else list.show(messages, true);
   }

@@ -49,7 +49,11 @@ export function createOrders(store: Store, connection: Connection): OrdersBar {
   }
 
   function show(): void {
-    element.hidden = store.hello?.orders !== true || command === null;
+    element.hidden = store.hello?.orders !== true;
+    // It stays where it is: what lies below must not move under the pointer.
+    for (const each of element.querySelectorAll('button, select')) {
+      each.toggleAttribute('disabled', command === null);
+    }
   }
 
   return {
