@@ -1,6 +1,5 @@
 /** WIRES: the one place that provides, creates and starts actors. */
 import type { Socket } from 'node:net';
-import { constants } from 'node:os';
 import { execa } from 'execa';
 import { Subject } from 'rxjs';
 import { type AnyStateMachine, createActor } from 'xstate';
@@ -8,7 +7,7 @@ import { commandMachine } from '../machines/command.ts';
 import type { Exit, Leader, PolicyDiff, Remains, Told } from '../machines/events.ts';
 import { groupMachine } from '../machines/group.ts';
 import { DEFAULT_POLICY } from '../machines/restart-policy.ts';
-import { EXIT_INTERNAL, type SupervisorOutput, supervisorMachine } from '../machines/supervisor.ts';
+import { EXIT_INTERNAL, supervisorMachine } from '../machines/supervisor.ts';
 import { launchActor } from './actors/launch.ts';
 import { probeActor } from './actors/probe.ts';
 import { scanActor } from './actors/scan.ts';
@@ -17,6 +16,7 @@ import { stopperActor } from './actors/stopper.ts';
 import type { Answer, Inside } from './control/inside.ts';
 import { createControl } from './control/server.ts';
 import { claimSocket, defaultSocketPath } from './control/socket.ts';
+import { exitCodeOf } from './exit-code.ts';
 import type { createExtras } from './extras.ts';
 import type { Http } from './http.ts';
 import { candidateOf, createStates, waitingFor } from './inside.ts';
@@ -158,12 +158,26 @@ export async function supervise(
     tail: (name) => log.service(name).tail().map(redactor.redact),
   });
 
+  /** null: nobody has asked for it. */
+  const recorder =
+    options.record === null
+      ? null
+      : (await import('./inspector/record.ts')).createRecorder({
+          path: options.record,
+          size: options.recordSize,
+          version,
+          redact,
+          now,
+          notice: (message, level) => notice(null, message, level),
+        });
+
   const tell = (told: Told): void => {
     // What a process said last comes before what is said of its end.
     if (told.type === 'command.died' || told.type === 'command.failedStart') finishLines(told.command);
     const known = crashes.hear(told);
     log.tell(known);
     journal.note(known);
+    recorder?.told(known);
     extras.told(known);
     if (told.type === 'command.running' && told.how === 'adopted') {
       streams.takeOver(told.command, told.leader.pid);
@@ -480,10 +494,9 @@ export async function supervise(
   }
   await serveHttp();
 
-  const root = createActor(supervisor, {
-    input: { ...plan, seed: Math.floor(Math.random() * 2 ** 31) },
-    inspect: states.inspect,
-  });
+  const input = { ...plan, seed: Math.floor(Math.random() * 2 ** 31) };
+  const root = createActor(supervisor, { input, inspect: states.inspect });
+  recorder?.attach(root, input);
 
   const isEnding = (): boolean => {
     const snapshot = root.getSnapshot();
@@ -595,6 +608,7 @@ export async function supervise(
           // A reader that has stalled gets what is left of the budget, and no more.
           return log.closeFiles(Math.max(200, rest()));
         })
+        .then(() => recorder?.close(Math.max(200, rest())))
         .then(() => sink.flush(Math.max(200, rest())))
         .then(() => resolve(code));
     };
@@ -688,12 +702,6 @@ const OWN: Runnable = { file: '', args: [], env: {}, stop: null, execution: null
 
 function kinOf({ name, fits, policy }: CommandSpec): Kin {
   return { name, fits, match: policy?.match ?? null };
-}
-
-/** A command's own exit status, where the policy asks for it: of one killed by a signal as a shell would say it. */
-function exitCodeOf({ code, exit }: SupervisorOutput): number {
-  if (exit?.signal) return 128 + (constants.signals[exit.signal as NodeJS.Signals] ?? 0);
-  return exit?.code ?? code;
 }
 
 /** What `machine.provide` returns, but in the machine itself: that builds each state a second time, and there is one of us. */

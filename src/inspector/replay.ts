@@ -13,14 +13,14 @@ import {
   type InspectionEvent,
 } from 'xstate';
 import type { ScanReport, Telling } from '../../machines/events.ts';
-import { commandsOf } from '../../machines/tree.ts';
 import type { Inside } from '../control/inside.ts';
-import { createStates, waitingFor } from '../inside.ts';
+import { createStates } from '../inside.ts';
 import { createCrashes, type ToldOfDeath } from '../output/crash.ts';
 import { createJournal, type Journal } from '../output/journal.ts';
 import type { Became, Did, Heard, Kept, Numbered, Part, Recording } from './recording.ts';
 import { createRoot, type Ports, type Root } from './root.ts';
 import { createTrace, pathOf, type Traced } from './trace.ts';
+import { insideOf } from './view.ts';
 
 export interface Replay {
   /** Time of day, ms since 1970, that is shown. */
@@ -271,31 +271,15 @@ export function replayPart({ header, lines }: Part, inspect: (event: InspectionE
     }
   }
 
-  const inert = { status: 409, body: { error: 'cannot order anything: this is a recording' } };
-  const inside: Inside = {
+  const inside = insideOf({
+    root,
+    states,
+    journal,
+    crashesOf: crashes.of,
     version: header.by,
     now: () => at,
     timeOf: (monotonic) => time - (at - monotonic),
-    isEnding() {
-      const snapshot = root.getSnapshot();
-      return snapshot.status !== 'active' || snapshot.matches('stopping') || snapshot.matches('killing');
-    },
-    names: () => root.getSnapshot().context.plan.groups.flatMap(commandsOf).map(({ name }) => name),
-    groups: () => root.getSnapshot().context.plan.groups,
-    viewOf: states.viewOf,
-    waitingFor: (name) => waitingFor(root.getSnapshot().context, name),
-    candidatesOf: () => [],
-    crashesOf: crashes.of,
-    grace: () => root.getSnapshot().context.plan.grace,
-    note: () => {},
-    order: () => {},
-    signal: () => inert.body.error,
-    shutdown: () => {},
-    reload: async () => inert,
-    redact: (text) => text,
-    journal,
-    recent: null,
-  };
+  });
 
   return {
     time: () => time,

@@ -1,5 +1,5 @@
 /** The machines, with other ports than src/supervise.ts gives them. */
-import { type Actor, type AnyActorRef, createActor, type InspectionEvent } from 'xstate';
+import { type Actor, createActor, type InspectionEvent } from 'xstate';
 import { commandMachine } from '../../machines/command.ts';
 import type { SignalScope, Telling } from '../../machines/events.ts';
 import { groupMachine } from '../../machines/group.ts';
@@ -78,9 +78,4 @@ function persisted({ value, context, status, output, machines, ports }: Kept, gr
     historyValue: {},
     children: Object.fromEntries(children),
   };
-}
-
-/** Its children, by their ids. */
-export function childrenOf(actor: AnyActorRef): Readonly<Record<string, AnyActorRef>> {
-  return (actor.getSnapshot() as { children?: Record<string, AnyActorRef> }).children ?? {};
 }

@@ -1,5 +1,5 @@
 /** What of XState's inspection goes into a recording: what the machines are told from outside, and what comes of it. */
-import type { ActorRefLike, InspectionEvent } from 'xstate';
+import type { ActorRefLike, AnyActorRef, InspectionEvent } from 'xstate';
 import type { Became, Did, Heard } from './recording.ts';
 
 type Untimed<T> = Omit<T, 'at' | 'time'>;
@@ -37,6 +37,11 @@ export function pathOf(actor: ActorRefLike): string {
 export function isMachine(actor: ActorRefLike): boolean {
   const snapshot = (actor as Ref).getSnapshot() as object | undefined;
   return snapshot !== undefined && 'value' in snapshot;
+}
+
+/** Its children, by their ids. */
+export function childrenOf(actor: AnyActorRef): Readonly<Record<string, AnyActorRef>> {
+  return (actor.getSnapshot() as { children?: Record<string, AnyActorRef> }).children ?? {};
 }
 
 /** `running.ready.pausing` of `{running: {ready: 'pausing'}}`. */
