@@ -40,6 +40,9 @@ const apart = {
     onResolve({ filter: /\/export\/export\.ts$/ }, () => ({ path: './export.js', external: true }));
     onResolve({ filter: /^\.\/syslog\.ts$/ }, () => ({ path: './syslog.js', external: true }));
     onResolve({ filter: /^\.\/http\.ts$/ }, () => ({ path: './http.js', external: true }));
+    onResolve({ filter: /\/inspector\/record\.ts$/ }, () => ({ path: './record.js', external: true }));
+    onResolve({ filter: /\/inspector\/inspect\.ts$/ }, () => ({ path: './inspect.js', external: true }));
+    onResolve({ filter: /\/inspector\/simulate\.ts$/ }, () => ({ path: './simulate.js', external: true }));
   },
 };
 // The one for Node asks the environment at every token whether it is to tell of them.
@@ -81,6 +84,27 @@ const client = await build({
   ...common,
   entryPoints: ['src/control/cli.ts'],
   outfile: join(outdir, 'client.js'),
+});
+const record = await build({
+  ...common,
+  entryPoints: ['src/inspector/record.ts'],
+  outfile: join(outdir, 'record.js'),
+});
+/** Machines that run on paper. */
+const onPaper = {
+  ...common,
+  alias: { yaml, rxjs: resolve('node_modules/rxjs/dist/esm/index.js') },
+  define: { 'process.env.NODE_ENV': '"production"' },
+};
+const inspect = await build({
+  ...onPaper,
+  entryPoints: ['src/inspector/inspect.ts'],
+  outfile: join(outdir, 'inspect.js'),
+});
+const simulate = await build({
+  ...onPaper,
+  entryPoints: ['src/inspector/simulate.ts'],
+  outfile: join(outdir, 'simulate.js'),
 });
 const program = await build({
   ...common,
@@ -126,6 +150,9 @@ export const shipped = shippedPackages(
   http.metafile,
   control.metafile,
   client.metafile,
+  record.metafile,
+  inspect.metafile,
+  simulate.metafile,
   starter.metafile,
 );
 writeFileSync(join(outdir, 'THIRD-PARTY.md'), thirdPartyPage(shipped));
