@@ -234,7 +234,12 @@ describe('rooms', () => {
     expect(inRoom('src/describe/').length).toBeGreaterThan(0);
     expect(
       trespasses('src/describe/', ({ of }) =>
-        startsWithAny(of, ['src/describe/', 'src/policy/', 'src/export/arguments.ts']),
+        startsWithAny(of, [
+          'src/describe/',
+          'src/policy/',
+          'src/export/arguments.ts',
+          'src/inspector/arguments.ts',
+        ]),
       ),
     ).toEqual([]);
   });
@@ -250,10 +255,23 @@ describe('rooms', () => {
   });
 });
 
+test('what runs on paper touches no process', () => {
+  const onPaper = ['recording', 'record', 'replay', 'simulate', 'simulation', 'world', 'root', 'view', 'verify'];
+  for (const name of onPaper) {
+    expect(
+      trespasses(
+        `src/inspector/${name}.ts`,
+        ({ of }) => !startsWithAny(of, ['src/process/', 'src/supervise.ts', 'src/main.ts', 'src/extras.ts']),
+      ),
+    ).toEqual([]);
+  }
+});
+
 describe('one place each', () => {
-  test('src/supervise.ts alone provides, creates and starts actors', () => {
+  test('src/supervise.ts provides, creates and starts actors, and src/inspector/root.ts those that run on paper', () => {
     const wiring = /\bcreateActor\b|\.provide\s*\(/g;
-    const others = sources.filter((path) => path !== 'src/supervise.ts');
+    const wired = ['src/supervise.ts', 'src/inspector/root.ts'];
+    const others = sources.filter((path) => !wired.includes(path));
     expect(found(others, wiring)).toEqual([]);
     expect(found(['src/supervise.ts'], wiring).length).toBeGreaterThan(0);
   });

@@ -43,7 +43,7 @@ export function streamEvents({ journal, redact }: Inside, wanted: EventsWanted) 
       for (const entry of entries) {
         number = entry.number;
         if (!isOf(entry.what, named)) continue;
-        const line = redact(eventLine(entry));
+        const line = redact(entryLine(entry));
         lines.push(line);
         size += line.length;
         if (size > MOST_BYTES) break;
@@ -66,7 +66,7 @@ function isOf(what: Happening, named: ReadonlySet<string> | null): boolean {
 }
 
 /** One line of JSON, without its end. */
-export function eventLine({ number, time, what }: Entry): string {
+export function entryLine({ number, time, what }: Entry): string {
   const { type, ...rest } = what;
   const message =
     type === 'command.transition'

@@ -322,11 +322,9 @@ function keptOf(actor: AnyActorRef, sinceOf: (path: string) => number): Kept {
 }
 
 function timersOf({ system }: Root): KeptTimer[] {
-  const wall = Date.now();
-  return Object.values(system.getSnapshot()._scheduledEvents).map(({ target, event, delay, startedAt }) => ({
+  return Object.values(system.getSnapshot()._scheduledEvents).map(({ target, event }) => ({
     of: pathOf(target),
     event: event.type,
-    in: Math.max(0, Math.round(startedAt + delay - wall)),
   }));
 }
 

@@ -41,8 +41,6 @@ export interface KeptTimer {
   /** Path of its machine. */
   readonly of: string;
   readonly event: string;
-  /** ms until it is due. */
-  readonly in: number;
 }
 
 interface Timed {

@@ -208,9 +208,10 @@ export function replayPart({ header, lines }: Part, inspect: (event: InspectionE
   if ('root' in header.start) {
     presume(header.start.root, '');
     root.start();
-    for (const { of, event, in: ms } of header.start.timers) {
+    for (const { of, event } of header.start.timers) {
       const actor = actors.get(of);
-      if (actor !== undefined) root.system.scheduler.schedule(actor, actor, { type: event }, ms, event);
+      // When it began is not known: it may fire at any time.
+      if (actor !== undefined) root.system.scheduler.schedule(actor, actor, { type: event }, 0, event);
     }
     restoring = false;
   } else root.start();
@@ -239,15 +240,10 @@ export function replayPart({ header, lines }: Part, inspect: (event: InspectionE
     }
     // XState shows who it is from.
     const source = line.from === null ? undefined : actors.get(line.to === '' ? line.from : `${line.to}/${line.from}`);
-    if (line.from !== null && source === undefined) differ(line, textOf(line), `no ${line.from} under way`);
+    if (line.from !== null && source?.getSnapshot().status !== 'active') {
+      differ(line, textOf(line), `no ${line.from} that is under way`);
+    }
     relay(source, actor, line.event);
-  }
-
-  function relay(source: AnyActorRef | undefined, actor: AnyActorRef, event: EventObject): void {
-    const system = actor.system as unknown as {
-      _relay: (source: AnyActorRef | undefined, target: AnyActorRef, event: EventObject) => void;
-    };
-    system._relay(source, actor, event);
   }
 
   function advance(until: number): void {
@@ -289,6 +285,14 @@ export function replayPart({ header, lines }: Part, inspect: (event: InspectionE
     advance,
     counts: () => counts,
   };
+}
+
+/** As if the source had sent it. */
+function relay(source: AnyActorRef | undefined, actor: AnyActorRef, event: EventObject): void {
+  const system = actor.system as unknown as {
+    _relay: (source: AnyActorRef | undefined, target: AnyActorRef, event: EventObject) => void;
+  };
+  system._relay(source, actor, event);
 }
 
 const isMachineId = (id: string): boolean => /^(?:group|command):/.test(id);

@@ -1,6 +1,6 @@
 /** `upkeep simulate`: a policy, run on virtual time. A bundle of its own. */
 import { existsSync } from 'node:fs';
-import { eventLine } from '../control/streams.ts';
+import { entryLine } from '../control/streams.ts';
 import { type CommandStatus, statusOf, wordOf } from '../control/status.ts';
 import { formatDuration } from '../output/duration.ts';
 import { messageOf } from '../output/tell.ts';
@@ -77,7 +77,7 @@ async function show(request: SimulateRequest, { env, version, out, error }: Simu
     nextRun,
     most: MOST,
     onEntry(entry) {
-      const line = request.json ? eventLine(entry) : rowOf(entry);
+      const line = request.json ? entryLine(entry) : rowOf(entry);
       if (line !== null) lines.push(line);
       if (lines.length >= 1_000) flush();
     },

@@ -1,0 +1,260 @@
+/** Whatever happens is recorded, and the machines do it again. */
+import { existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { parseRecording, readRecording } from '../../src/inspector/recording.ts';
+import { verify } from '../../src/inspector/verify.ts';
+import { redact } from '../../src/process/environment.ts';
+import { killedBy, status } from '../machines/harness.ts';
+import { command, group, oneshot, type WorldOptions } from '../machines/supervisor-world.ts';
+import { folder, record, turn } from './helpers.ts';
+
+const HEALTH = { every: 40, timeout: 5_000, failures: 2, successes: 2, grace: 0 };
+
+function fleet(strategy: 'one_for_one' | 'one_for_all' | 'rest_for_one'): WorldOptions {
+  return {
+    groups: [
+      group('g', strategy, [
+        command('a'),
+        command('b', { policy: { health: { ...HEALTH, onUnhealthy: 'restart' } } }),
+        group('inner', 'one_for_all', [command('c', { requires: { a: 'started' } })]),
+      ]),
+    ],
+    commands: [
+      command('d', { after: ['a'], policy: { ready: { timeout: 1_000, interval: 5 } } }),
+      oneshot('e'),
+      command('f', { policy: { giveUpAfter: 2 } }),
+    ],
+  };
+}
+const NAMES = ['a', 'b', 'c', 'd', 'e', 'f'] as const;
+
+const step = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('advance' as const), ms: fc.integer({ min: 1, max: 300 }) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constantFrom('die', 'kill', 'start', 'stop', 'restart', 'break', 'mend'),
+      name: fc.constantFrom(...NAMES),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('reload', 'shutdown') }) },
+);
+type Step = { readonly do: string; readonly ms?: number; readonly name?: string };
+
+function perform({ world: w }: ReturnType<typeof record>, each: Step, options: WorldOptions): void {
+  const { name = '' } = each;
+  switch (each.do) {
+    case 'advance':
+      return w.advance(each.ms!);
+    case 'die':
+      return w.die(name, status(1));
+    case 'kill':
+      return w.die(name, killedBy('SIGKILL'));
+    case 'break':
+      return void w.broken.add(name);
+    case 'mend':
+      return void w.broken.delete(name);
+    case 'reload':
+      return w.reload({ ...options, commands: options.commands!.slice(1) }, { adjusted: ['a'], restarted: ['b'] });
+    case 'shutdown':
+      return w.shutdown();
+    case 'start':
+    case 'stop':
+    case 'restart':
+      if (w.output() === null) w[each.do](name);
+  }
+}
+
+describe('what was recorded', () => {
+  test('is done again by the machines, whatever it was', async () => {
+    const seen = { events: 0, transitions: 0, effects: 0 };
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(step, { maxLength: 40 }),
+        fc.constantFrom('one_for_one', 'one_for_all', 'rest_for_one'),
+        fc.subarray([...NAMES]),
+        async (steps, strategy, found) => {
+          const options = fleet(strategy as 'one_for_one');
+          const recorded = record(options, found.filter((name) => name !== 'e'));
+          for (const each of steps) perform(recorded, each, options);
+          const verdict = verify(await recorded.end());
+          expect(verdict.difference).toBeNull();
+          expect(recorded.notices).toEqual([]);
+          for (const key of ['events', 'transitions', 'effects'] as const) seen[key] += verdict[key];
+        },
+      ),
+      { numRuns: 100 },
+    );
+    expect(Math.min(...Object.values(seen))).toBeGreaterThan(1_000);
+  });
+
+  test('can be replayed from the beginning of every file, however often one is begun', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 60 }), async (steps) => {
+        const options = fleet('one_for_all');
+        const recorded = record(options, [], { size: 1_000 });
+        for (const each of steps) {
+          perform(recorded, each, options);
+          await turn();
+        }
+        await recorded.end();
+        for (const path of ['', '.1', '.2', '.3', '.4'].map((end) => recorded.path + end)) {
+          if (!existsSync(path)) continue;
+          const verdict = verify(readRecording(path));
+          expect(verdict.difference, path).toBeNull();
+        }
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  test('is rotated by size, and four full files are kept', async () => {
+    const recorded = record(fleet('one_for_one'), [], { size: 1_000 });
+    while (!existsSync(`${recorded.path}.4`)) {
+      recorded.world.die('a');
+      recorded.world.advance(1_000);
+      await turn();
+    }
+    const first = readFileSync(`${recorded.path}.4`, 'utf8');
+    while (readFileSync(`${recorded.path}.4`, 'utf8') === first) {
+      recorded.world.die('a');
+      recorded.world.advance(1_000);
+      await turn();
+    }
+    await recorded.end();
+    expect(existsSync(`${recorded.path}.5`)).toBe(false);
+    const { parts } = readRecording(`${recorded.path}.1`);
+    expect(parts).toHaveLength(1);
+    expect(parts[0]!.header.start).toHaveProperty('root');
+    expect(parts[0]!.lines.length).toBeGreaterThan(10);
+    expect(verify(readRecording(`${recorded.path}.1`)).difference).toBeNull();
+  });
+
+  test('is found to differ when somebody has changed it', async () => {
+    const recorded = record(fleet('one_for_one'));
+    recorded.world.advance(200);
+    recorded.world.die('f', status(1));
+    recorded.world.advance(500);
+    recorded.world.broken.add('f');
+    recorded.world.die('f', status(1));
+    recorded.world.advance(3_000);
+    recorded.world.shutdown();
+    recorded.world.advance(10_000);
+    await recorded.end();
+    const text = readFileSync(recorded.path, 'utf8');
+    expect(verify(parseRecording(text, 'f')).difference).toBeNull();
+    const lines = text.trimEnd().split('\n');
+    let differing = 0;
+    // Every line but the header, taken out: none of them is idle.
+    for (let n = 1; n < lines.length; n++) {
+      const without = lines.toSpliced(n, 1).join('\n');
+      const { difference } = verify(parseRecording(without, 'f'));
+      // What is missing at the end may not have been written.
+      if (difference !== null) differing++;
+      else expect(n, lines[n]).toBeGreaterThan(lines.length - 12);
+    }
+    expect(differing).toBeGreaterThan(lines.length - 14);
+    const dead = lines.findIndex((line) => line.includes('leader.exited'));
+    const altered = lines.with(dead, lines[dead]!.replace('"code":1', '"code":0'));
+    const { difference } = verify(parseRecording(altered.join('\n'), 'f'));
+    expect(difference).toMatchObject({ line: expect.any(Number) });
+    expect(difference!.line).toBeGreaterThan(dead);
+    expect(difference!.recorded).not.toBe(difference!.replayed);
+  });
+
+  test('has no secret in it, and is replayed all the same', async () => {
+    const secret = 'swordfish"99';
+    const known = [secret, JSON.stringify(secret).slice(1, -1)];
+    const recorded = record(fleet('one_for_one'), [], { redact: (text) => redact(text, known) });
+    recorded.world.advance(100);
+    recorded.recorder.told({
+      type: 'upkeep.notice',
+      at: recorded.world.clock.now(),
+      command: 'a',
+      level: 'warn',
+      message: `the password is ${secret}`,
+    });
+    recorded.world.root.send({ type: 'shutdown.ordered', at: recorded.world.clock.now(), reason: `by ${secret}` });
+    recorded.world.advance(10_000);
+    const recording = await recorded.end();
+    const text = readFileSync(recorded.path, 'utf8');
+    expect(text).not.toContain('swordfish');
+    expect(text).toContain('the password is ***');
+    expect(text).toContain('"reason":"by ***"');
+    expect(verify(recording).difference).toBeNull();
+  });
+});
+
+describe('when it cannot be written', () => {
+  test('fast enough, lines are lost, counted and told, and a new part begins', async () => {
+    const recorded = record(fleet('one_for_one'), [], { most: 20_000 });
+    await turn();
+    for (let n = 0; n < 50; n++) {
+      recorded.world.die('a');
+      recorded.world.advance(1_000);
+    }
+    while (recorded.notices.length === 0) await turn();
+    expect(recorded.notices[0]).toMatch(/^\d+ lines were lost: the recording .* could not be written fast enough$/);
+    recorded.world.die('b');
+    recorded.world.advance(1_000);
+    const recording = await recorded.end();
+    expect(recording.parts).toHaveLength(2);
+    expect(recording.parts[1]!.header.lost).toBeGreaterThan(10);
+    expect(recording.parts[1]!.lines.length).toBeGreaterThan(3);
+    const verdict = verify(recording);
+    expect(verdict.difference).toBeNull();
+    expect(verdict.lost).toBe(recording.parts[1]!.header.lost);
+  });
+
+  test('it is told once, it is tried again, and the rest is recorded', async () => {
+    const place = folder();
+    const path = join(place, 'record');
+    const target = join(place, 'elsewhere');
+    symlinkSync(target, path);
+    const recorded = record(fleet('one_for_one'), [], { path, retry: 1 });
+    while (recorded.notices.length === 0) await turn();
+    recorded.world.die('a');
+    recorded.world.advance(1_000);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(recorded.notices).toEqual([
+      `cannot record to ${path}: it is a symbolic link; name the file that it leads to. Nothing else suffers, and it is tried again`,
+    ]);
+    const { unlinkSync } = await import('node:fs');
+    unlinkSync(path);
+    while (recorded.notices.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(recorded.notices[1]).toMatch(/ is written again; \d+ lines were lost$/);
+    recorded.world.die('b');
+    recorded.world.advance(1_000);
+    const verdict = verify(await recorded.end());
+    expect(verdict).toMatchObject({ parts: 1, difference: null });
+    expect(verdict.lost).toBeGreaterThan(0);
+    expect(verdict.events).toBeGreaterThan(0);
+    expect(existsSync(target)).toBe(false);
+  });
+
+  test('nothing but a recording is written on', async () => {
+    const path = join(folder(), 'upkeep.yaml');
+    writeFileSync(path, 'commands: {}\n');
+    const recorded = record(fleet('one_for_one'), [], { path });
+    while (recorded.notices.length === 0) await turn();
+    expect(recorded.notices[0]).toMatch(/it is something else than a recording; name another file/);
+    await recorded.recorder.close(60_000);
+    expect(readFileSync(path, 'utf8')).toBe('commands: {}\n');
+  });
+
+  test('a later upkeep goes on behind a line that was cut', async () => {
+    const first = record(fleet('one_for_one'));
+    first.world.advance(100);
+    await first.end();
+    const whole = readFileSync(first.path, 'utf8');
+    writeFileSync(first.path, whole.slice(0, -20));
+    const second = record(fleet('one_for_one'), [], { path: first.path });
+    second.world.advance(100);
+    const recording = await second.end();
+    expect(recording.parts).toHaveLength(2);
+    expect(recording.cut).toHaveLength(1);
+    expect(verify(recording)).toMatchObject({ parts: 2, difference: null });
+  });
+});
