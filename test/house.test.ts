@@ -256,7 +256,17 @@ describe('rooms', () => {
 });
 
 test('what runs on paper touches no process', () => {
-  const onPaper = ['recording', 'record', 'replay', 'simulate', 'simulation', 'world', 'root', 'view', 'verify'];
+  const onPaper = [
+    'recording',
+    'record',
+    'replay',
+    'simulate',
+    'simulation',
+    'world',
+    'root',
+    'view',
+    'verify',
+  ];
   for (const name of onPaper) {
     expect(
       trespasses(

@@ -68,7 +68,8 @@ function split(verb: string, argv: readonly string[], options: Readonly<Record<s
     else if (!Object.hasOwn(options, name)) {
       throw unknownHere(argument, verb, [...Object.keys(options), '--help']);
     } else if (options[name] === false) {
-      if (argument !== name) throw new UsageError(`cannot use ${argument}: ${name} takes no value; write ${name} alone`);
+      if (argument !== name)
+        throw new UsageError(`cannot use ${argument}: ${name} takes no value; write ${name} alone`);
       given.set(name, '');
     } else {
       const value = argument === name ? (argv[++at] ?? '') : argument.slice(name.length + 1);

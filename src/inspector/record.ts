@@ -47,7 +47,12 @@ const KEPT_FILES = 4;
 const RETRY = 10_000;
 const MOST_WAITING = 16 * 1024 * 1024;
 const FLAGS =
-  constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY;
+  constants.O_RDWR |
+  constants.O_APPEND |
+  constants.O_CREAT |
+  constants.O_NOFOLLOW |
+  constants.O_NONBLOCK |
+  constants.O_NOCTTY;
 const BEGINNING = '{"upkeep":"recording"';
 
 interface Waiting {
@@ -302,7 +307,8 @@ function keptOf(actor: AnyActorRef, sinceOf: (path: string) => number): Kept {
     'value' | 'context' | 'status' | 'output'
   >;
   const children = Object.values(childrenOf(actor));
-  const isAlive = (child: AnyActorRef): boolean => (child.getSnapshot() as { status: string }).status === 'active';
+  const isAlive = (child: AnyActorRef): boolean =>
+    (child.getSnapshot() as { status: string }).status === 'active';
   return {
     id: actor.id,
     value,
@@ -357,7 +363,8 @@ async function openOrCreate(path: string): Promise<FileHandle> {
 /** `FILE` becomes `FILE.1`, that becomes `FILE.2` …, and the last one goes. */
 async function shiftFiles(path: string): Promise<void> {
   await unlink(`${path}.${KEPT_FILES}`).catch(ignoreMissing);
-  for (let n = KEPT_FILES - 1; n >= 1; n--) await rename(`${path}.${n}`, `${path}.${n + 1}`).catch(ignoreMissing);
+  for (let n = KEPT_FILES - 1; n >= 1; n--)
+    await rename(`${path}.${n}`, `${path}.${n + 1}`).catch(ignoreMissing);
   await rename(path, `${path}.1`).catch(ignoreMissing);
 }
 
@@ -385,4 +392,3 @@ function adviceOn({ code }: NodeJS.ErrnoException): string {
       return 'name another file';
   }
 }
-

@@ -111,7 +111,9 @@ export function readRecording(path: string): Recording {
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const why =
-      code === 'ENOENT' ? 'there is no such file; look at its path' : `${message.split(',')[0]}; look at the file`;
+      code === 'ENOENT'
+        ? 'there is no such file; look at its path'
+        : `${message.split(',')[0]}; look at the file`;
     throw new RecordingError(`cannot read ${path}: ${why}`);
   }
   return parseRecording(text, path);

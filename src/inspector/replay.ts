@@ -83,7 +83,10 @@ export function differenceText({ line, recorded, replayed }: Difference): string
 }
 
 /** One part of a recording, at its beginning. */
-export function replayPart({ header, lines }: Part, inspect: (event: InspectionEvent) => void = () => {}): Replay {
+export function replayPart(
+  { header, lines }: Part,
+  inspect: (event: InspectionEvent) => void = () => {},
+): Replay {
   let cursor = 0;
   let at = header.at;
   let time = header.time;
@@ -151,7 +154,8 @@ export function replayPart({ header, lines }: Part, inspect: (event: InspectionE
     tell(telling: Telling) {
       const next = lines[cursor];
       const told = { ...telling, at } as ToldOfDeath;
-      const isFoundOut = difference === null && next !== undefined && 'told' in next && next.told.type === told.type;
+      const isFoundOut =
+        difference === null && next !== undefined && 'told' in next && next.told.type === told.type;
       if (isFoundOut) {
         findings = next.told;
         cursor++;
@@ -164,7 +168,13 @@ export function replayPart({ header, lines }: Part, inspect: (event: InspectionE
   };
 
   /** What a port has said at once when it was started. */
-  function playPort({ self, sendBack }: { self: ActorRefLike; sendBack: (event: EventObject) => void }): void {
+  function playPort({
+    self,
+    sendBack,
+  }: {
+    self: ActorRefLike;
+    sendBack: (event: EventObject) => void;
+  }): void {
     const path = pathOf(self);
     const slash = path.lastIndexOf('/');
     const to = path.slice(0, Math.max(0, slash));
@@ -232,14 +242,16 @@ export function replayPart({ header, lines }: Part, inspect: (event: InspectionE
       const timer = timers.take(actor, line.event.type);
       if (timer !== null && timer.due <= line.at + TOO_EARLY) timer.fire();
       else {
-        const why = timer === null ? 'no such timer' : `one that is due ${Math.round(timer.due - line.at)} ms later`;
+        const why =
+          timer === null ? 'no such timer' : `one that is due ${Math.round(timer.due - line.at)} ms later`;
         differ(line, textOf(line), why);
         actor.send(line.event);
       }
       return;
     }
     // XState shows who it is from.
-    const source = line.from === null ? undefined : actors.get(line.to === '' ? line.from : `${line.to}/${line.from}`);
+    const source =
+      line.from === null ? undefined : actors.get(line.to === '' ? line.from : `${line.to}/${line.from}`);
     if (line.from !== null && source?.getSnapshot().status !== 'active') {
       differ(line, textOf(line), `no ${line.from} that is under way`);
     }
@@ -330,7 +342,9 @@ function createTimers(now: () => number) {
 function isSame(line: Numbered, what: Traced): boolean {
   if ('state' in what) return 'state' in line && line.of === what.of && line.state === what.state;
   if (!('did' in what) || !('did' in line)) return false;
-  return line.of === what.of && line.did === what.did && isDeepStrictEqual(plain(line.with), plain(what.with));
+  return (
+    line.of === what.of && line.did === what.did && isDeepStrictEqual(plain(line.with), plain(what.with))
+  );
 }
 
 /** As it comes out of a file: without what is undefined. */

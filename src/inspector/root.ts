@@ -65,7 +65,11 @@ function persisted({ value, context, status, output, machines, ports }: Kept, gr
     ]),
     ...ports.map(({ id, src, input }) => [
       id,
-      { snapshot: { status: 'active', output: undefined, error: undefined, input }, src, syncSnapshot: false },
+      {
+        snapshot: { status: 'active', output: undefined, error: undefined, input },
+        src,
+        syncSnapshot: false,
+      },
     ]),
   ];
   return {

@@ -106,18 +106,18 @@ const time = () =>
       throw new UsageError(expectedText(TIME, value));
     }
   });
-const timeOr = (word: string, meant: boolean) =>
-  z.union([z.literal(meant, expected(`${TIME}, or ${word}`)), time()], expected(`${TIME}, or ${word}`));
+const timeOrNever = () =>
+  z.union([z.literal(false, expected(`${TIME}, or false`)), time()], expected(`${TIME}, or false`));
 const signal = () => read(text('the name of a signal'), readSignal);
 const exit = { exit: whole(0, 255).optional(), signal: signal().optional() };
 
 const start = mapping({
   times: whole(1).optional(),
   error: text('why it cannot be started').optional(),
-  background: timeOr('false', false).optional(),
-  lives: timeOr('false', false).optional(),
+  background: timeOrNever().optional(),
+  lives: timeOrNever().optional(),
   ...exit,
-  ready: timeOr('false', false).optional(),
+  ready: timeOrNever().optional(),
   unhealthy: time().optional(),
 });
 
@@ -173,9 +173,19 @@ export function readScript(path: string, env: NodeJS.ProcessEnv, names: readonly
   if ('why' in content) {
     throw new PolicyError([{ file: path, line: 0, column: 0, path: '', message: content.why }]);
   }
-  const whole = readDocument(content.text, path, env, problems, 'write events: and below it, for instance, - { at: 10s, dies: web }');
+  const whole = readDocument(
+    content.text,
+    path,
+    env,
+    problems,
+    'write events: and below it, for instance, - { at: 10s, dies: web }',
+  );
   if (whole === null) throw new PolicyError(problems);
-  const report = (at: readonly (string | number)[], message: string, which: 'key' | 'value' = 'value'): void => {
+  const report = (
+    at: readonly (string | number)[],
+    message: string,
+    which: 'key' | 'value' = 'value',
+  ): void => {
     const problem = problemAt(whole, at, message, which);
     if (problem !== null) problems.push(problem);
   };
@@ -185,23 +195,38 @@ export function readScript(path: string, env: NodeJS.ProcessEnv, names: readonly
 
   const known = (name: string, at: readonly (string | number)[], which: 'key' | 'value' = 'value'): void => {
     if (names.includes(name)) return;
-    report(at, `there is no command ${name}${didYouMean(name, names) || `; the commands are ${names.join(', ')}`}`, which);
+    report(
+      at,
+      `there is no command ${name}${didYouMean(name, names) || `; the commands are ${names.join(', ')}`}`,
+      which,
+    );
   };
   for (const name of Object.keys(data.commands ?? {})) known(name, ['commands', name], 'key');
   const events = (data.events ?? []).flatMap((raw, index): Scheduled[] => {
     const acts = [...ACTS, 'reload', 'shutdown'] as const;
     const given = acts.filter((key) => raw[key] !== undefined);
     if (given.length !== 1) {
-      const what = given.length === 0 ? 'it is not said what happens' : `${given.join(' and ')} exclude each other`;
+      const what =
+        given.length === 0 ? 'it is not said what happens' : `${given.join(' and ')} exclude each other`;
       report(['events', index], `${what}; write one of ${acts.join(', ')}`);
       return [];
     }
     const key = given[0]!;
     if (key !== 'dies' && (raw.exit !== undefined || raw.signal !== undefined)) {
-      report(['events', index, raw.exit === undefined ? 'signal' : 'exit'], 'only what dies has it; take it out', 'key');
+      report(
+        ['events', index, raw.exit === undefined ? 'signal' : 'exit'],
+        'only what dies has it; take it out',
+        'key',
+      );
     }
     if (key !== 'reload' && key !== 'shutdown') known(raw[key]!, ['events', index, key]);
-    return [{ ...actOf(key, raw), at: ms(raw.at), every: raw.every === undefined ? null : Math.max(1, ms(raw.every)) }];
+    return [
+      {
+        ...actOf(key, raw),
+        at: ms(raw.at),
+        every: raw.every === undefined ? null : Math.max(1, ms(raw.every)),
+      },
+    ];
   });
   if (problems.length > 0) throw new PolicyError(problems);
   return {

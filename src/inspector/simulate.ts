@@ -1,10 +1,10 @@
 /** `upkeep simulate`: a policy, run on virtual time. A bundle of its own. */
 import { existsSync } from 'node:fs';
-import { entryLine } from '../control/streams.ts';
 import { type CommandStatus, statusOf, wordOf } from '../control/status.ts';
+import { entryLine } from '../control/streams.ts';
 import { formatDuration } from '../output/duration.ts';
-import { messageOf } from '../output/tell.ts';
 import type { Entry } from '../output/journal.ts';
+import { messageOf } from '../output/tell.ts';
 import { RUN_DEFAULTS } from '../policy/options.ts';
 import { PolicyError } from '../policy/problems.ts';
 import { diffPolicies, nextRun, readSources } from '../policy/reader.ts';
@@ -33,7 +33,10 @@ const MOST = 200_000;
 const WRITTEN_WITHIN = 60_000;
 
 /** @param words those behind the verb. @returns the exit code */
-export async function runSimulate(words: readonly string[], surroundings: SimulateSurroundings): Promise<number> {
+export async function runSimulate(
+  words: readonly string[],
+  surroundings: SimulateSurroundings,
+): Promise<number> {
   const { out, error } = surroundings;
   try {
     const request = parseSimulate(words);
@@ -49,7 +52,10 @@ export async function runSimulate(words: readonly string[], surroundings: Simula
   }
 }
 
-async function show(request: SimulateRequest, { env, version, out, error }: SimulateSurroundings): Promise<number> {
+async function show(
+  request: SimulateRequest,
+  { env, version, out, error }: SimulateSurroundings,
+): Promise<number> {
   const readPolicy = (path: string) =>
     readSources({ commands: [], policy: path, procfile: null }, RUN_DEFAULTS, env);
   const read = readPolicy(request.policy);
@@ -61,7 +67,9 @@ async function show(request: SimulateRequest, { env, version, out, error }: Simu
   const script = request.script === null ? NO_SCRIPT : readScript(request.script, env, names);
   const { record } = request;
   if (record !== null && existsSync(record)) {
-    throw new UsageError(`cannot record to ${record}: it is there already; name another file, or remove that one`);
+    throw new UsageError(
+      `cannot record to ${record}: it is there already; name another file, or remove that one`,
+    );
   }
   let hasFailed = false;
   const lines: string[] = [];
@@ -137,14 +145,13 @@ function endText(end: SimulationEnd): string {
     const { name, restarts, failures, next } = status;
     const said = [wordOf(status)];
     if (restarts > 0) said.push(restarts === 1 ? '1 restart' : `${restarts} restarts`);
-    if (failures > 0) said.push(failures === 1 ? '1 failure in a row' : `${failures} failures in a row`);
+    if (failures > 0 && status.state !== 'running')
+      said.push(failures === 1 ? '1 failure in a row' : `${failures} failures in a row`);
     if (next !== null) said.push(next.in === null ? next.text : `${next.text} in ${formatDuration(next.in)}`);
     return `  ${name.padEnd(width)}  ${said.join('; ')}\n`;
   });
   const over =
-    exitCode === null
-      ? 'and upkeep would go on'
-      : `and upkeep has ended with exit code ${exitCode}`;
+    exitCode === null ? 'and upkeep would go on' : `and upkeep has ended with exit code ${exitCode}`;
   const why = limited
     ? `\nCut off: more than ${MOST} events. Take a shorter --until, or a script in which less happens.\n`
     : '';

@@ -1,10 +1,12 @@
 /** Runs a policy on virtual time, in a world that goes as a script says. The machines are the real ones. */
-import type { Entry } from '../output/journal.ts';
+
 import type { PolicyDiff, Telling, Told } from '../../machines/events.ts';
 import type { SupervisorInput } from '../../machines/supervisor.ts';
+import { commandsOf } from '../../machines/tree.ts';
 import type { Inside } from '../control/inside.ts';
 import { exitCodeOf } from '../exit-code.ts';
 import { createStates } from '../inside.ts';
+import type { Entry } from '../output/journal.ts';
 import { createJournal, type Happening, type Journal } from '../output/journal.ts';
 import type { diffPolicies } from '../policy/diff.ts';
 import { extrasOf } from '../policy/extras.ts';
@@ -12,7 +14,6 @@ import type { RunOptions } from '../policy/options.ts';
 import { planOf } from '../policy/plan.ts';
 import type { nextRun } from '../policy/schedule.ts';
 import type { Policy } from '../policy/spec.ts';
-import { commandsOf } from '../../machines/tree.ts';
 import { createVirtualClock } from './clock.ts';
 import type { Recorder } from './record.ts';
 import { createRoot, type Root } from './root.ts';
@@ -106,7 +107,11 @@ export function simulate(options: SimulationOptions): SimulationEnd {
     states.inspect,
   );
   recorder?.attach(root, input);
-  root.subscribe({ complete: () => void (isOver = true) });
+  root.subscribe({
+    complete() {
+      isOver = true;
+    },
+  });
   root.start();
   world.begin([...specs.keys()]);
   for (const event of script.events) plant(event);
@@ -127,12 +132,15 @@ export function simulate(options: SimulationOptions): SimulationEnd {
   function perform(event: Scheduled): void {
     switch (event.act) {
       case 'dies':
-        return world.dies(event.command, event.exit);
+        world.dies(event.command, event.exit);
+        break;
       case 'hangs':
-        return world.hangs(event.command);
+        world.hangs(event.command);
+        break;
       case 'unhealthy':
       case 'healthy':
-        return world.becomes(event.command, event.act === 'healthy');
+        world.becomes(event.command, event.act === 'healthy');
+        break;
       case 'start':
       case 'restart':
       case 'stop':
@@ -149,10 +157,11 @@ export function simulate(options: SimulationOptions): SimulationEnd {
               ? { type: 'command.stop', at, budget: plan.grace, everything: false }
               : { type: `command.${order}`, at },
         });
-        return;
+        break;
       }
       case 'reload':
-        return reload(event.policy);
+        reload(event.policy);
+        break;
       case 'shutdown':
         root.send({ type: 'shutdown.ordered', at: now(), reason: event.reason });
     }
@@ -160,7 +169,10 @@ export function simulate(options: SimulationOptions): SimulationEnd {
 
   function reload(path: string): void {
     const found = readPolicy(path);
-    if ('error' in found) return notice(null, found.error);
+    if ('error' in found) {
+      notice(null, found.error);
+      return;
+    }
     const difference = options.diffPolicies(policy, found.policy);
     const { added, removed, restarted, adjusted, unchanged, notes } = difference;
     policy = found.policy;
@@ -212,4 +224,3 @@ function createRandom(seed: number): () => number {
     return ((x ^ (x >>> 14)) >>> 0) / 4_294_967_296;
   };
 }
-

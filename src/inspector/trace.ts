@@ -82,7 +82,7 @@ export function createTrace(emit: (what: Traced) => void, now: () => number): Tr
           const { event, sourceRef } = inspected;
           if (event.type === 'xstate.init') {
             if (!isMachine(actorRef)) starting.add(actorRef);
-          } else if (isMachine(actorRef)) {
+          } else if (isMachine(actorRef) && actorRef.getSnapshot().status === 'active') {
             const from = sourceRef as Ref | undefined;
             const to = pathOf(actorRef);
             if (from === undefined) emit({ to, from: null, event });
@@ -94,7 +94,7 @@ export function createTrace(emit: (what: Traced) => void, now: () => number): Tr
           break;
         }
         case '@xstate.snapshot': {
-          const snapshot = inspected.snapshot as { status: string; value: unknown };
+          const snapshot = inspected.snapshot as unknown as { status: string; value: unknown };
           if ('value' in snapshot) became(actorRef, snapshot);
           else starting.delete(actorRef);
           break;

@@ -22,7 +22,10 @@ export function insideOf({ root, states, journal, ...rest }: Paper): Inside {
       const snapshot = root.getSnapshot();
       return snapshot.status !== 'active' || snapshot.matches('stopping') || snapshot.matches('killing');
     },
-    names: () => plan().groups.flatMap(commandsOf).map(({ name }) => name),
+    names: () =>
+      plan()
+        .groups.flatMap(commandsOf)
+        .map(({ name }) => name),
     groups: () => plan().groups,
     viewOf: states.viewOf,
     waitingFor: (name) => waitingFor(root.getSnapshot().context, name),

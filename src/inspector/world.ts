@@ -68,7 +68,11 @@ export function createWorld({ clock, planOf, delayOf, nextRun, ...options }: Wor
   let lastPid = 100;
 
   const behaviourOf = (command: string): Behaviour => options.behaviourOf(command) ?? USUAL_BEHAVIOUR;
-  const remains = (command: string): Remains => ({ workers: 0, tagged: runs.has(command) ? 1 : 0, sessions: 0 });
+  const remains = (command: string): Remains => ({
+    workers: 0,
+    tagged: runs.has(command) ? 1 : 0,
+    sessions: 0,
+  });
   const report = (command: string, fact: CommandFact): void =>
     reports.next({ type: 'scan.changed', at: now(), facts: [{ command, fact }] });
 
@@ -97,18 +101,43 @@ export function createWorld({ clock, planOf, delayOf, nextRun, ...options }: Wor
     if (heir === null) runs.delete(run.command);
     else run.leader = heir;
     const { command } = run;
-    report(command, { type: 'leader.exited', at: now(), id: idOf(leader), exit, heir, remains: remains(command) });
+    report(command, {
+      type: 'leader.exited',
+      at: now(),
+      id: idOf(leader),
+      exit,
+      heir,
+      remains: remains(command),
+    });
+  }
+
+  /** Who hangs does not end by itself. */
+  function later(run: Run, ms: number, exit: Exit): void {
+    clock.setTimeout(
+      () => {
+        if (!run.hangs) end(run, exit);
+      },
+      Math.max(NEWS, ms),
+    );
   }
 
   function begin(command: string, start: Start, leader: Leader): Run {
-    const run: Run = { command, start, launched: now(), leader, hangs: false, healthy: null, isEnding: false };
+    const run: Run = {
+      command,
+      start,
+      launched: now(),
+      leader,
+      hangs: false,
+      healthy: null,
+      isEnding: false,
+    };
     runs.set(command, run);
     const { policy } = planOf(command);
     const isService = policy.kind === 'service';
     const lives = start.lives ?? (isService && start.exit === null ? false : isService ? 0 : ERRAND);
     if (lives !== false) {
       const exit = start.exit ?? ended(isService ? 1 : 0);
-      clock.setTimeout(() => run.hangs || end(run, exit), Math.max(NEWS, lives));
+      later(run, lives, exit);
     }
     return run;
   }
@@ -123,7 +152,12 @@ export function createWorld({ clock, planOf, delayOf, nextRun, ...options }: Wor
     const { policy } = planOf(command);
     const background = start.background ?? (policy.returns && policy.kind === 'service' ? BACKGROUND : false);
     if (background !== false) {
-      clock.setTimeout(() => run.hangs || end(run, ended(0), create(command, 'tag')), Math.max(NEWS, background));
+      clock.setTimeout(
+        () => {
+          if (!run.hangs && runs.get(command) === run) end(run, ended(0), create(command, 'tag'));
+        },
+        Math.max(NEWS, background),
+      );
     }
     answer({ type: 'launcher.started', at: now(), ...idOf(run.leader) });
   }
@@ -134,7 +168,7 @@ export function createWorld({ clock, planOf, delayOf, nextRun, ...options }: Wor
     if (run !== undefined && name === 'SIGKILL') clock.setTimeout(() => end(run, killed(name)), NEWS);
     else if (run !== undefined && !deaf && !run.hangs && !run.isEnding) {
       run.isEnding = true;
-      clock.setTimeout(() => run.hangs || end(run, killed(name)), Math.max(NEWS, stopTakes));
+      later(run, stopTakes, killed(name));
     }
     clock.setTimeout(() => {
       report(command, { type: 'lineage.counted', at: now(), remains: remains(command) });
@@ -155,7 +189,11 @@ export function createWorld({ clock, planOf, delayOf, nextRun, ...options }: Wor
     return healthy ? null : 'made so by the script';
   }
 
-  function probe(command: string, which: 'ready' | 'health', answer: (event: CommandFact) => void): () => void {
+  function probe(
+    command: string,
+    which: 'ready' | 'health',
+    answer: (event: CommandFact) => void,
+  ): () => void {
     const { health } = planOf(command).policy;
     const usual = (which === 'ready' ? delayOf(command) : null) ?? behaviourOf(command).probeTakes;
     const takes = runs.get(command)?.hangs && which === 'health' ? (health?.timeout ?? usual) : usual;
@@ -167,11 +205,14 @@ export function createWorld({ clock, planOf, delayOf, nextRun, ...options }: Wor
   }
 
   function stopper(command: string, answer: (event: CommandFact) => void): () => void {
-    const timer = clock.setTimeout(() => {
-      const run = runs.get(command);
-      if (run !== undefined && !run.hangs) end(run, ended(0));
-      answer({ type: 'stopper.finished', at: now(), error: null });
-    }, Math.max(NEWS, behaviourOf(command).ownStopTakes));
+    const timer = clock.setTimeout(
+      () => {
+        const run = runs.get(command);
+        if (run !== undefined && !run.hangs) end(run, ended(0));
+        answer({ type: 'stopper.finished', at: now(), error: null });
+      },
+      Math.max(NEWS, behaviourOf(command).ownStopTakes),
+    );
     return () => clock.clearTimeout(timer);
   }
 
@@ -181,10 +222,13 @@ export function createWorld({ clock, planOf, delayOf, nextRun, ...options }: Wor
       const wait = nextRun(command);
       if (wait === null) return;
       answer({ type: 'schedule.planned', at: now(), wait });
-      timer = clock.setTimeout(() => {
-        answer({ type: 'schedule.due', at: now() });
-        plan();
-      }, Math.max(NEWS, wait));
+      timer = clock.setTimeout(
+        () => {
+          answer({ type: 'schedule.due', at: now() });
+          plan();
+        },
+        Math.max(NEWS, wait),
+      );
     };
     plan();
     return () => {
@@ -192,7 +236,11 @@ export function createWorld({ clock, planOf, delayOf, nextRun, ...options }: Wor
     };
   }
 
-  type Answering<T> = (command: string, answer: (event: CommandFact) => void, input: T) => (() => void) | undefined;
+  type Answering<T> = (
+    command: string,
+    answer: (event: CommandFact) => void,
+    input: T,
+  ) => (() => void) | undefined;
   const port = <T extends { command: string }>(run: Answering<T>) =>
     fromCallback<EventObject, T>(({ input, sendBack }) => run(input.command, sendBack, input));
   const leaders = (): Record<string, Leader> =>

@@ -2,7 +2,13 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decoded, encoded, parseRecording, RecordingError, readRecording } from '../../src/inspector/recording.ts';
+import {
+  decoded,
+  encoded,
+  parseRecording,
+  RecordingError,
+  readRecording,
+} from '../../src/inspector/recording.ts';
 import { folder } from './helpers.ts';
 
 const HEADER = JSON.stringify({

@@ -9,7 +9,9 @@ import { command, startWorld } from '../machines/supervisor-world.ts';
 import { folder, record, turn } from './helpers.ts';
 
 async function incident(size = Number.POSITIVE_INFINITY) {
-  const recorded = record({ commands: [command('a'), command('b', { requires: { a: 'started' } })] }, [], { size });
+  const recorded = record({ commands: [command('a'), command('b', { requires: { a: 'started' } })] }, [], {
+    size,
+  });
   recorded.world.advance(1_000);
   recorded.recorder.told({ type: 'upkeep.notice', at: 1_000, command: null, level: 'warn', message: 'look' });
   recorded.world.broken.add('a');
@@ -83,7 +85,9 @@ describe('upkeep inspect --verify', () => {
   test('says that it is the same, in numbers', async () => {
     const { path } = await incident();
     const { code, text } = runInspect(['--verify', path]);
-    expect(text).toMatch(/: the same again: \d+ events reached 4 machines, and \d+ transitions and \d+ effects came of them\n$/);
+    expect(text).toMatch(
+      /: the same again: \d+ events reached 4 machines, and \d+ transitions and \d+ effects came of them\n$/,
+    );
     expect(code).toBe(0);
     expect(JSON.parse(runInspect(['--verify', '--json', path]).text)).toMatchObject({
       version: 1,

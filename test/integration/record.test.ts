@@ -11,7 +11,11 @@ import { Namespace, noNamespace, noOtherUser, until } from './namespace.ts';
 const run = promisify(execFile);
 const upkeep = (...words: string[]) =>
   run(process.execPath, [inject('upkeep'), ...words]).catch(
-    ({ code, stdout, stderr }: { code: number; stdout: string; stderr: string }) => ({ code, stdout, stderr }),
+    ({ code, stdout, stderr }: { code: number; stdout: string; stderr: string }) => ({
+      code,
+      stdout,
+      stderr,
+    }),
   );
 
 const POLICY = `commands:
@@ -93,7 +97,10 @@ describe.skipIf(noNamespace)(`a recording of a real fleet ${noNamespace ?? ''}`,
     const words = { args: ['--policy', 'upkeep.yaml', '--record', path] };
     const first = await inside.upkeep([], words);
     await first.running('web', 'daemon', 'double');
-    await until('the recording', () => existsSync(path) && readFileSync(path, 'utf8').includes('running.ready'));
+    await until(
+      'the recording',
+      () => existsSync(path) && readFileSync(path, 'utf8').includes('running.ready'),
+    );
     inside.kill(first.pid, 'SIGKILL');
     await first.ended();
     expect(await upkeep('inspect', '--verify', path)).toMatchObject({ stderr: '' });
