@@ -28,7 +28,7 @@ const EXIT_FILE = 78;
 /** ms of virtual time, where nobody says how many. */
 const USUALLY = 600_000;
 /** Entries after which a simulation ends: more than anybody reads. */
-const MOST = 200_000;
+const MOST = 50_000;
 /** ms for the recording to be written. */
 const WRITTEN_WITHIN = 60_000;
 

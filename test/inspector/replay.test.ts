@@ -1,11 +1,11 @@
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { statusOf } from '../../src/control/status.ts';
 import { runInspect } from '../../src/inspector/inspect.ts';
 import { differenceText, replay } from '../../src/inspector/replay.ts';
 import { status } from '../machines/harness.ts';
-import { command, startWorld } from '../machines/supervisor-world.ts';
+import { command } from '../machines/supervisor-world.ts';
 import { folder, record, turn } from './helpers.ts';
 
 async function incident(size = Number.POSITIVE_INFINITY) {
@@ -65,19 +65,22 @@ describe('a replay', () => {
   });
 
   test('of a file that upkeep has begun while it ran has every state, and since when', async () => {
-    const world = startWorld({ commands: [command('a')] });
-    world.advance(1_000);
     const recorded = record({ commands: [command('a'), command('b')] }, [], { size: 1 });
-    recorded.world.advance(60_000);
-    await turn();
-    await turn();
+    while (!existsSync(`${recorded.path}.1`)) {
+      recorded.world.advance(60_000);
+      recorded.world.die('b');
+      await turn();
+    }
     const recording = await recorded.end();
-    const shown = replay(recording, { until: 60_500 });
+    const shown = replay(recording);
     expect(recording.parts[0]!.header.start).toHaveProperty('root');
     const [a] = statusOf(shown.inside, ['a']).commands;
     expect(a).toMatchObject({ state: 'running', starts: 1 });
     expect(a!.for).toBeGreaterThan(60_000);
-    expect(shown.inside.journal.since(0).entries).toEqual([]);
+    // What was there at the beginning is no news.
+    const began = replay(recording, { until: recording.from });
+    expect(began.inside.journal.since(0).entries).toEqual([]);
+    expect(began.inside.viewOf('a')!.state).toBe('running.ready');
   });
 });
 
@@ -98,7 +101,6 @@ describe('upkeep inspect --verify', () => {
 
   test('says where it differs first', async () => {
     const { path, recording } = await incident();
-    const { readFileSync } = await import('node:fs');
     const text = readFileSync(path, 'utf8').replace('"state":"backoff"', '"state":"stopped"');
     writeFileSync(path, text);
     const found = runInspect(['--verify', path]);

@@ -187,7 +187,7 @@ events:
       ['--until', '3650d'],
     );
     expect(code).toBe(0);
-    expect(out).toMatch(/Cut off: more than 200000 events\./);
+    expect(out).toMatch(/Cut off: more than 50000 events\./);
   });
 
   test('for programs: as upkeep events has it, and how all is at the end', async () => {

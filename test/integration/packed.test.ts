@@ -31,9 +31,12 @@ describe('the npm package', () => {
         'control.js',
         'export.js',
         'http.js',
+        'inspect.js',
         'package.json',
         'policy.js',
         'program.js',
+        'record.js',
+        'simulate.js',
         'syslog.js',
       ],
       ...['upkeep.1', 'upkeep.js', 'upkeep.schema.json'],
@@ -48,6 +51,9 @@ describe('the npm package', () => {
       ['policy.js', 'draft-2020-12'],
       ['export.js', 'startupProbe'],
       ['http.js', '# TYPE '],
+      ['record.js', 'it is something else than a recording'],
+      ['inspect.js', 'the same again: '],
+      ['simulate.js', 'simulation.ended'],
       ['syslog.js', 'solaris-cron'],
     ] as const) {
       expect(read(name)).toContain(word);

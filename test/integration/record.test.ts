@@ -32,6 +32,12 @@ groups:
   pair: { members: [daemon, double], strategy: one_for_all }
 `;
 
+/** Its probes alone fill a file in no time. */
+const BUSY = `commands:
+  web: { run: sleep 100000, health: { file: ready, every: 10ms } }
+  two: { run: sleep 100000, health: { file: ready, every: 10ms } }
+`;
+
 function files(inside: Namespace): void {
   inside.install('daemon.sh', 'daemon.sh');
   inside.write('ready', '');
@@ -115,12 +121,12 @@ describe.skipIf(noNamespace)(`a recording of a real fleet ${noNamespace ?? ''}`,
   test('is begun anew when it is full', async (context) => {
     const inside = new Namespace(context);
     files(inside);
+    inside.write('upkeep.yaml', BUSY);
     const path = join(inside.dir, 'record');
     const running = await inside.upkeep([], {
       args: ['--policy', 'upkeep.yaml', '--record', path, '--record-size', '64k'],
     });
-    // Probes alone fill it.
-    await running.until('a second file', () => existsSync(`${path}.2`));
+    await running.until('a third file', () => existsSync(`${path}.2`));
     expect((await running.stop()).code).toBe(0);
     for (const each of [path, `${path}.1`, `${path}.2`]) {
       const verdict = await upkeep('inspect', '--verify', each);
@@ -133,10 +139,11 @@ describe.skipIf(noOtherUser)(`a recording on a disk that is full ${noOtherUser ?
   test('is given up, told of, and gone on with when there is room', async (context) => {
     const inside = new Namespace(context);
     files(inside);
+    inside.write('upkeep.yaml', BUSY);
     const disk = join(inside.dir, 'disk');
     const path = join(disk, 'record');
     await run('mkdir', [disk]);
-    const mount = ['sh', '-ec', 'mount -t tmpfs -o size=256k none "$0"; exec "$@"', disk];
+    const mount = ['sh', '-ec', 'mount -t tmpfs -o size=64k none "$0"; exec "$@"', disk];
     const running = await inside.upkeep([], {
       args: ['--policy', 'upkeep.yaml', '--record', path],
       prefix: mount,
@@ -148,7 +155,6 @@ describe.skipIf(noOtherUser)(`a recording on a disk that is full ${noOtherUser ?
     await running.running('web');
     const notices = (part: string) =>
       running.events('upkeep.notice').filter(({ message }) => message.includes(part));
-    // Probes alone fill it.
     await running.until('that it is full', () => notices(`cannot record to ${path}: ENOSPC`).length > 0);
     const { leader } = running.events('command.running', 'web').at(-1)!;
     inside.kill(leader.pid, 'SIGKILL');
