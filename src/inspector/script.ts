@@ -191,7 +191,7 @@ export function readScript(path: string, env: NodeJS.ProcessEnv, names: readonly
   };
   const { data, error } = schema.safeParse(whole);
   for (const issue of error?.issues ?? []) tellIssue(issue, report);
-  if (data === undefined) throw new PolicyError(problems);
+  if (data === undefined) throw new PolicyError(inOrder(problems));
 
   const known = (name: string, at: readonly (string | number)[], which: 'key' | 'value' = 'value'): void => {
     if (names.includes(name)) return;
@@ -228,7 +228,7 @@ export function readScript(path: string, env: NodeJS.ProcessEnv, names: readonly
       },
     ];
   });
-  if (problems.length > 0) throw new PolicyError(problems);
+  if (problems.length > 0) throw new PolicyError(inOrder(problems));
   return {
     until: data.until === undefined ? null : ms(data.until),
     seed: data.seed ?? 1,
@@ -237,6 +237,9 @@ export function readScript(path: string, env: NodeJS.ProcessEnv, names: readonly
     events,
   };
 }
+
+const inOrder = (problems: readonly Problem[]): Problem[] =>
+  problems.toSorted((a, b) => a.line - b.line || a.column - b.column);
 
 const ms = (value: string | number): number => parseDuration(String(value), 'it');
 const msOr = (value: string | number | false | undefined): number | false | null =>

@@ -49,6 +49,8 @@ test('the defaults', () => {
     logMemory: 65_536,
     syslog: null,
     http: null,
+    record: null,
+    recordSize: 16_777_216,
   });
 });
 
@@ -72,6 +74,8 @@ test.each<[string[], Partial<RunOptions>]>([
   [['--no-control'], { control: false }],
   [['--log-memory', '256k'], { logMemory: 262_144 }],
   [['--log-memory=1M'], { logMemory: 1_048_576 }],
+  [['--record', '/var/log/record'], { record: '/var/log/record' }],
+  [['--record-size=64k'], { recordSize: 65_536 }],
   [['--syslog'], { syslog: '/dev/log' }],
   [['--syslog=/run/log'], { syslog: '/run/log' }],
   [['--http'], { http: '127.0.0.1:8753' }],
@@ -121,6 +125,11 @@ test.each<[string[], RegExp]>([
     ['run', '--log-memory', '10', 'a'],
     /cannot use "10" for --log-memory: it is no size from 1k to 1G; write, for instance, --log-memory 256k/,
   ],
+  [
+    ['run', '--record-size', '1k', 'a'],
+    /cannot use "1k" for --record-size: it is no size from 64k to 1G; write, for instance, --record-size 64M/,
+  ],
+  [['run', '--record'], /cannot use --record: it needs a value; write --record \/var\/log\/upkeep\.record/],
   [
     ['run', '--syslog=', 'a'],
     /cannot use "--syslog=": the path is empty; write --syslog alone for \/dev\/log, or --syslog=PATH/,
@@ -337,6 +346,8 @@ describe('help', () => {
       '--policy': 'upkeep.yaml',
       '--process-table': 'procfs',
       '--procfile': 'Procfile',
+      '--record': 'record',
+      '--record-size': '1M',
       '--socket': '/x',
     };
     expect([...shown].sort()).toEqual(
