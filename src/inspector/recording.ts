@@ -5,7 +5,7 @@ import type { ToldOfDeath } from '../output/crash.ts';
 
 export const RECORDING_VERSION = 1;
 
-/** Where a part of a recording begins: at upkeep's start, in a new file, and where events have been lost. */
+/** Where a part of a recording begins: at upkeep's start, in a new file, after each MB, and where events have been lost. */
 export interface Header {
   readonly upkeep: 'recording';
   readonly version: typeof RECORDING_VERSION;
@@ -183,8 +183,10 @@ export function encoded(value: unknown): unknown {
   if (value instanceof Set) return { $set: [...value].map(encoded) };
   if (value instanceof Map) return { $map: [...value].map((entry) => entry.map(encoded)) };
   if (value instanceof Error) return { $error: value.message };
-  // Actors are told apart by XState's own mark.
-  if ('sessionId' in value && 'logic' in value) return { $actor: (value as unknown as { id: string }).id };
+  // An actor, or the mark that XState wants in its place.
+  if (('sessionId' in value && 'logic' in value) || 'xstate$$type' in value) {
+    return { $actor: (value as unknown as { id: string }).id };
+  }
   const entries = Object.entries(value)
     .filter(([, each]) => each !== undefined)
     .map(([key, each]): [string, unknown] => [key, encoded(each)]);
