@@ -3,6 +3,8 @@
 export interface CommandPolicy {
   /** `oneshot` runs to its end once, `cron` at each time of its schedule; a `service` is not meant to end. */
   readonly kind: 'service' | 'oneshot' | 'cron';
+  /** It is started as soon as it is known; else by an order alone. */
+  readonly autostart: boolean;
   /** OTP's permanent, transient, temporary. */
   readonly restart: 'always' | 'on-failure' | 'never';
   /** Exit codes that are no failure. */
@@ -79,6 +81,7 @@ export interface Backoff {
 
 export const DEFAULT_POLICY: CommandPolicy = {
   kind: 'service',
+  autostart: true,
   restart: 'always',
   successCodes: [0],
   settle: 1_000,

@@ -214,6 +214,16 @@ const base = setup({
   },
 });
 
+/** Those that rest until an order starts them. Who runs already goes on. */
+function resting(
+  commands: readonly CommandPlan[],
+  found: Readonly<Record<string, Leader>>,
+): (readonly [name: string, state: 'stopped'])[] {
+  return commands
+    .filter(({ name, policy }) => !policy.autostart && !Object.hasOwn(found, name))
+    .map(({ name }) => [name, 'stopped']);
+}
+
 /** Releases whoever waits for nothing any more. */
 const release = base.enqueueActions(({ context, event, enqueue }) => {
   const { plans, reached } = context;
@@ -344,6 +354,8 @@ const change = base.enqueueActions(({ context, event, enqueue }) => {
       rest.set(name, state);
     }
   }
+  const added = plan.groups.flatMap(commandsOf).filter(({ name }) => !Object.hasOwn(context.plans, name));
+  for (const [name, state] of resting(added, found)) rest.set(name, state);
   enqueue.assign(afterChange(context, plan, changes, restarted, rest));
   const busy = new Set(Object.entries(groupOf).flatMap(([name, group]) => (moved.has(name) ? [] : [group])));
   for (const group of groups) if (!busy.has(group)) enqueue.stopChild(group);
@@ -389,7 +401,7 @@ function afterChange(
     groups: groups.filter((group) => busy.has(group)),
     groupOf: Object.fromEntries(groupOf),
     leaving: removed,
-    down: new Set([...down].filter((name) => known.has(name))),
+    down: new Set([...down, ...wishedDown(rest)].filter((name) => known.has(name))),
     // Those who move tell anew how far they come.
     waiting: new Set([...waiting].filter((name) => stay.has(name))),
     reached: Object.fromEntries(
@@ -399,6 +411,9 @@ function afterChange(
     ),
   };
 }
+
+const wishedDown = (rest: ReadonlyMap<string, CommandRested['state']>): ReadonlySet<string> =>
+  new Set([...rest].flatMap(([name, state]) => (state === 'stopped' ? [name] : [])));
 
 const byName = (plans: readonly CommandPlan[]): SupervisorContext['plans'] =>
   Object.fromEntries(plans.map((plan) => [plan.name, plan]));
@@ -554,16 +569,21 @@ export const supervisorMachine = base
         on: {
           'scan.began': {
             target: 'supervising',
-            actions: {
-              type: 'makeGroups',
-              params: ({ context, event }) => ({
-                plans: context.plan.groups,
-                found: event.found,
-                remains: {},
-                rest: {},
-                roles: rolesOf(context.plan.groups),
-              }),
-            },
+            actions: [
+              assign(({ context, event }) => ({
+                down: wishedDown(new Map(resting(Object.values(context.plans), event.found))),
+              })),
+              {
+                type: 'makeGroups',
+                params: ({ context, event }) => ({
+                  plans: context.plan.groups,
+                  found: event.found,
+                  remains: {},
+                  rest: Object.fromEntries(resting(Object.values(context.plans), event.found)),
+                  roles: rolesOf(context.plan.groups),
+                }),
+              },
+            ],
           },
           'policy.changed': {
             actions: [

@@ -22,6 +22,7 @@ import type { Http } from './http.ts';
 import { candidateOf, createStates, waitingFor } from './inside.ts';
 import type { Inspect } from './inspect.ts';
 import { createCrashes } from './output/crash.ts';
+import { formatDuration } from './output/duration.ts';
 import { createJournal } from './output/journal.ts';
 import { createLog } from './output/log.ts';
 import { createRecent } from './output/recent.ts';
@@ -382,6 +383,9 @@ export async function supervise(
     }
   }
 
+  /** Each ends the reload command of that name. */
+  const reloading = new Map<string, () => void>();
+
   function reloadCommand(name: string): void {
     const how = specOf(name).policy?.reload ?? null;
     if (how === null) return;
@@ -390,10 +394,25 @@ export async function supervise(
       if (refused !== null) notice(name, `cannot send ${how.signal} to its leader: ${refused}`);
       return;
     }
-    programs.run(name, how.program, (result) => {
+    // Two at once would be one too many, and the one before may be what hangs.
+    reloading.get(name)?.();
+    const finished = (): void => {
+      clearTimeout(late);
+      reloading.delete(name);
+    };
+    const late = setTimeout(() => {
+      reloading.get(name)?.();
+      notice(name, `its reload command did not finish within ${formatDuration(how.timeout)}, and was ended`);
+    }, how.timeout).unref();
+    const end = programs.run(name, how.program, (result) => {
+      finished();
       if ('error' in result) notice(name, `its reload command cannot be run: ${result.error}`);
       else if (result.code !== 0) notice(name, `its reload command ${howItEnded(result)}`);
       else notice(name, 'its reload command has finished', 'info');
+    });
+    reloading.set(name, () => {
+      finished();
+      end();
     });
   }
 

@@ -230,7 +230,7 @@ function wishText(desired: 'up' | 'down', asWished: boolean, orders: Why['orders
   const last = orders.findLast(({ order }) => WISHES.includes(order));
   const who =
     last === undefined
-      ? 'as upkeep was told at its start'
+      ? 'as upkeep was told at its start, or by its policy'
       : `the last order was ${last.order}, at ${last.time}`;
   return `It is wished ${desired} (${who}), and that is ${asWished ? 'so' : 'not so'}.`;
 }

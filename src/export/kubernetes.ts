@@ -85,10 +85,12 @@ function workloadOf(command: CommandSpec, context: Context): Mapping {
   };
   if (schedule !== null) return head('batch/v1', 'CronJob').put('spec', cronOf(command, context));
   if (machine.kind === 'oneshot' || machine.restart === 'never') {
-    return head('batch/v1', 'Job').put('spec', jobOf(command, context));
+    const job = jobOf(command, context);
+    if (!machine.autostart) job.put('suspend', true, 'until somebody wants it');
+    return head('batch/v1', 'Job').put('spec', job);
   }
   const spec = new Mapping()
-    .put('replicas', 1)
+    .put('replicas', machine.autostart ? 1 : 0, machine.autostart ? null : 'none until somebody wants it')
     .put('selector', mapping({ matchLabels: mapping({ [LABEL]: name }) }))
     .put(
       'strategy',
@@ -105,7 +107,7 @@ function cronOf(command: CommandSpec, context: Context): Mapping {
   const { fields, remark } = fieldsOf(pattern);
   if (remark !== null) spec.say(remark);
   spec.put('schedule', fields ?? '0 0 1 1 *').put('timeZone', timezone ?? undefined);
-  if (fields === null) spec.put('suspend', true);
+  if (fields === null || !machine.autostart) spec.put('suspend', true);
   if (jitter > 0) spec.say('jitter: Kubernetes starts it at the time itself');
   if (machine.overlap === 'queue') spec.say('overlap: queue: a run that is due meanwhile is left out');
   spec.put('concurrencyPolicy', machine.overlap === 'kill' ? 'Replace' : 'Forbid');

@@ -109,7 +109,10 @@ function serviceOf(command: CommandSpec, context: Context): Mapping {
   putHealthcheck(service, command, engine);
   if (engine === 'compose') putRestart(service, command);
   putStop(service, command, context);
-  if (schedule !== null && engine === 'compose') service.put('profiles', ['scheduled']);
+  if (engine === 'compose') {
+    if (schedule !== null) service.put('profiles', ['scheduled']);
+    else if (!machine.autostart) service.put('profiles', ['manual'], `docker compose up -d ${name}`);
+  }
   if (engine === 'swarm') service.put('deploy', deployOf(command, machine.kind === 'cron'));
   return service.say(...otherRemarks(command, engine, name));
 }
@@ -344,7 +347,7 @@ function tries(giveUpAfter: number | null): string {
 }
 
 function deployOf(command: CommandSpec, cron: boolean): Mapping {
-  const { kind, restart, intensity, giveUpAfter } = extrasOf(command).machine;
+  const { kind, autostart, restart, intensity, giveUpAfter } = extrasOf(command).machine;
   const policy = new Mapping();
   if (kind === 'service') {
     const never = restart === 'never' || intensity?.restarts === 0;
@@ -362,6 +365,7 @@ function deployOf(command: CommandSpec, cron: boolean): Mapping {
   }
   const deploy = new Mapping();
   if (cron) deploy.put('replicas', 0, 'none until its time has come');
+  else if (!autostart) deploy.put('replicas', 0, 'none until somebody wants it');
   deploy.say(...restartRemarks(command, 'a Swarm waits 5 s each time, or as long as delay says'));
   if (cron && giveUpAfter !== 1) deploy.say('retries: that is up to the host');
   if (kind !== 'service' && intensity !== null) deploy.say('intensity: a Swarm counts tries alone');

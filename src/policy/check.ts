@@ -158,6 +158,7 @@ function stopBound(command: CommandSpec): number {
 function describeCommand(command: CommandSpec): string[] {
   const { machine, requires, after, ready, health, schedule, onFailed } = extrasOf(command);
   const said: string[] = [];
+  if (!machine.autostart) said.push('waits for upkeep start');
   if (schedule !== null) {
     const zone = schedule.timezone === null ? '' : ` (${schedule.timezone})`;
     said.push(`at ${schedule.pattern}${zone}`, `overlap: ${machine.overlap}`);

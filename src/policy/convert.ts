@@ -26,6 +26,9 @@ import {
   readUser,
 } from './values.ts';
 
+/** ms; as long as systemd gives by default. */
+const RELOAD_TIMEOUT = 90_000;
+
 /** A mistake at the path below the command: at its value, or at the key itself. */
 export type Report = (path: Path, message: string, at?: 'key' | 'value') => void;
 
@@ -89,6 +92,7 @@ export function draftOf(
     ready: raw.ready === undefined ? null : readyTimes(raw.ready, defaults.ready, report),
     health: raw.health === undefined ? null : healthTimes(raw.health, defaults.health),
     overlap: raw.overlap ?? 'skip',
+    autostart: raw.autostart ?? defaults.autostart ?? true,
     returns: base.returns,
     ownStop: stop.command !== null,
   };
@@ -335,14 +339,19 @@ function scheduleOf(raw: RawCommand, report: Report): CommandExtras['schedule'] 
 
 function reloadOf(raw: RawCommand['reload'], report: Report): CommandExtras['reload'] {
   if (raw === undefined) return null;
-  if (typeof raw === 'string' || Array.isArray(raw)) return readReload(raw);
+  if (typeof raw === 'string' || Array.isArray(raw)) {
+    const read = readReload(raw);
+    return 'signal' in read ? read : { ...read, timeout: RELOAD_TIMEOUT };
+  }
   if ((raw.signal === undefined) === (raw.command === undefined)) {
     report(['reload'], `expected signal or command, got ${raw.signal === undefined ? 'neither' : 'both'}`);
     return null;
   }
-  return raw.signal !== undefined
-    ? { signal: readSignal(raw.signal) }
-    : { program: readProgram(raw.command!) };
+  if (raw.signal === undefined) {
+    return { program: readProgram(raw.command!), timeout: milliseconds(raw.timeout, RELOAD_TIMEOUT) };
+  }
+  if (raw.timeout !== undefined) report(['reload', 'timeout'], 'a signal takes no time; take it out', 'key');
+  return { signal: readSignal(raw.signal) };
 }
 
 function executionOf(raw: RawCommand, defaults: RawDefaults, report: Report): ExecutionSpec {

@@ -78,6 +78,7 @@ function ruleKeys(command: CommandSpec): Keys {
   return {
     run: [command.text, command.fits, command.returns],
     ...rest,
+    autostart: machine.autostart,
     restart,
     successCodes,
     settle,

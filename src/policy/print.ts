@@ -59,6 +59,7 @@ function printCommand(spec: CommandSpec): unknown {
     run,
     kind: machine.kind === 'service' ? undefined : machine.kind,
     ...printSchedule(policy),
+    autostart: unless(machine.autostart, true),
     requires: orNothing(policy.requires),
     after: orNothing(policy.after),
     match: policy.match === null ? undefined : some(policy.match),
@@ -210,7 +211,7 @@ function printReload(reload: CommandExtras['reload']): unknown {
   if (reload === null) return undefined;
   return 'signal' in reload
     ? { signal: printSignal(reload.signal) }
-    : { command: printProgram(reload.program) };
+    : { command: printProgram(reload.program), timeout: printDuration(reload.timeout) };
 }
 
 function printExecution(execution: ExecutionSpec): Texts {

@@ -79,6 +79,10 @@ const account = () => read(textOrNumber('a name or a number'), readAccount);
 export const some = <T extends z.ZodType>(element: T, what: string) =>
   z.union([element, z.array(element, expected(what)).min(1, expected(what))], expected(what));
 
+/** The same, where none at all says something too: programs that write policies need no case for it. */
+const any = <T extends z.ZodType>(element: T, what: string) =>
+  z.union([element, z.array(element, expected(what))], expected(what));
+
 /** A mapping of these keys and no others. The keys are handed on to who tells of an unknown one. */
 export const mapping = <T extends z.ZodRawShape>(shape: T, what = 'a mapping') =>
   z.strictObject(shape, {
@@ -221,7 +225,6 @@ const healthTimes = {
 const exactlyOne = (keys: readonly string[]) => ({ oneOf: keys.map((key) => ({ required: [key] })) });
 
 const milestone = () => oneOf(['started', 'ready', 'completed']);
-const names = (what: string) => some(text('a name'), what);
 
 const stop = z
   .union(
@@ -260,6 +263,11 @@ const reload = z
       mapping({
         signal: read(text('the name of a signal'), readSignal).describe('What is sent.').optional(),
         command: commandLine(readProgram).describe('What is run.').optional(),
+        timeout: duration(1)
+          .describe(
+            'How long the command may take; it is ended then, with all that it has started. Default: 90s.',
+          )
+          .optional(),
       }).meta(exactlyOne(['signal', 'command'])),
     ],
     expected('a signal such as HUP, or a command'),
@@ -305,13 +313,16 @@ const log = mapping({
     )
     .describe('A file that its lines are written to.')
     .optional(),
-  tail: some(text('the path of a file'), 'the path of a file, or a list of such')
+  tail: any(text('the path of a file'), 'the path of a file, or a list of such')
     .describe('Files whose new lines are logged as its own.')
     .optional(),
 }).describe('What becomes of its output.');
 
 /** What can be said of one command, and of all in `defaults`. */
 const shared = {
+  autostart: flag()
+    .describe('Whether it is started by itself, or waits for `upkeep start`. Default: true.')
+    .optional(),
   restart: oneOf(['always', 'on-failure', 'never'])
     .describe(
       'When it is started again. Default: always for a service, on-failure (within its retries) for a oneshot and for a run of a schedule.',
@@ -372,7 +383,7 @@ const shared = {
     )
     .describe('Environment variables: a mapping, or a list of NAME=value.')
     .optional(),
-  envFile: some(read(text('the path of a file'), readEnvFile), 'the path of a file, or a list of such')
+  envFile: any(read(text('the path of a file'), readEnvFile), 'the path of a file, or a list of such')
     .describe('Files of NAME=value lines, read at each start. A leading "-": it may be missing.')
     .optional(),
   secrets: z
@@ -459,12 +470,12 @@ const command = mapping(
       .describe('What is done when a run is due while the one before it goes on. Default: skip.')
       .optional(),
     jitter: duration().describe('Each run is put off by a random time up to this. Default: 0.').optional(),
-    after: names('a name, or a list of names')
+    after: any(text('a name'), 'a name, or a list of names')
       .describe('Commands or groups that are started before it and stopped after it, and no more.')
       .optional(),
     requires: z
       .union(
-        [names('a name'), z.record(z.string(), milestone(), expected('a mapping'))],
+        [any(text('a name'), 'a name'), z.record(z.string(), milestone(), expected('a mapping'))],
         expected('a name, a list of names, or a mapping of names to started, ready or completed'),
       )
       .describe(
@@ -560,7 +571,7 @@ const hook = mapping(
         error: ({ input }) => expectedText(EVENTS, input, nearOccasion(input)),
       })
       .describe('What is told: started, died, failed and so on, or a list of such.'),
-    commands: names('a name, or a list of names')
+    commands: some(text('a name'), 'a name, or a list of names')
       .describe('Of which commands or groups. Default: all.')
       .optional(),
     webhook: z
@@ -634,7 +645,7 @@ export const policySchema = mapping(
     on: named(hook, NAME, 'a mapping of names to hooks')
       .describe('Who is told of what happens: by name, a webhook or a command, and for which events.')
       .optional(),
-    include: some(text('the path of a file'), 'the path of a file, or a list of such')
+    include: any(text('the path of a file'), 'the path of a file, or a list of such')
       .describe('Policy files that are read as well; paths are relative to this file.')
       .optional(),
   },

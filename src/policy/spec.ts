@@ -46,8 +46,11 @@ export interface CommandExtras {
   readonly ready: ProbeSpec | null;
   readonly health: ProbeSpec | null;
   readonly schedule: ScheduleSpec | null;
-  /** What `upkeep reload NAME` does. */
-  readonly reload: { readonly signal: string } | { readonly program: ProgramSpec } | null;
+  /** What `upkeep reload NAME` does. `timeout`: ms that the program may take. */
+  readonly reload:
+    | { readonly signal: string }
+    | { readonly program: ProgramSpec; readonly timeout: number }
+    | null;
   readonly execution: ExecutionSpec;
   readonly log: LogSpec;
 }

@@ -237,6 +237,13 @@ describe('schedules', () => {
     expect(remarks).toContain('jitter');
   });
 
+  test('who waits for an order', () => {
+    expect(web('autostart: false').object.spec.replicas).toBe(0);
+    expect(web('kind: oneshot, autostart: false').object.spec.suspend).toBe(true);
+    expect(web('schedule: "@daily", autostart: false').object.spec.suspend).toBe(true);
+    expect(web('kind: oneshot').object.spec).not.toHaveProperty('suspend');
+  });
+
   test.each([
     ['@daily', '@daily'],
     ['0 30 6 * * *', '30 6 * * *'],

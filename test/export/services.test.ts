@@ -260,6 +260,13 @@ describe('when it is started again', () => {
     for (const key of ['successCodes', 'backoff', 'onFailed']) expect(compose('').remarks).not.toContain(key);
   });
 
+  test('who waits for an order', () => {
+    expect(compose('autostart: false').web).toMatchObject({ profiles: ['manual'] });
+    expect(swarm('autostart: false').web).toMatchObject({ deploy: { replicas: 0 } });
+    for (const made of [compose(''), swarm('')])
+      expect(JSON.stringify(made.web)).not.toMatch(/profiles|replicas/);
+  });
+
   test("a schedule is the host's", () => {
     const given =
       'schedule: {cron: "*/5 * * * *", timezone: Europe/Berlin}, jitter: 1s, overlap: kill, retries: 1';

@@ -503,6 +503,29 @@ commands:
       expect(upkeep.events('policy.reloaded')).toEqual([]);
     });
 
+    test('a command that hangs is ended in time, or by the next one, with all that it has started', async (context) => {
+      const kept = await keep(
+        context,
+        ({ dir }) => `
+commands:
+  late: {run: ${SERVICE}, reload: {command: 'sleep 1001 & sleep 1002', timeout: 100ms}}
+  twice: {run: ${SERVICE}, reload: 'echo x >> ${dir}/begun; sleep 1003'}
+`,
+      );
+      const { upkeep, inside } = kept;
+      await upkeep.running('late', 'twice');
+      const running = (text: string): number =>
+        inside.processes().filter(({ argv }) => argv.join(' ') === text).length;
+      expect(await kept.reload('late', 'twice')).toMatchObject({ code: 0 });
+      const { message } = await upkeep.event('upkeep.notice', 'late');
+      expect(message).toContain('its reload command did not finish within 100 ms, and was ended');
+      await upkeep.until('nothing is left of it', () => running('sleep 1001') + running('sleep 1002') === 0);
+      await upkeep.until('the first', () => running('sleep 1003') === 1);
+      expect(await kept.reload('twice')).toMatchObject({ code: 0 });
+      await kept.written('begun', 2);
+      await upkeep.until('one of them alone', () => running('sleep 1003') === 1);
+    });
+
     test('that cannot be done is refused as a whole', async (context) => {
       const kept = await keep(
         context,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { noNamespace } from './namespace.ts';
-import { keep } from './policies.ts';
+import { ask, keep } from './policies.ts';
 
 const SERVICE = 'exec sleep 1000';
 const QUICK = 'backoff: {first: 20ms, max: 20ms}';
@@ -12,6 +12,28 @@ describe.skipIf(noNamespace)(`restarts ${noNamespace ?? ''}`, { concurrent: true
 commands:
   s: {run: ${inside.install('daemon.sh', 'served')}, ${rules}}
 `;
+
+  test('autostart: false: it rests until it is ordered to start, and so does a new one of a reload', async (context) => {
+    const commands = `web: {run: sleep 1001, autostart: false}, app: {run: sleep 1002, requires: web}, log: sleep 1003`;
+    const kept = await keep(context, `commands: {${commands}}`);
+    const { upkeep } = kept;
+    const verb = (...words: string[]) => ask(kept.inside, [...words, '--socket', kept.at('sock')]);
+    await upkeep.running('log');
+    await upkeep.until('what it waits for', () =>
+      upkeep.events('command.waiting', 'app').some((line) => line.for[0] === 'web: ready (it is stopped)'),
+    );
+    expect(await verb('status', 'web', 'log')).toMatchObject({ code: 0 });
+    kept.rewrite(`commands: {${commands}, more: {run: sleep 1004, autostart: false}, late: sleep 1005}`);
+    expect(await kept.reload()).toMatchObject({ code: 0 });
+    await upkeep.running('late');
+    expect(await verb('start', 'web', 'more')).toMatchObject({ code: 0 });
+    await upkeep.running('web', 'app', 'more');
+    const { lines } = upkeep;
+    const order = lines.findIndex(({ event }) => event === 'operator.ordered');
+    const started = (name: string): number =>
+      lines.findIndex(({ event, command }) => event === 'command.launched' && command === name);
+    for (const name of ['web', 'more']) expect(started(name)).toBeGreaterThan(order);
+  });
 
   test('always, where nothing is said: whatever its exit status', async (context) => {
     const { upkeep, inside } = await keep(context, served(QUICK));

@@ -17,6 +17,8 @@ interface Shape {
   readonly found: boolean;
   /** It has a readiness probe. */
   readonly isProbed: boolean;
+  /** Nobody starts it but an order. */
+  readonly rests: boolean;
   readonly run: { readonly ms: number; readonly code: number };
 }
 
@@ -31,6 +33,7 @@ const shape: fc.Arbitrary<Shape> = fc.record({
   stopTimeout: fc.constantFrom(null, null, 50, 5_000),
   found: fc.boolean(),
   isProbed: fc.boolean(),
+  rests: fc.constantFrom(false, false, false, true),
   run: fc.record({ ms: fc.integer({ min: 1, max: 200 }), code: fc.constantFrom(0, 0, 0, 1) }),
 });
 
@@ -68,6 +71,7 @@ function worldOf({ shapes, rules: of }: Policy): WorldOptions {
       ),
       after: links.flatMap(({ to, how }) => (how === 'after' ? [nameOf(to)] : [])),
       policy: {
+        autostart: !each.rests,
         giveUpAfter: each.giveUpAfter,
         stopTimeout: each.stopTimeout,
         ready: each.isProbed && make === command ? { timeout: 1_000, interval: 5 } : null,

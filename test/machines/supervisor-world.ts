@@ -267,6 +267,9 @@ export function startWorld(
       ]),
     );
   for (const name of found) create(name);
+  for (const { name, policy } of planOf(options).groups.flatMap(commandsOf)) {
+    if (!policy.autostart && of(name).length === 0) unwanted.add(name);
+  }
   const readTable = (): void => reports.next({ type: 'scan.began', at: clock.now(), found: leaders() });
   if (options.isRead ?? true) readTable();
 
@@ -369,7 +372,11 @@ export function startWorld(
       const stopped = before.filter((name) => !after.includes(name));
       const started = after.filter((name) => !before.includes(name));
       // Who comes back has been stopped by an operator, or by nobody.
-      for (const name of started) if (!root.getSnapshot().context.down.has(name)) unwanted.delete(name);
+      const { plans, down } = root.getSnapshot().context;
+      for (const name of started) if (!down.has(name)) unwanted.delete(name);
+      for (const { name, policy } of plan.groups.flatMap(commandsOf)) {
+        if (!Object.hasOwn(plans, name) && !policy.autostart && of(name).length === 0) unwanted.add(name);
+      }
       for (const name of stopped) unwanted.add(name);
       const diff = { started, stopped, restarted, adjusted, unchanged: 0, sections: [], notes: {} };
       root.send({ type: 'policy.changed', at: clock.now(), plan, diff, found: leaders() });

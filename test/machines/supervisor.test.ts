@@ -132,6 +132,24 @@ describe('the beginning', () => {
     expect(s.contextOf('b')).toMatchObject({ leader: process(7, -5_000), since: -5_000, how: 'adopted' });
   });
 
+  test('who is not to be started by itself rests until it is ordered to start; who was found goes on', () => {
+    const s = supervise({ names: ['a', 'b', 'c'], policy: { autostart: false } });
+    s.began({ b: process(7, -5_000) });
+    expect(s.news()).toEqual(['scan a b c']);
+    expect(['a', 'b', 'c'].map(s.commandState)).toEqual(['stopped', 'running', 'stopped']);
+    expect([...s.root.getSnapshot().context.down]).toEqual(['a', 'c']);
+    s.clock.advance(1e6);
+    s.facts(['b', gone(7)]);
+    expect(s.news()).toEqual(['launch b']);
+    s.root.send({
+      type: 'command.ordered',
+      command: 'a',
+      order: { type: 'command.start', at: s.clock.now() },
+    });
+    expect(s.news()).toEqual(['launch a']);
+    expect([...s.root.getSnapshot().context.down]).toEqual(['c']);
+  });
+
   test('each command has a seed of its own', () => {
     const s = supervise();
     s.began();

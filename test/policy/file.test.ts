@@ -287,6 +287,13 @@ describe('probes', () => {
   });
 });
 
+test('lists that are empty say that there is nothing, for programs that write policies', () => {
+  const lists = 'requires: [], after: [], envFile: [], log: {tail: []}';
+  expect(load(`include: []\ncommands: {web: {run: nginx, ${lists}}}`)).toEqual(
+    load('commands: {web: nginx}'),
+  );
+});
+
 describe('stop and reload', () => {
   test.each<[string, object]>([
     ['stop: kill.sh -x', { file: 'kill.sh', args: ['-x'] }],
@@ -324,9 +331,15 @@ describe('stop and reload', () => {
     ['reload: {signal: hup}', { signal: 'SIGHUP' }],
     [
       'reload: nginx -s reload',
-      { program: { text: 'nginx -s reload', file: 'nginx', args: ['-s', 'reload'], env: {} } },
+      {
+        program: { text: 'nginx -s reload', file: 'nginx', args: ['-s', 'reload'], env: {} },
+        timeout: 90_000,
+      },
     ],
-    ['reload: {command: hup}', { program: { text: 'hup', file: 'hup', args: [], env: {} } }],
+    [
+      'reload: {command: hup, timeout: 2s}',
+      { program: { text: 'hup', file: 'hup', args: [], env: {} }, timeout: 2_000 },
+    ],
   ])('%s', (lines, reload) => {
     expect(extras(lines).reload).toEqual(reload);
   });
@@ -359,6 +372,7 @@ describe('stop and reload', () => {
       'reload: expected a signal such as HUP, or a command, got "hup"; write {signal: hup}, or {command: hup} where it is a program',
     ],
     ['reload: {}', 'reload: expected signal or command, got neither'],
+    ['reload: {signal: HUP, timeout: 1s}', 'reload.timeout: a signal takes no time; take it out'],
   ])('%s', (lines, message) => {
     expect(wrong(lines)).toEqual([message]);
   });

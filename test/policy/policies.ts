@@ -138,6 +138,7 @@ const limit = fc.oneof(
 
 /** Whatever `defaults` and a command share. */
 const shared = {
+  autostart: fc.boolean(),
   restart: oneOf('on-failure', 'never'),
   successCodes: fc.oneof(fc.constant(3), fc.array(fc.nat(255), { minLength: 1, maxLength: 3 })),
   backoff: maybe({
@@ -169,6 +170,7 @@ const shared = {
     commandLine,
     fc.record({ signal }),
     fc.record({ command: commandLine }),
+    fc.record({ command: commandLine, timeout: oneOf('1ms', '2m') }),
   ),
   user: oneOf<string | number>('www-data', 'www:data', 1000, '7:8'),
   groups: fc.array(oneOf<string | number>('a', 5), { maxLength: 2 }),
