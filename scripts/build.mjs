@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
+import { drawingsForPage } from './chart.mjs';
 import { shippedPackages, thirdPartyPage } from './shipped.mjs';
 
 const outdir = process.argv[2] ?? 'dist';
@@ -155,6 +156,26 @@ const program = await build({
   },
   supported: { 'dynamic-import': false },
 });
+// What the inspector serves to browsers.
+const page = await build({
+  bundle: true,
+  entryPoints: ['src/inspector/page/main.ts'],
+  outfile: join(outdir, 'inspector', 'page.js'),
+  format: 'esm',
+  platform: 'browser',
+  target: 'es2022',
+  minify: true,
+  legalComments: 'none',
+  metafile: true,
+  logLevel: 'warning',
+});
+await build({
+  entryPoints: ['index.html', 'page.css', 'icon.svg'].map((name) => `src/inspector/page/${name}`),
+  outdir: join(outdir, 'inspector'),
+  loader: { '.html': 'copy', '.svg': 'copy' },
+  minify: true,
+});
+writeFileSync(join(outdir, 'inspector', 'charts.json'), JSON.stringify(await drawingsForPage()));
 const starter = await build({
   ...common,
   entryPoints: ['scripts/upkeep.cjs'],
@@ -172,6 +193,7 @@ export const shipped = shippedPackages(
   inspector.metafile,
   control.metafile,
   client.metafile,
+  page.metafile,
   record.metafile,
   inspect.metafile,
   simulate.metafile,

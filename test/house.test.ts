@@ -244,6 +244,13 @@ describe('rooms', () => {
     ).toEqual([]);
   });
 
+  test('src/inspector/page/ is for browsers: of all else it knows the types', () => {
+    expect(inRoom('src/inspector/page/').length).toBeGreaterThan(0);
+    expect(
+      trespasses('src/inspector/page/', ({ of, type }) => type || of.startsWith('src/inspector/page/')),
+    ).toEqual([]);
+  });
+
   test('src/control/ asks: it touches no process', () => {
     expect(inRoom('src/control/').length).toBeGreaterThan(0);
     expect(

@@ -41,6 +41,7 @@ describe('the npm package', () => {
         'syslog.js',
       ],
       ...['upkeep.1', 'upkeep.js', 'upkeep.schema.json'],
+      ...['charts.json', 'icon.svg', 'index.html', 'page.css', 'page.js'].map((name) => `inspector/${name}`),
     ].map((name) => `dist/${name}`);
     const pages = ['CHANGELOG.md', 'LICENSE', 'README.ja.md', 'README.md', 'dist/THIRD-PARTY.md'];
     expect(files.sort()).toEqual([...pages, ...program, 'package.json'].sort());
