@@ -7,13 +7,13 @@ import { type FileHandle, mkdir, open, rename, unlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import type { AnyActorRef } from 'xstate';
 import type { Telling } from '../../machines/events.ts';
 import type { SupervisorInput } from '../../machines/supervisor.ts';
 import type { ToldOfDeath } from '../output/crash.ts';
-import { encoded, type Header, type Kept, type KeptTimer, RECORDING_VERSION } from './recording.ts';
+import { keptOf, timersOf } from './kept.ts';
+import { encoded, type Header, RECORDING_VERSION } from './recording.ts';
 import type { Root } from './root.ts';
-import { childrenOf, createTrace, isMachine, pathOf, type Traced } from './trace.ts';
+import { createTrace, type Traced } from './trace.ts';
 
 export interface RecorderOptions {
   readonly path: string;
@@ -31,6 +31,8 @@ export interface RecorderOptions {
   readonly retry?: number;
   /** Characters that wait to be written; more is lost. */
   readonly most?: number;
+  /** Bytes after which another part is begun. */
+  readonly part?: number;
 }
 
 export interface Recorder {
@@ -45,6 +47,8 @@ export interface Recorder {
 /** Full files that are kept: `FILE.1` is the newest. */
 const KEPT_FILES = 4;
 const RETRY = 10_000;
+/** Bytes after which a part ends: to see what was at a time, the machines are run from the beginning of a part. */
+const PART = 1024 * 1024;
 const MOST_WAITING = 16 * 1024 * 1024;
 const FLAGS =
   constants.O_RDWR |
@@ -64,7 +68,7 @@ interface Waiting {
 /** Opens the file soon; neither blocks nor throws. */
 export function createRecorder(options: RecorderOptions): Recorder {
   const { path, version, redact, now, notice, wallClock = Date.now } = options;
-  const { retry = RETRY, most = MOST_WAITING } = options;
+  const { retry = RETRY, most = MOST_WAITING, part = PART } = options;
   let root: Root | null = null;
   /** What was told before there was a root. */
   const early: ToldOfDeath[] = [];
@@ -80,6 +84,8 @@ export function createRecorder(options: RecorderOptions): Recorder {
   /** Of the file: bytes of whole lines, and of those the header's. */
   let size = 0;
   let headSize = 0;
+  /** Where in the file the last part begins. */
+  let partAt = 0;
   let scheduled = false;
   let busy = false;
   let closed = false;
@@ -88,6 +94,21 @@ export function createRecorder(options: RecorderOptions): Recorder {
   /** What a machine has just told: the log is told the same. */
   let telling: Telling | null = null;
   const trace = createTrace(write, now);
+
+  /** An observer that throws would hold up the machines. */
+  function guarded(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      lose(1);
+      // Not from within: what is told is recorded.
+      setImmediate(
+        notice,
+        `a mistake in the recorder was survived: ${(error as Error).stack ?? error}`,
+        'warn',
+      );
+    }
+  }
 
   /** A line, without what is secret. */
   function textOf(value: object): string {
@@ -173,6 +194,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
           notice(`${linesLost()}: the recording ${path} could not be written fast enough`, 'warn');
           begin(false);
         } else if (size >= Math.max(options.size, 2 * headSize)) begin(true);
+        else if (size - partAt >= Math.max(part, 4 * headSize)) begin(false);
       }
     } catch (error) {
       await fails(error as NodeJS.ErrnoException);
@@ -230,7 +252,10 @@ export function createRecorder(options: RecorderOptions): Recorder {
     }
     size += bytes.length;
     const head = batch.findLast(({ text }) => text.startsWith(BEGINNING));
-    if (head !== undefined) headSize = Buffer.byteLength(head.text);
+    if (head !== undefined) {
+      headSize = Buffer.byteLength(head.text);
+      partAt = size;
+    }
     queue.splice(0, batch.length);
     queued -= batch.reduce((sum, { text }) => sum + text.length, 0);
   }
@@ -263,15 +288,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
   return {
     attach(given, input) {
       root = given;
-      given.system.inspect((event) => {
-        try {
-          trace.inspect(event);
-        } catch (error) {
-          // An observer that throws would hold up the machines.
-          lose(1);
-          notice(`a mistake in the recorder was survived: ${(error as Error).stack ?? error}`, 'warn');
-        }
-      });
+      given.system.inspect((event) => guarded(() => trace.inspect(event)));
       push(textOf(headerOf({ input })));
       for (const told of early.splice(0)) write({ told });
     },
@@ -283,7 +300,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
       const { at: _, ...rest } = told;
       const before = telling;
       if (before?.type === told.type) telling = null;
-      if (!isDeepStrictEqual(before, rest)) write({ told });
+      if (!isDeepStrictEqual(before, rest)) guarded(() => write({ told }));
     },
     close(within) {
       return new Promise((resolve) => {
@@ -298,40 +315,6 @@ export function createRecorder(options: RecorderOptions): Recorder {
       });
     },
   };
-}
-
-/** A machine, and all that there are below it. */
-function keptOf(actor: AnyActorRef, sinceOf: (path: string) => number): Kept {
-  const { value, context, status, output } = actor.getSnapshot() as Pick<
-    Kept,
-    'value' | 'context' | 'status' | 'output'
-  >;
-  const children = Object.values(childrenOf(actor));
-  const isAlive = (child: AnyActorRef): boolean =>
-    (child.getSnapshot() as { status: string }).status === 'active';
-  return {
-    id: actor.id,
-    value,
-    context,
-    status,
-    output,
-    since: sinceOf(pathOf(actor)),
-    machines: children.filter(isMachine).map((child) => keptOf(child, sinceOf)),
-    ports: children
-      .filter((child) => !isMachine(child) && isAlive(child))
-      .map((child) => ({
-        id: child.id,
-        src: child.src as string,
-        input: (child.getSnapshot() as { input?: unknown }).input,
-      })),
-  };
-}
-
-function timersOf({ system }: Root): KeptTimer[] {
-  return Object.values(system.getSnapshot()._scheduledEvents).map(({ target, event }) => ({
-    of: pathOf(target),
-    event: event.type,
-  }));
 }
 
 /** Every text in it, names included, without what is secret. */

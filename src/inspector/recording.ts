@@ -5,7 +5,7 @@ import type { ToldOfDeath } from '../output/crash.ts';
 
 export const RECORDING_VERSION = 1;
 
-/** Where a part of a recording begins: at upkeep's start, in a new file, and where events have been lost. */
+/** Where a part of a recording begins: at upkeep's start, in a new file, after each MB, and where events have been lost. */
 export interface Header {
   readonly upkeep: 'recording';
   readonly version: typeof RECORDING_VERSION;
@@ -179,16 +179,31 @@ function parsed(text: string): Record<string, unknown> | null {
 export function encoded(value: unknown): unknown {
   if (typeof value === 'number') return Number.isFinite(value) ? value : { $number: String(value) };
   if (typeof value !== 'object' || value === null) return value;
-  if (Array.isArray(value)) return value.map(encoded);
+  if (Array.isArray(value)) return encodedAll(value) ?? value;
   if (value instanceof Set) return { $set: [...value].map(encoded) };
   if (value instanceof Map) return { $map: [...value].map((entry) => entry.map(encoded)) };
   if (value instanceof Error) return { $error: value.message };
-  // Actors are told apart by XState's own mark.
-  if ('sessionId' in value && 'logic' in value) return { $actor: (value as unknown as { id: string }).id };
-  const entries = Object.entries(value)
-    .filter(([, each]) => each !== undefined)
-    .map(([key, each]): [string, unknown] => [key, encoded(each)]);
-  return entries.some(([key]) => key.startsWith('$')) ? { $object: entries } : Object.fromEntries(entries);
+  // An actor, or the mark that XState wants in its place.
+  if (('sessionId' in value && 'logic' in value) || 'xstate$$type' in value) {
+    return { $actor: (value as unknown as { id: string }).id };
+  }
+  const entries = Object.entries(value).filter(([, each]) => each !== undefined);
+  const told = encodedAll(entries.map(([, each]) => each));
+  const isOwn = entries.some(([key]) => key.startsWith('$'));
+  if (told === null && !isOwn) return value;
+  const pairs = entries.map(([key, each], index) => [key, told === null ? each : told[index]]);
+  return isOwn ? { $object: pairs } : Object.fromEntries(pairs);
+}
+
+/** null: they can stay as they are. That is so with most, and there may be a lot. */
+function encodedAll(values: readonly unknown[]): readonly unknown[] | null {
+  let copy: unknown[] | null = null;
+  for (const [index, each] of values.entries()) {
+    const is = encoded(each);
+    if (is !== each) copy ??= values.slice(0, index);
+    copy?.push(is);
+  }
+  return copy;
 }
 
 /** The value again. Actors come back as XState's own references to children. */

@@ -66,13 +66,15 @@ export interface ReplayOptions {
 /** The clock of timers is coarser than that of events, ms. */
 const TOO_EARLY = 3;
 
-/** The state of a recording at a time. Takes as long as it takes to run all that came before in that part. */
+/** The state of a recording at a time. Takes as long as it takes to run all that came before in that part: the journal has what was
+ * told in the parts before, but not their transitions. */
 export function replay(
   recording: Recording,
   { until = Number.POSITIVE_INFINITY, inspect }: ReplayOptions = {},
 ): Replay {
   const part = recording.parts.findLast(({ header }) => header.time <= until) ?? recording.parts[0]!;
-  const replayed = replayPart(part, inspect);
+  const before = recording.parts.slice(0, recording.parts.indexOf(part)).flatMap(({ lines }) => lines);
+  const replayed = replayPart(part, inspect, before);
   replayed.advance(until);
   return replayed;
 }
@@ -82,10 +84,11 @@ export function differenceText({ line, recorded, replayed }: Difference): string
   return `line ${line}: recorded was ${recorded}, but the machines came to ${replayed}`;
 }
 
-/** One part of a recording, at its beginning. */
+/** One part of a recording, at its beginning. @param before lines of the parts before it, for the journal */
 export function replayPart(
   { header, lines }: Part,
   inspect: (event: InspectionEvent) => void = () => {},
+  before: readonly Numbered[] = [],
 ): Replay {
   let cursor = 0;
   let at = header.at;
@@ -139,6 +142,29 @@ export function replayPart(
     if (isSame(line, what)) cursor++;
     else differ(line, textOf(line), textOf(what));
   }
+
+  /** What was told in other parts. */
+  function recall(): void {
+    for (const [index, line] of before.entries()) {
+      const next = before[index + 1];
+      at = line.at;
+      time = line.time;
+      if ('told' in line) {
+        findings = line.told;
+        journal.note(crashes.hear(line.told));
+      } else if ('did' in line && line.did === 'tell') {
+        const told = { at, ...(line.with as Telling) } as ToldOfDeath;
+        // The line behind it has more to tell of the same.
+        if (next === undefined || !('told' in next) || next.told.type !== told.type) {
+          journal.note(crashes.hear(told));
+        }
+      }
+    }
+    findings = null;
+    at = header.at;
+    time = header.time;
+  }
+  recall();
 
   const ports: Ports = {
     launch: fromCallback<EventObject, { command: string }>(playPort),

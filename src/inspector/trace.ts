@@ -45,7 +45,7 @@ export function childrenOf(actor: AnyActorRef): Readonly<Record<string, AnyActor
 }
 
 /** `running.ready.pausing` of `{running: {ready: 'pausing'}}`. */
-export function stateOf(value: unknown): string {
+function stateOf(value: unknown): string {
   if (typeof value === 'string') return value;
   const [[first, below] = ['', '']] = Object.entries(value as object);
   return `${first}.${stateOf(below)}`;

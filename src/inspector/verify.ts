@@ -1,6 +1,8 @@
 /** Whether the machines do again what a recording says that they did. */
-import type { Recording } from './recording.ts';
+import { factsOf, keptOf } from './kept.ts';
+import type { Part, Recording } from './recording.ts';
 import { type Counts, type Difference, differenceText, replayPart } from './replay.ts';
+import type { Root } from './root.ts';
 
 export interface Verdict extends Counts {
   readonly version: 1;
@@ -18,16 +20,32 @@ export function verify({ parts, cut }: Recording): Verdict {
   const sum = { events: 0, transitions: 0, effects: 0, machines: 0 };
   let lost = 0;
   let difference: Difference | null = null;
-  for (const part of parts) {
+  for (const [index, part] of parts.entries()) {
     const replayed = replayPart(part);
     replayed.advance(Number.POSITIVE_INFINITY);
     lost += part.header.lost;
     const counts = replayed.counts();
     for (const key of ['events', 'transitions', 'effects', 'machines'] as const) sum[key] += counts[key];
-    difference = replayed.differs();
+    difference = replayed.differs() ?? goesOn(replayed.root, parts[index + 1]);
     if (difference !== null) break;
   }
   return { version: 1, ...sum, parts: parts.length, lost, cut, difference };
+}
+
+/** Where one part follows the other, the machines at its beginning are those that the one before ends with, all that they have in
+ * their books included. */
+function goesOn(root: Root, next: Part | undefined): Difference | null {
+  if (next === undefined || !('root' in next.header.start) || next.header.lost > 0) return null;
+  const recorded = factsOf(next.header.start.root);
+  const replayed = factsOf(keptOf(root, () => 0));
+  for (const what of new Set([...recorded.keys(), ...replayed.keys()])) {
+    const [was, is] = [recorded.get(what), replayed.get(what)];
+    if (was !== is) {
+      const say = (text: string | undefined): string => `${what} as ${text ?? 'nothing'}`;
+      return { line: next.line, recorded: say(was), replayed: say(is) };
+    }
+  }
+  return null;
 }
 
 /** For a human, with a line break at its end. */

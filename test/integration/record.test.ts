@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, inject, test } from 'vitest';
 import { type Recording, readRecording } from '../../src/inspector/recording.ts';
-import { Namespace, noNamespace, noOtherUser, until } from './namespace.ts';
+import { Namespace, noNamespace, noOtherUser, pause, until } from './namespace.ts';
 
 const run = promisify(execFile);
 const upkeep = (...words: string[]) =>
@@ -94,6 +94,29 @@ describe.skipIf(noNamespace)(`a recording of a real fleet ${noNamespace ?? ''}`,
     const altered = await upkeep('inspect', '--verify', path);
     expect(altered).toMatchObject({ code: 1 });
     expect(altered.stdout).toMatch(/: line \d+: recorded was command:\S+ in failed\.ended, but/);
+  });
+
+  test('of a storm of kills, in a fleet that puts itself in the background, is verified', async (context) => {
+    const inside = new Namespace(context);
+    const daemon = inside.install('daemon.sh', 'storm');
+    const path = join(inside.dir, 'record');
+    const names = Array.from({ length: 24 }, (_, index) => `s${index}`);
+    const running = await inside.upkeep(
+      names.map((name, index) => `${name}: ${daemon} ${['', '--fork', '--double'][index % 3]}`),
+      { args: ['--record', path] },
+    );
+    await running.running(...names);
+    for (let kills = 0; kills < 150; ) {
+      const alive = inside.named('storm');
+      // Launchers and services alike, in no order.
+      const victim = alive[(kills * 7) % Math.max(1, alive.length)];
+      if (victim !== undefined && inside.kill(victim.pid, 'SIGKILL')) kills++;
+      await pause(10);
+    }
+    expect((await running.stop()).code).toBe(0);
+    const { stdout } = await upkeep('inspect', '--verify', '--json', path);
+    expect(JSON.parse(stdout)).toMatchObject({ difference: null, lost: 0 });
+    expect(JSON.parse(stdout).events).toBeGreaterThan(300);
   });
 
   test('of an upkeep that was killed is read up to there; the next one goes on in the same file', async (context) => {
