@@ -84,7 +84,7 @@ describe('the command line', () => {
 
   const asText = (value: unknown, key: string): string => {
     if (typeof value !== 'number') return String(value);
-    return key === 'logMemory' ? `${value / 1024}k` : formatDuration(value);
+    return key === 'logMemory' || key === 'recordSize' ? `${value / 1024}k` : formatDuration(value);
   };
 
   test('the defaults of run: all of them, as they are', () => {
