@@ -3,6 +3,7 @@
 import type { Server } from 'node:http';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { ProcessId } from '../machines/events.ts';
+import { whyNotListening } from './control/bounded.ts';
 import { createEndpoints } from './control/endpoints.ts';
 import { type Health, hasBegun, healthOf } from './control/health.ts';
 import type { Inside } from './control/inside.ts';
@@ -153,7 +154,11 @@ export function createHttp(options: HttpOptions): Http {
       notice(`answers probes and scrapes at http://${where}: /livez, /readyz, /metrics`, 'info'),
     );
     endpoints.on('error', (error: NodeJS.ErrnoException) => {
-      if (!told) notice(`cannot answer probes at ${where}: ${reasonOf(error)}; it is tried again`, 'warn');
+      if (!told)
+        notice(
+          `cannot answer probes at ${where}: ${whyNotListening(error, '--http=8754')}; it is tried again`,
+          'warn',
+        );
       told = true;
       if (server !== endpoints) return;
       retry = setTimeout(listen, RETRY);
@@ -198,17 +203,4 @@ function sampleOf(
 ): CommandSample {
   const since = leader === null ? null : timeOf(now() - leader.uptime) / 1_000;
   return { name, state, asWished, since, processes, resident: bytes };
-}
-
-function reasonOf({ code, message }: NodeJS.ErrnoException): string {
-  switch (code) {
-    case 'EADDRINUSE':
-      return 'somebody listens there already; name another port, as in --http=8754';
-    case 'EACCES':
-      return 'only root may listen at so low a port; name one from 1024 on';
-    case 'EADDRNOTAVAIL':
-      return 'this machine does not have that address; 0.0.0.0 is all that it has';
-    default:
-      return message;
-  }
 }

@@ -31,6 +31,21 @@ async function main(): Promise<void> {
       return check(request.file, request.json);
     case 'export':
       return exportPolicy(request.words);
+    case 'inspect': {
+      const { runInspect } = await import('./inspector/inspect.ts');
+      const { code, text } = await runInspect(request.words);
+      return leave(code, text, text.startsWith('upkeep: ') ? 2 : 1);
+    }
+    case 'simulate': {
+      const { runSimulate } = await import('./inspector/simulate.ts');
+      process.exitCode = await runSimulate(request.words, {
+        env: process.env,
+        version: __VERSION__,
+        out: (text) => write(1, text),
+        error: (text) => write(2, text),
+      });
+      return;
+    }
     case 'completion': {
       const { completionScript } = await import('./describe/completion.ts');
       return leave(0, completionScript(request.shell), 1);

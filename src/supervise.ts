@@ -1,6 +1,5 @@
 /** WIRES: the one place that provides, creates and starts actors. */
 import type { Socket } from 'node:net';
-import { constants } from 'node:os';
 import { execa } from 'execa';
 import { Subject } from 'rxjs';
 import { type AnyStateMachine, createActor } from 'xstate';
@@ -8,7 +7,7 @@ import { commandMachine } from '../machines/command.ts';
 import type { Exit, Leader, PolicyDiff, Remains, Told } from '../machines/events.ts';
 import { groupMachine } from '../machines/group.ts';
 import { DEFAULT_POLICY } from '../machines/restart-policy.ts';
-import { EXIT_INTERNAL, type SupervisorOutput, supervisorMachine } from '../machines/supervisor.ts';
+import { EXIT_INTERNAL, supervisorMachine } from '../machines/supervisor.ts';
 import { launchActor } from './actors/launch.ts';
 import { probeActor } from './actors/probe.ts';
 import { scanActor } from './actors/scan.ts';
@@ -17,9 +16,11 @@ import { stopperActor } from './actors/stopper.ts';
 import type { Answer, Inside } from './control/inside.ts';
 import { createControl } from './control/server.ts';
 import { claimSocket, defaultSocketPath } from './control/socket.ts';
+import { exitCodeOf } from './exit-code.ts';
 import type { createExtras } from './extras.ts';
 import type { Http } from './http.ts';
 import { candidateOf, createStates, waitingFor } from './inside.ts';
+import type { Inspect } from './inspect.ts';
 import { createCrashes } from './output/crash.ts';
 import { formatDuration } from './output/duration.ts';
 import { createJournal } from './output/journal.ts';
@@ -137,6 +138,7 @@ export async function supervise(
   /** null: nobody has asked for it. */
   let syslog: Syslog | null = null;
   let http: Http | null = null;
+  let inspect: Inspect | undefined;
   log.onResume(() => {
     streams.resume();
     extras.resume();
@@ -158,12 +160,26 @@ export async function supervise(
     tail: (name) => log.service(name).tail().map(redactor.redact),
   });
 
+  /** null: nobody has asked for it. */
+  const recorder =
+    options.record === null
+      ? null
+      : (await import('./inspector/record.ts')).createRecorder({
+          path: options.record,
+          size: options.recordSize,
+          version,
+          redact,
+          now,
+          notice: (message, level) => notice(null, message, level),
+        });
+
   const tell = (told: Told): void => {
     // What a process said last comes before what is said of its end.
     if (told.type === 'command.died' || told.type === 'command.failedStart') finishLines(told.command);
     const known = crashes.hear(told);
     log.tell(known);
     journal.note(known);
+    recorder?.told(known);
     extras.told(known);
     if (told.type === 'command.running' && told.how === 'adopted') {
       streams.takeOver(told.command, told.leader.pid);
@@ -457,7 +473,10 @@ export async function supervise(
       log,
       commandOf: lineage.commandOf,
       commands: () => specs.values(),
-      heard: (name, lines) => extras.heard(name, lines, 'syslog'),
+      heard(name, { head, text }) {
+        extras.heard(name, Buffer.from(`${text}\n`), 'syslog');
+        recent?.push(name, Buffer.from(`${head}${text}\n`), 'syslog');
+      },
       notice: (message) => notice(null, message),
     });
     syslog.listen(pathNow());
@@ -482,11 +501,11 @@ export async function supervise(
     http.listen(addressNow());
   }
   await serveHttp();
+  const { createInspect } = options.inspect === null ? NOT_INSPECTED : await import('./inspect.ts');
 
-  const root = createActor(supervisor, {
-    input: { ...plan, seed: Math.floor(Math.random() * 2 ** 31) },
-    inspect: states.inspect,
-  });
+  const input = { ...plan, seed: Math.floor(Math.random() * 2 ** 31) };
+  const root = createActor(supervisor, { input, inspect: states.inspect });
+  recorder?.attach(root, input);
 
   const isEnding = (): boolean => {
     const snapshot = root.getSnapshot();
@@ -583,6 +602,7 @@ export async function supervise(
       for (const name of [...specs.keys(), ...leaving.keys()]) finishLines(name);
       syslog?.listen(null);
       http?.listen(null);
+      inspect?.close();
       const stopped = { type: 'supervisor.stopped', at: now(), code, took: now() - begun, left } as const;
       const rest = (): number => Math.min(1_000, plan.grace - (now() - begun));
       // What becomes of that is said before what is said last.
@@ -598,6 +618,7 @@ export async function supervise(
           // A reader that has stalled gets what is left of the budget, and no more.
           return log.closeFiles(Math.max(200, rest()));
         })
+        .then(() => recorder?.close(Math.max(200, rest())))
         .then(() => sink.flush(Math.max(200, rest())))
         .then(() => resolve(code));
     };
@@ -643,6 +664,15 @@ export async function supervise(
     journal,
     recent,
   };
+  inspect = createInspect?.({
+    root,
+    inside,
+    table,
+    standings: lineage.standings,
+    sinceOf,
+    notice: (message, level) => notice(null, message, level),
+  });
+  inspect?.listen(options.inspect!);
 
   return {
     shutdown(reason) {
@@ -670,6 +700,7 @@ function chooseTableOrRefuse(wanted: RunOptions['table']): ReturnType<typeof cho
   }
 }
 
+const NOT_INSPECTED = { createInspect: null };
 const nothing = (): void => {};
 /** Without a policy file nobody asks for more. */
 const NO_EXTRAS: ReturnType<typeof createExtras> = {
@@ -691,12 +722,6 @@ const OWN: Runnable = { file: '', args: [], env: {}, stop: null, execution: null
 
 function kinOf({ name, fits, policy }: CommandSpec): Kin {
   return { name, fits, match: policy?.match ?? null };
-}
-
-/** A command's own exit status, where the policy asks for it: of one killed by a signal as a shell would say it. */
-function exitCodeOf({ code, exit }: SupervisorOutput): number {
-  if (exit?.signal) return 128 + (constants.signals[exit.signal as NodeJS.Signals] ?? 0);
-  return exit?.code ?? code;
 }
 
 /** What `machine.provide` returns, but in the machine itself: that builds each state a second time, and there is one of us. */

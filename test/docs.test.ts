@@ -84,7 +84,7 @@ describe('the command line', () => {
 
   const asText = (value: unknown, key: string): string => {
     if (typeof value !== 'number') return String(value);
-    return key === 'logMemory' ? `${value / 1024}k` : formatDuration(value);
+    return key === 'logMemory' || key === 'recordSize' ? `${value / 1024}k` : formatDuration(value);
   };
 
   test('the defaults of run: all of them, as they are', () => {
@@ -121,6 +121,14 @@ describe('the states', () => {
   test.each([...new Set(names)])('explain %s', (name) => {
     expect(REFERENCE.states).toContain(`\`${name}\``);
   });
+});
+
+test('the image is checked as the reference says, and so is one of another base', () => {
+  const check = /^HEALTHCHECK .*$/m;
+  const [shown] = check.exec(section(read('docs/reference/control.md'), 'health'))!;
+  for (const path of ['Dockerfile', 'examples/any-image/Dockerfile', 'docs/how-to/another-image.md']) {
+    expect(check.exec(read(path))?.[0], path).toBe(shown);
+  }
 });
 
 describe('every page', () => {

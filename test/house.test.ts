@@ -234,8 +234,20 @@ describe('rooms', () => {
     expect(inRoom('src/describe/').length).toBeGreaterThan(0);
     expect(
       trespasses('src/describe/', ({ of }) =>
-        startsWithAny(of, ['src/describe/', 'src/policy/', 'src/export/arguments.ts']),
+        startsWithAny(of, [
+          'src/describe/',
+          'src/policy/',
+          'src/export/arguments.ts',
+          'src/inspector/arguments.ts',
+        ]),
       ),
+    ).toEqual([]);
+  });
+
+  test('src/inspector/page/ is for browsers: of all else it knows the types', () => {
+    expect(inRoom('src/inspector/page/').length).toBeGreaterThan(0);
+    expect(
+      trespasses('src/inspector/page/', ({ of, type }) => type || of.startsWith('src/inspector/page/')),
     ).toEqual([]);
   });
 
@@ -250,10 +262,51 @@ describe('rooms', () => {
   });
 });
 
+test('src/inspector/ shows: it touches no process, and knows XState by one file', () => {
+  const shows = ['files', 'fleet', 'hub', 'json', 'protocol', 'server', 'source', 'stately'];
+  const paths = shows.map((name) => `src/inspector/${name}.ts`);
+  const wrong = paths.flatMap((path) =>
+    graph
+      .get(path)!
+      .filter(
+        ({ of }) =>
+          startsWithAny(of, ['src/process/', 'src/actors/', 'src/supervise.ts', 'src/main.ts']) ||
+          (isXstate(of) && path !== 'src/inspector/stately.ts'),
+      )
+      .map(({ of }) => `${path} imports ${of}`),
+  );
+  expect(wrong).toEqual([]);
+  // Orders are control's.
+  expect(found(paths, /\bsend\s*\(\s*\{/g)).toEqual([]);
+});
+
+test('what runs on paper touches no process', () => {
+  const onPaper = [
+    'recording',
+    'record',
+    'replay',
+    'simulate',
+    'simulation',
+    'world',
+    'root',
+    'view',
+    'verify',
+  ];
+  for (const name of onPaper) {
+    expect(
+      trespasses(
+        `src/inspector/${name}.ts`,
+        ({ of }) => !startsWithAny(of, ['src/process/', 'src/supervise.ts', 'src/main.ts', 'src/extras.ts']),
+      ),
+    ).toEqual([]);
+  }
+});
+
 describe('one place each', () => {
-  test('src/supervise.ts alone provides, creates and starts actors', () => {
+  test('src/supervise.ts provides, creates and starts actors, and src/inspector/root.ts those that run on paper', () => {
     const wiring = /\bcreateActor\b|\.provide\s*\(/g;
-    const others = sources.filter((path) => path !== 'src/supervise.ts');
+    const wired = ['src/supervise.ts', 'src/inspector/root.ts'];
+    const others = sources.filter((path) => !wired.includes(path));
     expect(found(others, wiring)).toEqual([]);
     expect(found(['src/supervise.ts'], wiring).length).toBeGreaterThan(0);
   });

@@ -1,6 +1,6 @@
 /** What `upkeep health` tells, for HEALTHCHECK and probes. Pure. */
 import type { Inside } from './inside.ts';
-import { type CommandStatus, STATUS_VERSION, type Status, wordOf } from './status.ts';
+import { type CommandStatus, predicateOf, STATUS_VERSION, type Status, wordOf } from './status.ts';
 
 /**
  * `starting`: something is not yet as it is wished to be, for the first time, and nothing speaks against that it will be.
@@ -30,7 +30,7 @@ export function healthOf({ commands, upkeep }: Status, which: 'ready' | 'live'):
   const lacking = commands.filter(({ asWished }) => !asWished);
   const state = stateOf(lacking);
   const ok = !upkeep.ending && (which === 'live' ? state !== 'failed' : state === 'ready');
-  const who = lacking.map((command) => `${command.name} is ${wordOf(command)}`).join(', ');
+  const who = lacking.map((command) => `${command.name} is ${predicateOf(wordOf(command))}`).join(', ');
   const ending = upkeep.ending ? 'everything is being stopped' : '';
   return {
     version: STATUS_VERSION,

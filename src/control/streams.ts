@@ -43,7 +43,7 @@ export function streamEvents({ journal, redact }: Inside, wanted: EventsWanted) 
       for (const entry of entries) {
         number = entry.number;
         if (!isOf(entry.what, named)) continue;
-        const line = redact(lineOf(entry));
+        const line = redact(entryLine(entry));
         lines.push(line);
         size += line.length;
         if (size > MOST_BYTES) break;
@@ -65,7 +65,8 @@ function isOf(what: Happening, named: ReadonlySet<string> | null): boolean {
   return 'commands' in what && what.commands.some((name) => named.has(name));
 }
 
-function lineOf({ number, time, what }: Entry): string {
+/** One line of JSON, without its end. */
+export function entryLine({ number, time, what }: Entry): string {
   const { type, ...rest } = what;
   const message =
     type === 'command.transition'

@@ -1,5 +1,6 @@
 /** DESCRIBES: the help texts taken apart, so that what is made of them says what they say. */
 import { EXPORT_HELP } from '../export/arguments.ts';
+import { INSPECT_HELP, SIMULATE_HELP } from '../inspector/arguments.ts';
 import { helpText } from '../policy/help.ts';
 import { CONTROL_VERBS } from '../policy/options.ts';
 import { verbHelp } from '../policy/verbs-help.ts';
@@ -72,6 +73,8 @@ export const PAGES: readonly Page[] = [
   { verb: 'run', text: helpText('run') },
   { verb: 'check', text: helpText('check') },
   { verb: 'export', text: EXPORT_HELP },
+  { verb: 'simulate', text: SIMULATE_HELP },
+  { verb: 'inspect', text: INSPECT_HELP },
   ...CONTROL_VERBS.map((verb) => ({ verb, text: verbHelp(verb) })),
   { verb: 'completion', text: helpText('completion') },
 ].map(({ verb, text }) => ({ verb, blocks: readHelp(text) }));

@@ -52,6 +52,7 @@ const LONGEST_TEXT = 16 * 1024 * 1024;
 /**
  * Reads one file. What is wrong with it is added to the problems.
  *
+ * @param remedy what is to be written, where it has no mapping at its top
  * @returns the mapping at its top; null when the text is no such thing
  */
 export function readDocument(
@@ -59,6 +60,7 @@ export function readDocument(
   file: string,
   env: Environment,
   problems: Problem[],
+  remedy = 'write commands: and below it, for instance, web: nginx',
 ): Record<string, unknown> | null {
   const lines = new LineCounter();
   const report = (offset: number, message: string, path: Path = []): void => {
@@ -104,12 +106,12 @@ export function readDocument(
   }
 
   if (contents === null || (isScalar(contents) && contents.value === null)) {
-    return whole('it is empty; write commands: and below it, for instance, web: nginx');
+    return whole(`it is empty; ${remedy}`);
   }
   const value = createWalker(file, lines, env, report)(contents);
   if (isMapping(value)) return value;
   const what = Array.isArray(value) ? 'a list' : 'a single value';
-  const message = `expected a mapping with commands, got ${what}; write commands: and below it, for instance, web: nginx`;
+  const message = `expected a mapping with commands, got ${what}; ${remedy}`;
   problems.push({ file, line: 1, column: 1, path: '', message });
   return null;
 }

@@ -1,9 +1,9 @@
 /** Policy files: read, checked as a whole, and told of all mistakes at once. */
 import { dirname, isAbsolute, join, normalize } from 'node:path/posix';
-import type { z } from 'zod';
 import { draftOf, type References, referencesOf } from './convert.ts';
 import { gathered, isMapping, keysOf, type Path, placeText, problemAt, readDocument } from './document.ts';
 import type { Environment } from './interpolate.ts';
+import { tellIssue } from './issues.ts';
 import { PolicyError, type Problem } from './problems.ts';
 import { type Parts, related } from './relations.ts';
 import {
@@ -15,7 +15,7 @@ import {
   type RawHook,
 } from './schema.ts';
 import type { Policy } from './spec.ts';
-import { didYouMean, shown } from './usage-error.ts';
+import { shown } from './usage-error.ts';
 
 /** What reading takes of the world. */
 export interface Surroundings {
@@ -186,42 +186,16 @@ class Loader {
   #check(whole: Record<string, unknown>): void {
     const own = Object.fromEntries(Object.entries(whole).filter(([key]) => !key.startsWith('x-')));
     const { error } = policySchema.safeParse(own);
-    for (const issue of error?.issues ?? []) this.#tell(whole, issue, []);
+    for (const issue of error?.issues ?? []) {
+      tellIssue(
+        issue,
+        (path, message, at) => this.#report(whole, path, message, at),
+        (path) => this.#break(path),
+      );
+    }
     for (const section of SECTIONS) {
       if (own[section] !== undefined && !isMapping(own[section])) this.#incomplete = true;
     }
-  }
-
-  #tell(whole: Record<string, unknown>, issue: z.core.$ZodIssue, above: Path): void {
-    const path = [...above, ...(issue.path as (string | number)[])];
-    this.#break(path);
-    if (issue.code === 'invalid_union') {
-      // A mapping that is wrong inside is told of by what is wrong in it.
-      const meant = issue.errors.find((branch) => !branch.some(isOfAnotherType));
-      if (meant !== undefined) {
-        for (const inner of meant) this.#tell(whole, inner, path);
-        return;
-      }
-    }
-    if (issue.code === 'unrecognized_keys') {
-      const known = issue.message.split(' ');
-      for (const key of issue.keys) {
-        this.#break([...path, key]);
-        const near = didYouMean(key, known);
-        this.#report(
-          whole,
-          [...path, key],
-          `unknown key${near || `; the keys here are ${known.join(', ')}`}`,
-          'key',
-        );
-      }
-      return;
-    }
-    if (issue.code === 'invalid_key') {
-      this.#report(whole, path, issue.issues[0]?.message ?? issue.message, 'key');
-      return;
-    }
-    this.#report(whole, path, issue.message);
   }
 
   #break(path: Path): void {
@@ -250,13 +224,6 @@ class Loader {
       }
     }
   }
-}
-
-/** Is the value no such thing at all? Then another branch of the union may tell more. */
-function isOfAnotherType(issue: z.core.$ZodIssue): boolean {
-  if (issue.path.length > 0) return false;
-  if (issue.code === 'invalid_union') return issue.errors.every((branch) => branch.some(isOfAnotherType));
-  return issue.code === 'invalid_type' || issue.code === 'invalid_value';
 }
 
 /** By file in the order of reading, then by place. */

@@ -26,6 +26,8 @@ Usage:
                                   would run
   upkeep export --compose FILE    write it as a file of Docker Compose; or
                                   --kubernetes, --swarm
+  upkeep simulate FILE            what such a file would do, without doing it
+  upkeep inspect FILE             look at what was recorded with run --record
 
 Ask a running upkeep, as in docker exec CONTAINER upkeep status:
   upkeep status [NAME…]           what runs, what does not, and what comes next
@@ -71,6 +73,10 @@ Options, before the first COMMAND:
   --policy FILE               what to keep running, and how: YAML or JSON. Adds
                               to the COMMANDs. SIGHUP has it read again
   --procfile FILE             the same, NAME: COMMAND in each line
+  --record FILE               record all that upkeep decides by, for
+                              upkeep inspect
+  --record-size SIZE          begin another file when it is so large; four are
+                              kept beside it (64k to 1G; default: 16M)
   --process-table procfs|ps-list
                               where to look for processes
                               (default: what suits the platform)
@@ -81,6 +87,8 @@ Options, before the first COMMAND:
                               their command (PATH: /dev/log; default: don't)
   --http[=[ADDRESS:]PORT]     answer /livez, /readyz and /metrics, for probes
                               and Prometheus (127.0.0.1:8753; default: don't)
+  --inspect[=[ADDRESS:]PORT]  show the statecharts as they decide, in a browser
+                              (127.0.0.1:9777; default: don't)
   -h, --help                  show this
   -V, --version               show the version
   --                          end of the options

@@ -28,12 +28,21 @@ export interface RunOptions {
   readonly syslog: string | null;
   /** `ADDRESS:PORT` at which orchestrators are answered; null: nowhere. */
   readonly http: string | null;
+  /** `ADDRESS:PORT` at which the inspector is; null: nowhere. */
+  readonly inspect: string | null;
+  /** The file that everything is recorded to which the machines are told; null: none. */
+  readonly record: string | null;
+  /** Bytes at which that file is full, and another is begun. */
+  readonly recordSize: number;
 }
 
 /** Where programs send syslog messages to. */
 export const SYSLOG_PATH = '/dev/log';
 /** Where orchestrators are answered unless it is said where: by whoever is in the same container. */
 export const HTTP_ADDRESS = '127.0.0.1:8753';
+/** Where the inspector is unless it is said where. */
+export const INSPECT_PORT = 9777;
+const INSPECT_ADDRESS = `127.0.0.1:${INSPECT_PORT}`;
 
 /** Where `upkeep run` has its commands from. */
 export interface Sources {
@@ -46,8 +55,8 @@ export interface Sources {
 export type RunRequest =
   | ({ readonly kind: 'run'; readonly options: RunOptions } & Sources)
   | { readonly kind: 'check'; readonly file: string; readonly json: boolean }
-  /** The words behind it: whoever exports reads them. */
-  | { readonly kind: 'export'; readonly words: readonly string[] }
+  /** The words behind it: whoever does it reads them. */
+  | { readonly kind: 'export' | 'inspect' | 'simulate'; readonly words: readonly string[] }
   /** The words behind a verb that asks a running upkeep: whoever asks reads them. */
   | { readonly kind: 'control'; readonly verb: ControlVerb; readonly words: readonly string[] }
   | { readonly kind: 'completion'; readonly shell: CompletionShell }
@@ -66,6 +75,9 @@ export const RUN_DEFAULTS: RunOptions = {
   logMemory: 64 * 1024,
   syslog: null,
   http: null,
+  inspect: null,
+  record: null,
+  recordSize: 16 * 1024 ** 2,
 };
 
 /** Verbs that ask a running upkeep. */
@@ -91,7 +103,9 @@ export type CompletionShell = (typeof COMPLETION_SHELLS)[number];
 export type HelpTopic = 'run' | 'check' | 'completion';
 
 const TOPICS: readonly HelpTopic[] = ['run', 'check', 'completion'];
-const VERBS = [...TOPICS, 'export', ...CONTROL_VERBS, 'help'];
+/** Verbs that read the words behind them themselves. */
+const OWN_WORDS = ['export', 'inspect', 'simulate'] as const;
+const VERBS = [...TOPICS, ...OWN_WORDS, ...CONTROL_VERBS, 'help'];
 const EXAMPLE = 'upkeep run "/usr/sbin/sshd" "/etc/init.d/apache2 start"';
 const LOGS = ['plain', 'json', 'raw'] as const;
 const TABLES = ['procfs', 'ps-list'] as const;
@@ -103,6 +117,7 @@ const OPTIONS: Readonly<Record<string, 'none' | 'needed' | 'optional'>> = {
   '--grace': 'needed',
   '--help': 'none',
   '--http': 'optional',
+  '--inspect': 'optional',
   '--interval': 'needed',
   '--log': 'needed',
   '--log-memory': 'needed',
@@ -111,6 +126,8 @@ const OPTIONS: Readonly<Record<string, 'none' | 'needed' | 'optional'>> = {
   '--policy': 'needed',
   '--process-table': 'needed',
   '--procfile': 'needed',
+  '--record': 'needed',
+  '--record-size': 'needed',
   '--socket': 'needed',
   '--syslog': 'optional',
   '--version': 'none',
@@ -126,7 +143,8 @@ export function parseRunArguments(argv: readonly string[]): RunRequest {
   }
   if (verb === 'run') return parseRun(rest);
   if (verb === 'check') return parseCheck(rest);
-  if (verb === 'export') return { kind: 'export', words: rest };
+  const own = OWN_WORDS.find((each) => each === verb);
+  if (own !== undefined) return { kind: own, words: rest };
   if (verb === 'completion') return parseCompletion(rest);
   const control = CONTROL_VERBS.find((each) => each === verb);
   if (control !== undefined) return { kind: 'control', verb: control, words: rest };
@@ -140,7 +158,8 @@ export function parseRunArguments(argv: readonly string[]): RunRequest {
       );
     }
     if (topic === undefined || topic === 'help') return { kind: 'help', topic: null };
-    if (topic === 'export') return { kind: 'export', words: ['--help'] };
+    const reading = OWN_WORDS.find((each) => each === topic);
+    if (reading !== undefined) return { kind: reading, words: ['--help'] };
     const known = TOPICS.find((each) => each === topic);
     if (known !== undefined) return { kind: 'help', topic: known };
     const asking = CONTROL_VERBS.find((each) => each === topic);
@@ -150,9 +169,8 @@ export function parseRunArguments(argv: readonly string[]): RunRequest {
     );
   }
   if (verb.startsWith('-')) {
-    const own = isOption(verb);
     throw new UsageError(
-      own
+      isOption(verb)
         ? `cannot use ${optionName(verb)} here: it is an option of run; write upkeep run ${verb} …`
         : `cannot use the option ${shown(verb)}: it is unknown${didYouMean(verb, ['--help', '--version'])}; write upkeep --help`,
     );
@@ -220,6 +238,19 @@ function parseRun(argv: readonly string[]): RunRequest {
         options.logMemory = bytes;
         break;
       }
+      case '--record':
+        options.record = value;
+        break;
+      case '--record-size': {
+        const bytes = parseSize(value!);
+        if (bytes === null || bytes < RECORD_LEAST || bytes > RECORD_MOST) {
+          throw new UsageError(
+            `cannot use ${shown(value!)} for ${name}: it is no size from 64k to 1G; write, for instance, ${name} 64M`,
+          );
+        }
+        options.recordSize = bytes;
+        break;
+      }
       case '--no-control':
         options.control = false;
         break;
@@ -241,6 +272,14 @@ function parseRun(argv: readonly string[]): RunRequest {
         if (options.http === null) {
           throw new UsageError(
             `cannot use ${shown(argument)}: it is neither a port nor ADDRESS:PORT with an IP address; write --http alone for ${HTTP_ADDRESS}, or, for whoever can reach this machine, --http=0.0.0.0:8753`,
+          );
+        }
+        break;
+      case '--inspect':
+        options.inspect = value === null ? INSPECT_ADDRESS : parseHttpAddress(value);
+        if (options.inspect === null) {
+          throw new UsageError(
+            `cannot use ${shown(argument)}: it is neither a port nor ADDRESS:PORT with an IP address; write --inspect alone for ${INSPECT_ADDRESS}, or --inspect=PORT`,
           );
         }
         break;
@@ -348,6 +387,8 @@ const EXAMPLE_VALUES: Readonly<Record<string, string>> = {
   '--log-memory': '256k',
   '--process-table': 'ps-list',
   '--procfile': 'Procfile',
+  '--record': '/var/log/upkeep.record',
+  '--record-size': '64M',
   '--socket': '/run/upkeep.sock',
 };
 
@@ -379,6 +420,8 @@ export function parseDuration(text: string, what: string): number {
 
 const LOG_MEMORY_LEAST = 1_024;
 const LOG_MEMORY_MOST = 1_024 ** 3;
+const RECORD_LEAST = 64 * 1_024;
+const RECORD_MOST = 1_024 ** 3;
 
 /** Reads `512k`, `10MB`, `1GiB`: powers of 1024. @returns bytes; null: it is no size */
 export function parseSize(text: string): number | null {

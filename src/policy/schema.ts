@@ -35,12 +35,12 @@ import {
 } from './values.ts';
 
 /** What a mistake of zod's is called here. */
-const expected = (what: string, hint = '') => ({
+export const expected = (what: string, hint = '') => ({
   error: ({ input }: { readonly input?: unknown }) => expectedText(what, input, hint),
 });
 
 /** The schema, and whatever its reader does not read. */
-function read<T extends z.ZodType>(schema: T, reader: (value: z.output<T>) => unknown): T {
+export function read<T extends z.ZodType>(schema: T, reader: (value: z.output<T>) => unknown): T {
   return schema.superRefine((value, context) => {
     try {
       reader(value);
@@ -51,9 +51,9 @@ function read<T extends z.ZodType>(schema: T, reader: (value: z.output<T>) => un
   });
 }
 
-const text = (what: string) => z.string(expected(what)).min(1, { ...expected(what), abort: true });
-const flag = () => z.boolean(expected('true or false'));
-const whole = (least: number, most: number = Number.MAX_SAFE_INTEGER) => {
+export const text = (what: string) => z.string(expected(what)).min(1, { ...expected(what), abort: true });
+export const flag = () => z.boolean(expected('true or false'));
+export const whole = (least: number, most: number = Number.MAX_SAFE_INTEGER) => {
   const what =
     most === Number.MAX_SAFE_INTEGER
       ? `a whole number from ${least} on`
@@ -76,7 +76,7 @@ const textOrNumber = (what: string) => z.union([text(what), whole(0)], expected(
 const account = () => read(textOrNumber('a name or a number'), readAccount);
 
 /** A list, or its only element. */
-const some = <T extends z.ZodType>(element: T, what: string) =>
+export const some = <T extends z.ZodType>(element: T, what: string) =>
   z.union([element, z.array(element, expected(what)).min(1, expected(what))], expected(what));
 
 /** The same, where none at all says something too: programs that write policies need no case for it. */
@@ -84,14 +84,14 @@ const any = <T extends z.ZodType>(element: T, what: string) =>
   z.union([element, z.array(element, expected(what))], expected(what));
 
 /** A mapping of these keys and no others. The keys are handed on to who tells of an unknown one. */
-const mapping = <T extends z.ZodRawShape>(shape: T, what = 'a mapping') =>
+export const mapping = <T extends z.ZodRawShape>(shape: T, what = 'a mapping') =>
   z.strictObject(shape, {
     error: ({ code, input }) =>
       code === 'unrecognized_keys' ? Object.keys(shape).join(' ') : expectedText(what, input),
   });
 
 /** A mapping of names of the user's own. */
-const named = <T extends z.ZodType>(value: T, name: RegExp, what: string) =>
+export const named = <T extends z.ZodType>(value: T, name: RegExp, what: string) =>
   z.record(
     z.string().regex(name, {
       error: ({ input }) =>

@@ -31,12 +31,17 @@ describe('the npm package', () => {
         'control.js',
         'export.js',
         'http.js',
+        'inspect.js',
+        'inspector.js',
         'package.json',
         'policy.js',
         'program.js',
+        'record.js',
+        'simulate.js',
         'syslog.js',
       ],
       ...['upkeep.1', 'upkeep.js', 'upkeep.schema.json'],
+      ...['charts.json', 'icon.svg', 'index.html', 'page.css', 'page.js'].map((name) => `inspector/${name}`),
     ].map((name) => `dist/${name}`);
     const pages = ['CHANGELOG.md', 'LICENSE', 'README.ja.md', 'README.md', 'dist/THIRD-PARTY.md'];
     expect(files.sort()).toEqual([...pages, ...program, 'package.json'].sort());
@@ -48,6 +53,10 @@ describe('the npm package', () => {
       ['policy.js', 'draft-2020-12'],
       ['export.js', 'startupProbe'],
       ['http.js', '# TYPE '],
+      ['inspector.js', 'Switching Protocols'],
+      ['record.js', 'it is something else than a recording'],
+      ['inspect.js', 'the same again: '],
+      ['simulate.js', 'simulation.ended'],
       ['syslog.js', 'solaris-cron'],
     ] as const) {
       expect(read(name)).toContain(word);

@@ -3,7 +3,7 @@
  * signals as they are told to, and what becomes of them is reported as the scan would.
  */
 import { Subject } from 'rxjs';
-import { createActor, type EventObject, fromCallback, fromEventObservable } from 'xstate';
+import { type ActorRefFrom, createActor, type EventObject, fromCallback, fromEventObservable } from 'xstate';
 import { commandMachine } from '../../machines/command.ts';
 import type {
   CommandFact,
@@ -17,7 +17,7 @@ import type {
 } from '../../machines/events.ts';
 import { groupMachine } from '../../machines/group.ts';
 import type { CommandPolicy, Intensity, Strategy } from '../../machines/restart-policy.ts';
-import { supervisorMachine } from '../../machines/supervisor.ts';
+import { type SupervisorInput, supervisorMachine } from '../../machines/supervisor.ts';
 import { commandsOf, type GroupPlan, type SupervisorPlan, unwritten } from '../../machines/tree.ts';
 import { createSteppingClock } from './clock.ts';
 import { EXACT, idOf, killedBy, pathOf, status } from './harness.ts';
@@ -129,7 +129,12 @@ const machine = supervisorMachine.provide({
   actions: { tell: ({ system }, telling) => ports.get(system)!.tell(telling) },
 });
 
-export function startWorld(options: WorldOptions, found: readonly string[] = []) {
+/** @param attach is given the root before it starts */
+export function startWorld(
+  options: WorldOptions,
+  found: readonly string[] = [],
+  attach: (root: ActorRefFrom<typeof machine>, input: SupervisorInput, now: () => number) => void = () => {},
+) {
   const clock = createSteppingClock();
   const log: string[] = [];
   const told: (Telling & { at: number })[] = [];
@@ -196,7 +201,8 @@ export function startWorld(options: WorldOptions, found: readonly string[] = [])
     });
   };
 
-  const root = createActor(machine, { clock, input: { ...planOf(options), seed: 1 } });
+  const input = { ...planOf(options), seed: 1 };
+  const root = createActor(machine, { clock, input });
   ports.set(root.system, {
     reports,
     tell(telling) {
@@ -250,6 +256,7 @@ export function startWorld(options: WorldOptions, found: readonly string[] = [])
   });
   const errors: unknown[] = [];
   root.subscribe({ error: (error) => errors.push(error) });
+  attach(root, input, clock.now);
   root.start();
 
   const leaders = (): Record<string, Leader> =>

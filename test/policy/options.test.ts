@@ -49,6 +49,9 @@ test('the defaults', () => {
     logMemory: 65_536,
     syslog: null,
     http: null,
+    inspect: null,
+    record: null,
+    recordSize: 16_777_216,
   });
 });
 
@@ -72,12 +75,17 @@ test.each<[string[], Partial<RunOptions>]>([
   [['--no-control'], { control: false }],
   [['--log-memory', '256k'], { logMemory: 262_144 }],
   [['--log-memory=1M'], { logMemory: 1_048_576 }],
+  [['--record', '/var/log/record'], { record: '/var/log/record' }],
+  [['--record-size=64k'], { recordSize: 65_536 }],
   [['--syslog'], { syslog: '/dev/log' }],
   [['--syslog=/run/log'], { syslog: '/run/log' }],
   [['--http'], { http: '127.0.0.1:8753' }],
   [['--http=9000'], { http: '127.0.0.1:9000' }],
   [['--http=0.0.0.0:1'], { http: '0.0.0.0:1' }],
   [['--http=[::1]:65535'], { http: '[::1]:65535' }],
+  [['--inspect'], { inspect: '127.0.0.1:9777' }],
+  [['--inspect=9778'], { inspect: '127.0.0.1:9778' }],
+  [['--inspect=0.0.0.0:9777'], { inspect: '0.0.0.0:9777' }],
   [['--socket=-a=b'], { socket: '-a=b' }],
 ])('%j', (argv, options) => {
   for (const end of [[], ['--']]) {
@@ -122,6 +130,11 @@ test.each<[string[], RegExp]>([
     /cannot use "10" for --log-memory: it is no size from 1k to 1G; write, for instance, --log-memory 256k/,
   ],
   [
+    ['run', '--record-size', '1k', 'a'],
+    /cannot use "1k" for --record-size: it is no size from 64k to 1G; write, for instance, --record-size 64M/,
+  ],
+  [['run', '--record'], /cannot use --record: it needs a value; write --record \/var\/log\/upkeep\.record/],
+  [
     ['run', '--syslog=', 'a'],
     /cannot use "--syslog=": the path is empty; write --syslog alone for \/dev\/log, or --syslog=PATH/,
   ],
@@ -144,6 +157,10 @@ test.each<[string[], RegExp]>([
         /cannot use "--http=.*": it is neither a port nor ADDRESS:PORT .*; write --http alone for 127\.0\.0\.1:8753, or/,
       ] as [string[], RegExp],
   ),
+  [
+    ['run', '--inspect=localhost:9777', 'a'],
+    /cannot use "--inspect=localhost:9777": it is neither a port nor ADDRESS:PORT .*; write --inspect alone for 127\.0\.0\.1:9777, or --inspect=PORT/,
+  ],
   [['run', '--adopt=no', 'a'], /--adopt takes no value; write --adopt or --no-adopt alone/],
   [['run', '--help=x', 'a'], /--help takes no value/],
   [['run', '--interval', '49ms', 'a'], /"49ms" for --interval: the least is 50 ms/],
@@ -337,6 +354,8 @@ describe('help', () => {
       '--policy': 'upkeep.yaml',
       '--process-table': 'procfs',
       '--procfile': 'Procfile',
+      '--record': 'record',
+      '--record-size': '1M',
       '--socket': '/x',
     };
     expect([...shown].sort()).toEqual(
@@ -346,6 +365,7 @@ describe('help', () => {
         '--exit-on-failed',
         '--help',
         '--http',
+        '--inspect',
         '--no-adopt',
         '--no-control',
         '--syslog',

@@ -1,0 +1,65 @@
+/** Whether the machines do again what a recording says that they did. */
+import { factsOf, keptOf } from './kept.ts';
+import type { Part, Recording } from './recording.ts';
+import { type Counts, type Difference, differenceText, replayPart } from './replay.ts';
+import type { Root } from './root.ts';
+
+export interface Verdict extends Counts {
+  readonly version: 1;
+  readonly parts: number;
+  /** Lines that could not be written when it was recorded. */
+  readonly lost: number;
+  /** Numbers of lines that are cut. */
+  readonly cut: readonly number[];
+  /** The first one; null: there is none. */
+  readonly difference: Difference | null;
+}
+
+/** Runs every part of the recording, up to the first difference. */
+export function verify({ parts, cut }: Recording): Verdict {
+  const sum = { events: 0, transitions: 0, effects: 0, machines: 0 };
+  let lost = 0;
+  let difference: Difference | null = null;
+  for (const [index, part] of parts.entries()) {
+    const replayed = replayPart(part);
+    replayed.advance(Number.POSITIVE_INFINITY);
+    lost += part.header.lost;
+    const counts = replayed.counts();
+    for (const key of ['events', 'transitions', 'effects', 'machines'] as const) sum[key] += counts[key];
+    difference = replayed.differs() ?? goesOn(replayed.root, parts[index + 1]);
+    if (difference !== null) break;
+  }
+  return { version: 1, ...sum, parts: parts.length, lost, cut, difference };
+}
+
+/** Where one part follows the other, the machines at its beginning are those that the one before ends with, all that they have in
+ * their books included. */
+function goesOn(root: Root, next: Part | undefined): Difference | null {
+  if (next === undefined || !('root' in next.header.start) || next.header.lost > 0) return null;
+  const recorded = factsOf(next.header.start.root);
+  const replayed = factsOf(keptOf(root, () => 0));
+  for (const what of new Set([...recorded.keys(), ...replayed.keys()])) {
+    const [was, is] = [recorded.get(what), replayed.get(what)];
+    if (was !== is) {
+      const say = (text: string | undefined): string => `${what} as ${text ?? 'nothing'}`;
+      return { line: next.line, recorded: say(was), replayed: say(is) };
+    }
+  }
+  return null;
+}
+
+/** For a human, with a line break at its end. */
+export function verifyText(verdict: Verdict, file: string): string {
+  const { events, transitions, effects, machines, parts, lost, cut, difference } = verdict;
+  const said = [
+    difference === null
+      ? `${file}: the same again: ${counted(events, 'event')} reached ${counted(machines, 'machine')}, and ${counted(transitions, 'transition')} and ${counted(effects, 'effect')} came of them`
+      : `${file}: ${differenceText(difference)}`,
+  ];
+  if (parts > 1) said.push(`it has ${parts} parts, each with a beginning of its own`);
+  if (lost > 0) said.push(`${counted(lost, 'line')} could not be written when it was recorded`);
+  if (cut.length > 0) said.push(`cut off: line ${cut.join(', ')}`);
+  return said.map((line) => `${line}\n`).join('');
+}
+
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;

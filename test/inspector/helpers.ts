@@ -1,0 +1,65 @@
+/** A world whose machines are recorded. */
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+import { createRecorder, type Recorder, type RecorderOptions } from '../../src/inspector/record.ts';
+import { parseRecording, type Recording } from '../../src/inspector/recording.ts';
+import type { Root } from '../../src/inspector/root.ts';
+import { startWorld, type World, type WorldOptions } from '../machines/supervisor-world.ts';
+
+export interface Recorded {
+  readonly world: World;
+  readonly recorder: Recorder;
+  readonly path: string;
+  readonly notices: string[];
+  /** Everything that waits has been written. */
+  readonly end: () => Promise<Recording>;
+}
+
+export function folder(): string {
+  const path = mkdtempSync(join(tmpdir(), 'upkeep-record-'));
+  onTestFinished(async () => {
+    const { rm } = await import('node:fs/promises');
+    await rm(path, { recursive: true, force: true });
+  });
+  return path;
+}
+
+export function record(
+  options: WorldOptions,
+  found: readonly string[] = [],
+  more: Partial<RecorderOptions> = {},
+): Recorded {
+  const path = more.path ?? join(folder(), 'record');
+  const notices: string[] = [];
+  let recorder: Recorder | null = null;
+  const world = startWorld(options, found, (root, input, now) => {
+    recorder = createRecorder({
+      path,
+      size: Number.POSITIVE_INFINITY,
+      version: '0.0.0',
+      redact: (text) => text,
+      now,
+      wallClock: now,
+      notice: (message) => notices.push(message),
+      ...more,
+    });
+    recorder.attach(root as unknown as Root, input);
+  });
+  return {
+    world,
+    recorder: recorder!,
+    path,
+    notices,
+    async end() {
+      await recorder!.close(60_000);
+      return parseRecording(readFileSync(path, 'utf8'), path);
+    },
+  };
+}
+
+/** The recorder has its turn. */
+export async function turn(): Promise<void> {
+  for (let n = 0; n < 5; n++) await new Promise((resolve) => setImmediate(resolve));
+}

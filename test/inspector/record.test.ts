@@ -1,0 +1,327 @@
+/** Whatever happens is recorded, and the machines do it again. */
+import { existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { parseRecording, type Recording, readRecording } from '../../src/inspector/recording.ts';
+import { replay } from '../../src/inspector/replay.ts';
+import { verify } from '../../src/inspector/verify.ts';
+import { redact } from '../../src/process/environment.ts';
+import { killedBy, status } from '../machines/harness.ts';
+import { command, group, oneshot, type WorldOptions } from '../machines/supervisor-world.ts';
+import { folder, record, turn } from './helpers.ts';
+
+const HEALTH = { every: 40, timeout: 5_000, failures: 2, successes: 2, grace: 0 };
+
+function fleet(strategy: 'one_for_one' | 'one_for_all' | 'rest_for_one'): WorldOptions {
+  return {
+    groups: [
+      group('g', strategy, [
+        command('a'),
+        command('b', { policy: { health: { ...HEALTH, onUnhealthy: 'restart' } } }),
+        group('inner', 'one_for_all', [command('c', { requires: { a: 'started' } })]),
+      ]),
+    ],
+    commands: [
+      command('d', { after: ['a'], policy: { ready: { timeout: 1_000, interval: 5 } } }),
+      oneshot('e'),
+      command('f', { policy: { giveUpAfter: 2 } }),
+    ],
+  };
+}
+const NAMES = ['a', 'b', 'c', 'd', 'e', 'f'] as const;
+
+const step = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constant('advance' as const), ms: fc.integer({ min: 1, max: 300 }) }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constantFrom('die', 'kill', 'start', 'stop', 'restart', 'break', 'mend'),
+      name: fc.constantFrom(...NAMES),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('reload', 'shutdown') }) },
+);
+type Step = { readonly do: string; readonly ms?: number; readonly name?: string };
+
+function perform({ world: w }: ReturnType<typeof record>, each: Step, options: WorldOptions): void {
+  const { name = '' } = each;
+  if (w.output() !== null) return;
+  switch (each.do) {
+    case 'advance':
+      w.advance(each.ms!);
+      break;
+    case 'die':
+      w.die(name, status(1));
+      break;
+    case 'kill':
+      w.die(name, killedBy('SIGKILL'));
+      break;
+    case 'break':
+      w.broken.add(name);
+      break;
+    case 'mend':
+      w.broken.delete(name);
+      break;
+    case 'reload':
+      w.reload({ ...options, commands: options.commands!.slice(1) }, { adjusted: ['a'], restarted: ['b'] });
+      break;
+    case 'shutdown':
+      w.shutdown();
+      break;
+    case 'start':
+    case 'stop':
+    case 'restart':
+      w[each.do](name);
+  }
+}
+
+describe('what was recorded', () => {
+  test('is done again by the machines, whatever it was', async () => {
+    const seen = { events: 0, transitions: 0, effects: 0 };
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(step, { maxLength: 40 }),
+        fc.constantFrom('one_for_one', 'one_for_all', 'rest_for_one'),
+        fc.subarray([...NAMES]),
+        async (steps, strategy, found) => {
+          const options = fleet(strategy as 'one_for_one');
+          const recorded = record(
+            options,
+            found.filter((name) => name !== 'e'),
+          );
+          for (const each of steps) perform(recorded, each, options);
+          const verdict = verify(await recorded.end());
+          expect(verdict.difference).toBeNull();
+          expect(recorded.notices).toEqual([]);
+          for (const key of ['events', 'transitions', 'effects'] as const) seen[key] += verdict[key];
+        },
+      ),
+      { numRuns: 100 },
+    );
+    expect(Math.min(...Object.values(seen))).toBeGreaterThan(1_000);
+  });
+
+  test('can be replayed from the beginning of every file, however often one is begun', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 60 }), async (steps) => {
+        const options = fleet('one_for_all');
+        const recorded = record(options, [], { size: 1_000 });
+        for (const each of steps) {
+          perform(recorded, each, options);
+          await turn();
+        }
+        await recorded.end();
+        for (const path of ['', '.1', '.2', '.3', '.4'].map((end) => recorded.path + end)) {
+          if (!existsSync(path)) continue;
+          const verdict = verify(readRecording(path));
+          expect(verdict.difference, path).toBeNull();
+        }
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  test('goes on from part to part, with all that machines have in their books', async () => {
+    let parts = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 40 }), async (steps) => {
+        const options = fleet('rest_for_one');
+        const recorded = record(options, [], { part: 1 });
+        for (const each of steps) {
+          perform(recorded, each, options);
+          await turn();
+        }
+        const recording = await recorded.end();
+        expect(verify(recording).difference).toBeNull();
+        parts = Math.max(parts, recording.parts.length);
+        const second = recording.parts[1];
+        if (second === undefined) return;
+        const altered = readFileSync(recorded.path, 'utf8')
+          .split('\n')
+          .map((line, index) =>
+            index + 1 === second.line ? line.replace('"restarts":', '"restarts":7') : line,
+          );
+        const { difference } = verify(parseRecording(altered.join('\n'), 'f'));
+        expect(difference).toMatchObject({ line: second.line });
+        expect(difference!.recorded).toMatch(/(?:^restarts of .* as |"restarts":)7/);
+        // What was told before the part that is shown is known as well.
+        const told = (of: Recording): number =>
+          replay(of)
+            .inside.journal.since(0)
+            .entries.filter(({ what }) => what.type !== 'command.transition').length;
+        const whole = recording.parts.flatMap(({ lines }) => lines);
+        expect(told(recording)).toBe(whole.filter((line) => 'did' in line && line.did === 'tell').length);
+      }),
+      { numRuns: 30 },
+    );
+    expect(parts).toBeGreaterThan(1);
+  });
+
+  test('is rotated by size, and four full files are kept', async () => {
+    const recorded = record(fleet('one_for_one'), [], { size: 1_000 });
+    while (!existsSync(`${recorded.path}.4`)) {
+      recorded.world.die('a');
+      recorded.world.advance(1_000);
+      await turn();
+    }
+    // While files change their names there may be none.
+    const oldest = (): string | null => {
+      try {
+        return readFileSync(`${recorded.path}.4`, 'utf8');
+      } catch {
+        return null;
+      }
+    };
+    let first = oldest();
+    while (first === null || oldest() === null || oldest() === first) {
+      first ??= oldest();
+      recorded.world.die('a');
+      recorded.world.advance(1_000);
+      await turn();
+    }
+    await recorded.end();
+    expect(existsSync(`${recorded.path}.5`)).toBe(false);
+    const { parts } = readRecording(`${recorded.path}.1`);
+    expect(parts).toHaveLength(1);
+    expect(parts[0]!.header.start).toHaveProperty('root');
+    expect(parts[0]!.lines.length).toBeGreaterThan(10);
+    expect(verify(readRecording(`${recorded.path}.1`)).difference).toBeNull();
+  });
+
+  test('is found to differ when somebody has changed it', async () => {
+    const recorded = record(fleet('one_for_one'));
+    recorded.world.advance(200);
+    recorded.world.die('f', status(1));
+    recorded.world.advance(500);
+    recorded.world.broken.add('f');
+    recorded.world.die('f', status(1));
+    recorded.world.advance(3_000);
+    recorded.world.shutdown();
+    while (recorded.world.output() === null) recorded.world.advance(1);
+    await recorded.end();
+    const text = readFileSync(recorded.path, 'utf8');
+    expect(verify(parseRecording(text, 'f')).difference).toBeNull();
+    const lines = text.trimEnd().split('\n');
+    // What follows the last event may not have been written any more.
+    const last = lines.findLastIndex((line) => line.includes('"to":'));
+    let idle = 0;
+    for (let n = 1; n < last; n += 2) {
+      const without = lines.toSpliced(n, 1).join('\n');
+      const { difference } = verify(parseRecording(without, 'f'));
+      if (lines[n]!.includes('"to":')) idle += difference === null ? 1 : 0;
+      else expect(difference, lines[n]).not.toBeNull();
+    }
+    // Counts that nobody waits for can be missing.
+    expect(idle).toBeLessThan(lines.length / 10);
+    const dead = lines.findIndex((line) => line.includes('leader.exited'));
+    const altered = lines.with(dead, lines[dead]!.replace('"code":1', '"code":0'));
+    const { difference } = verify(parseRecording(altered.join('\n'), 'f'));
+    expect(difference).toMatchObject({ line: expect.any(Number) });
+    expect(difference!.line).toBeGreaterThan(dead);
+    expect(difference!.recorded).not.toBe(difference!.replayed);
+  });
+
+  test('has no secret in it, and is replayed all the same', async () => {
+    const secret = 'swordfish"99';
+    const known = [secret, JSON.stringify(secret).slice(1, -1)];
+    const recorded = record(fleet('one_for_one'), [], { redact: (text) => redact(text, known) });
+    recorded.world.advance(100);
+    recorded.recorder.told({
+      type: 'upkeep.notice',
+      at: recorded.world.clock.now(),
+      command: 'a',
+      level: 'warn',
+      message: `the password is ${secret}`,
+    });
+    recorded.world.root.send({
+      type: 'shutdown.ordered',
+      at: recorded.world.clock.now(),
+      reason: `by ${secret}`,
+    });
+    while (recorded.world.output() === null) recorded.world.advance(1);
+    const recording = await recorded.end();
+    const text = readFileSync(recorded.path, 'utf8');
+    expect(text).not.toContain('swordfish');
+    expect(text).toContain('the password is ***');
+    expect(text).toContain('"reason":"by ***"');
+    expect(verify(recording).difference).toBeNull();
+  });
+});
+
+describe('when it cannot be written', () => {
+  test('fast enough, lines are lost, counted and told, and a new part begins', async () => {
+    const recorded = record(fleet('one_for_one'), [], { most: 100_000 });
+    await turn();
+    for (let n = 0; n < 500; n++) {
+      recorded.world.die('a');
+      recorded.world.advance(1_000);
+    }
+    while (recorded.notices.length === 0) await turn();
+    expect(recorded.notices[0]).toMatch(
+      /^\d+ lines were lost: the recording .* could not be written fast enough$/,
+    );
+    recorded.world.die('b');
+    recorded.world.advance(1_000);
+    const recording = await recorded.end();
+    expect(recording.parts).toHaveLength(2);
+    expect(recording.parts[1]!.header.lost).toBeGreaterThan(10);
+    expect(recording.parts[1]!.lines.length).toBeGreaterThan(3);
+    const verdict = verify(recording);
+    expect(verdict.difference).toBeNull();
+    expect(verdict.lost).toBe(recording.parts[1]!.header.lost);
+  });
+
+  test('it is told once, it is tried again, and the rest is recorded', async () => {
+    const place = folder();
+    const path = join(place, 'record');
+    const target = join(place, 'elsewhere');
+    symlinkSync(target, path);
+    const recorded = record(fleet('one_for_one'), [], { path, retry: 1 });
+    while (recorded.notices.length === 0) await turn();
+    recorded.world.die('a');
+    recorded.world.advance(1_000);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(recorded.notices).toEqual([
+      `cannot record to ${path}: it is a symbolic link; name the file that it leads to. Nothing else suffers, and it is tried again`,
+    ]);
+    const { unlinkSync } = await import('node:fs');
+    unlinkSync(path);
+    while (recorded.notices.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(recorded.notices[1]).toMatch(/ is written again; \d+ lines were lost$/);
+    recorded.world.die('b');
+    recorded.world.advance(1_000);
+    const verdict = verify(await recorded.end());
+    expect(verdict).toMatchObject({ parts: 1, difference: null });
+    expect(verdict.lost).toBeGreaterThan(0);
+    expect(verdict.events).toBeGreaterThan(0);
+    expect(existsSync(target)).toBe(false);
+  });
+
+  test('nothing but a recording is written on', async () => {
+    const path = join(folder(), 'upkeep.yaml');
+    writeFileSync(path, 'commands: {}\n');
+    const recorded = record(fleet('one_for_one'), [], { path });
+    while (recorded.notices.length === 0) await turn();
+    expect(recorded.notices[0]).toMatch(/it is something else than a recording; name another file/);
+    await recorded.recorder.close(60_000);
+    expect(readFileSync(path, 'utf8')).toBe('commands: {}\n');
+  });
+
+  test('a later upkeep goes on behind a line that was cut', async () => {
+    const first = record(fleet('one_for_one'));
+    first.world.advance(100);
+    await first.end();
+    const whole = readFileSync(first.path, 'utf8');
+    writeFileSync(first.path, whole.slice(0, -20));
+    const second = record(fleet('one_for_one'), [], { path: first.path });
+    second.world.advance(100);
+    const recording = await second.end();
+    expect(recording.parts).toHaveLength(2);
+    expect(recording.cut).toHaveLength(1);
+    expect(verify(recording)).toMatchObject({ parts: 2, difference: null });
+  });
+});
