@@ -119,7 +119,7 @@ export const OPERATOR_KINDS: readonly OperatorKind[] = [
   {
     name: 'order-reload',
     about: 'an operator has somebody read its own configuration again, which has none',
-    weight: 0.5,
+    weight: 1.5,
     orders: ({ random, wishes }) => [['reload', random.pick(wishes.names())]],
   },
   {

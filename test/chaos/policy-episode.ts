@@ -117,6 +117,8 @@ class PolicyLife {
   #expected: readonly (number | string)[] | null = null;
   #ended = false;
   #started = false;
+  /** Something was told of a command: the process table has been read. */
+  #hasLooked = false;
   #stopping = false;
 
   constructor(
@@ -361,6 +363,7 @@ class PolicyLife {
     for (const event of events) {
       if (event.event === 'command.running') this.#leaders.set(event.command, event.leader.pid);
       if (event.event === 'upkeep.started') this.#started = true;
+      if (typeof event.command === 'string') this.#hasLooked = true;
       if (event.event === 'supervisor.stopping') this.#stopping = true;
       this.#violate(this.#general.told(event));
       this.#violate(this.#askers.told(event));
@@ -442,6 +445,7 @@ class PolicyLife {
       return true;
     }
     const version = this.#version;
+    const hasLooked = this.#hasLooked;
     const isRight = this.#text === textOf(this.#file);
     const asked = request(
       { socketPath: this.#world.socket, path: '/v1/reload', method: 'POST' },
@@ -457,6 +461,7 @@ class PolicyLife {
           const error = String((quietly(() => JSON.parse(body)) as { error?: string } | null)?.error);
           // Somebody may have written another one meanwhile, or it may have been told to stop before it heard of this.
           if (version !== this.#version || this.#expected !== null || this.#ended || !this.#started) return;
+          if (status === 503 && !hasLooked) return;
           if (isRight ? status === 200 || error.includes('is still being stopped') : status === 409) return;
           this.#violate([
             {

@@ -207,7 +207,6 @@ export class Wishes {
       case 'command.launched':
       case 'command.running':
         if (order?.verb === 'stop' && book.restedAt !== null && !this.#stopping) {
-          this.#check('a wish holds');
           if (event.at - book.restedAt > SLACK)
             found.push({
               invariant: 'a wish holds',
@@ -253,6 +252,7 @@ export class Wishes {
     for (const [name, book] of this.#books) {
       if (book.due !== null && cannot) book.due += step;
       if (this.#stopping || cannot) continue;
+      if (book.restedAt !== null) this.#check('a wish holds');
       if (book.restedAt !== null && book.left === 0) resting.add(name);
       if (book.due === null) continue;
       this.#check('an order is carried out');
