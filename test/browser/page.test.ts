@@ -235,6 +235,9 @@ describe('the timeline', () => {
     const page = await viewer.open(`${fake.url}#timeline/command:api`);
     await row(page, 'api').waitFor();
     await page.locator('.tl-canvas').waitFor();
+    await page.locator('.range', { hasText: /^10 min/ }).waitFor();
+    const larger = page.getByRole('button', { name: 'Show less time' });
+    for (let times = 0; times < 3; times++) await larger.click();
     const box = (await page.locator('.tl-canvas').boundingBox())!;
     // The lane of api is the fourth one; somewhere in it the pointer meets a restart.
     const y = box.y + 26 + 3 * 30 + 15;
@@ -244,6 +247,7 @@ describe('the timeline', () => {
       met = /from death to running: \d/.test((await page.locator('.tip').textContent()) ?? '');
     }
     expect(met).toBe(true);
+    await screenshot(page, 'timeline');
   });
 });
 

@@ -61,7 +61,8 @@ export function fleetRows(
 ): readonly FleetRow[] {
   const isFiltered = filter.text !== '' || filter.kinds.size > 0;
   const text = filter.text.toLowerCase();
-  const roots = store.hasFleet ? [fleetNode(store)] : actorNodes(store);
+  // Of upkeep itself the fleet comes a moment after the actors.
+  const roots = store.hasFleet ? [fleetNode(store)] : store.hello === null ? actorNodes(store) : [];
   const fits = ({ row }: Node): boolean =>
     row.name.toLowerCase().includes(text) &&
     (filter.kinds.size === 0 || (row.status !== null && filter.kinds.has(row.look.kind)));

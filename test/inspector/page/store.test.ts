@@ -206,6 +206,10 @@ describe('the fleet as rows', () => {
     );
   });
 
+  test('of upkeep they are none until it has told of its fleet', () => {
+    expect(fleetRows(told(hello, actor('x:1', 'command:web')), none, new Set())).toEqual([]);
+  });
+
   test('of somebody else’s system they are its actors', () => {
     const store = told(actor('a', 'root'), actor('b', 'light', { parentId: 'a' }));
     const rows = fleetRows(store, none, new Set());
