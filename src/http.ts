@@ -4,7 +4,7 @@ import type { Server } from 'node:http';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { ProcessId } from '../machines/events.ts';
 import { createEndpoints } from './control/endpoints.ts';
-import { type Health, healthOf } from './control/health.ts';
+import { type Health, hasBegun, healthOf } from './control/health.ts';
 import type { Inside } from './control/inside.ts';
 import { whyNotListening } from './control/listening.ts';
 import { type CommandStatus, statusOf } from './control/status.ts';
@@ -107,14 +107,19 @@ export function createHttp(options: HttpOptions): Http {
     };
   }
 
-  const text = kept(FRESH, async () => {
+  /** Until the process table has been read, nobody could be found who lacks something. */
+  const begun = (): Inside | null => {
     const known = inside();
+    return known !== null && hasBegun(known) ? known : null;
+  };
+  const text = kept(FRESH, async () => {
+    const known = begun();
     if (known === null) throw new Error('upkeep is just starting; ask again');
     return metrics.text(await sample(known), turn);
   });
   const health = (which: 'live' | 'ready'): (() => Health | null) =>
     kept(HEALTH_FRESH, () => {
-      const known = inside();
+      const known = which === 'ready' ? begun() : inside();
       return known === null ? null : healthOf(statusOf(known, null), which);
     });
   const probes = { live: health('live'), ready: health('ready') };

@@ -290,6 +290,7 @@ export async function supervise(
     const { stop } = launched.stop === null ? specOf(name) : launched;
     return stop === launched.stop ? launched : { ...launched, stop };
   };
+  let looks = 0;
   const programs = createPrograms({
     launchOptions: {
       execa,
@@ -307,6 +308,7 @@ export async function supervise(
     ...(reaper !== null && { take: reaper.take }),
     onEnd,
     look: () => news.next(),
+    looks: () => looks,
   });
   const extras =
     files?.createExtras({
@@ -430,6 +432,7 @@ export async function supervise(
     adopt: options.adopt,
     now,
     afterLook(look) {
+      looks++;
       if (look !== null) http?.looked(look.at, now(), look.unlisted !== true);
       signaller.pursue();
       deathWatch?.watch(lineage.strangers());
@@ -470,7 +473,10 @@ export async function supervise(
       log,
       commandOf: lineage.commandOf,
       commands: () => specs.values(),
-      heard: (name, lines) => extras.heard(name, lines, 'syslog'),
+      heard(name, { head, text }) {
+        extras.heard(name, Buffer.from(`${text}\n`), 'syslog');
+        recent?.push(name, Buffer.from(`${head}${text}\n`), 'syslog');
+      },
       notice: (message) => notice(null, message),
     });
     syslog.listen(pathNow());

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { commandsOf, groupNamed } from '../../machines/tree.ts';
 import type { OrderVerb } from '../policy/verbs.ts';
 import { createClients } from './clients.ts';
-import { healthOf } from './health.ts';
+import { hasBegun, healthOf } from './health.ts';
 import type { Answer, Inside } from './inside.ts';
 import { createOrders, type Orders } from './orders.ts';
 import { statusOf } from './status.ts';
@@ -139,8 +139,7 @@ async function answer(
 
 /** @throws Refusal until the process table has been read: before, there is nothing to tell of anybody */
 function started(inside: Inside | null): Inside {
-  const [first] = inside?.names() ?? [];
-  if (inside === null || (first !== undefined && !inside.isEnding() && inside.viewOf(first) === null)) {
+  if (inside === null || !hasBegun(inside)) {
     throw new Refusal(503, 'cannot answer yet: upkeep is just starting; ask again');
   }
   return inside;

@@ -1,7 +1,8 @@
 /** The page in Chromium, with a real upkeep and real processes. */
+import { spawn } from 'node:child_process';
 import { connect, createServer, type Socket } from 'node:net';
 import type { Page } from 'playwright-core';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, inject, test } from 'vitest';
 import {
   type Cleanup,
   freePort,
@@ -241,6 +242,48 @@ describe.skipIf(noNamespace)(`a real fleet ${noNamespace ?? ''}`, () => {
     isOpen = true;
     await away.locator('.link', { hasText: 'live' }).waitFor();
     await died(away, 2);
+  });
+
+  test('is seen in its recording as it was: before its death, and at its end', async (context) => {
+    const inside = new Namespace(context);
+    const upkeep = await inside.upkeep([`web: ${STAYS}`], { args: ['--record', `${inside.dir}/record`] });
+    const [web] = await upkeep.running('web');
+    await inside.end(web!);
+    await upkeep.event('command.running', 'web', 2);
+    const died = Date.parse(upkeep.events('command.died', 'web')[0]!.time);
+    expect(await upkeep.stop()).toMatchObject({ code: 0 });
+    const shown = spawn(
+      process.execPath,
+      [inject('upkeep'), 'inspect', '--port', String(await freePort()), `${inside.dir}/record`],
+      { stdio: ['ignore', 'pipe', 'pipe'] },
+    );
+    closing.push(async () => void shown.kill('SIGKILL'));
+    let said = '';
+    for (const stream of [shown.stdout, shown.stderr]) {
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        said += text;
+      });
+    }
+    const url = await until(
+      'the address',
+      () => /http:\/\/\S+#token=[\w-]+/.exec(said)?.[0] ?? null,
+      () => said,
+    );
+    const viewer = await browser();
+    const page = await viewer.open(`${url}&chart/command:web`);
+    await page.getByText('the machines decide the same again').waitFor();
+    // Upkeep itself has ended there, and all machines with it.
+    await page.getByText('no machine of web at this time').waitFor();
+    await page.getByLabel('Time of the recording').fill(String(died - 1));
+    await page.locator('.drawing .state.active .state-name').getByText('running', { exact: true }).waitFor();
+    await row(page, 'web').filter({ hasText: 'running' }).waitFor();
+    expect(await page.getByRole('button', { name: 'Restart' }).isVisible()).toBe(false);
+    await page.getByLabel('Time of the recording').focus();
+    await page.keyboard.press('End');
+    await page.getByText('no machine of web at this time').waitFor();
+    expect(await violationsOf(page)).toEqual([]);
+    await screenshot(page, 'recording');
+    expect(viewer.troubles()).toEqual([]);
   });
 
   test('is a picture: light and dark, wide and narrow', async (context) => {

@@ -106,7 +106,9 @@ export function createChart(store: Store): ChartPane {
       shown = null;
       const why =
         actor === null
-          ? 'Select something of the fleet.'
+          ? command === null
+            ? 'Select something of the fleet.'
+            : `There is no machine of ${command} at this time.`
           : actor.machine === null
             ? `${actorTitle(actor.name)} is no machine: there is no chart of it.`
             : '';
