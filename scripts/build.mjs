@@ -42,6 +42,7 @@ const apart = {
     onResolve({ filter: /^\.\/syslog\.ts$/ }, () => ({ path: './syslog.js', external: true }));
     onResolve({ filter: /^\.\/http\.ts$/ }, () => ({ path: './http.js', external: true }));
     onResolve({ filter: /^\.\/inspect\.ts$/ }, () => ({ path: './inspector.js', external: true }));
+    onResolve({ filter: /^\.\/inspect-live\.ts$/ }, () => ({ path: './inspector-live.js', external: true }));
     onResolve({ filter: /\/inspector\/record\.ts$/ }, () => ({ path: './record.js', external: true }));
     onResolve({ filter: /\/inspector\/inspect\.ts$/ }, () => ({ path: './inspect.js', external: true }));
     onResolve({ filter: /\/inspector\/simulate\.ts$/ }, () => ({ path: './simulate.js', external: true }));
@@ -94,6 +95,11 @@ const inspector = await build({
   ...serving,
   entryPoints: ['src/inspect.ts'],
   outfile: join(outdir, 'inspector.js'),
+});
+const inspectorLive = await build({
+  ...serving,
+  entryPoints: ['src/inspect-live.ts'],
+  outfile: join(outdir, 'inspector-live.js'),
 });
 const control = await build({
   ...common,
@@ -191,6 +197,7 @@ export const shipped = shippedPackages(
   syslog.metafile,
   http.metafile,
   inspector.metafile,
+  inspectorLive.metafile,
   control.metafile,
   client.metafile,
   page.metafile,

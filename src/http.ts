@@ -3,10 +3,10 @@
 import type { Server } from 'node:http';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { ProcessId } from '../machines/events.ts';
-import { whyNotListening } from './control/bounded.ts';
 import { createEndpoints } from './control/endpoints.ts';
 import { type Health, hasBegun, healthOf } from './control/health.ts';
 import type { Inside } from './control/inside.ts';
+import { whyNotListening } from './control/listening.ts';
 import { type CommandStatus, statusOf } from './control/status.ts';
 import type { Journal } from './output/journal.ts';
 import { type CommandSample, createMetrics, type Metrics, type Sample } from './output/metrics.ts';

@@ -56,17 +56,3 @@ export function createBoundedServer(
   }
   return server;
 }
-
-/** Why one can't listen, and what to do. @param instead another port, as on the command line */
-export function whyNotListening({ code, message }: NodeJS.ErrnoException, instead: string): string {
-  switch (code) {
-    case 'EADDRINUSE':
-      return `somebody listens there already; name another port, as in ${instead}`;
-    case 'EACCES':
-      return 'only root may listen at so low a port; name one from 1024 on';
-    case 'EADDRNOTAVAIL':
-      return 'this machine does not have that address; 0.0.0.0 is all that it has';
-    default:
-      return message;
-  }
-}

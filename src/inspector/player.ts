@@ -1,12 +1,12 @@
 /** A recording, shown like a running upkeep: to each viewer as it was at the time that he has chosen. */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { whyNotListening } from '../control/bounded.ts';
+import { whyNotListening } from '../control/listening.ts';
 import { pageFiles } from './files.ts';
 import { createHub } from './hub.ts';
 import type { Recording } from './recording.ts';
 import { differenceText, replay } from './replay.ts';
-import { createInspector, type Inspector, TOKEN_SIZE } from './server.ts';
+import { createInspector, type Inspector } from './server.ts';
 import type { Shown, Source, Viewer } from './source.ts';
 import { verify } from './verify.ts';
 
@@ -76,7 +76,7 @@ export async function showRecording(
   port: number,
 ): Promise<{ readonly inspector: Inspector; readonly address: string }> {
   const { difference } = verify(recording);
-  const token = randomBytes(TOKEN_SIZE).toString('base64url');
+  const token = randomBytes(32).toString('base64url');
   const inspector = createInspector({
     source: createPlayer(recording, difference === null ? null : differenceText(difference)),
     files: pageFiles(),

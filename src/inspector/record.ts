@@ -31,7 +31,7 @@ export interface RecorderOptions {
   readonly retry?: number;
   /** Characters that wait to be written; more is lost. */
   readonly most?: number;
-  /** Bytes after which another part is begun. */
+  /** Bytes after which another part is begun; default: 1 MB, or more where headers are large. */
   readonly part?: number;
 }
 
@@ -40,6 +40,8 @@ export interface Recorder {
   readonly attach: (root: Root, input: SupervisorInput) => void;
   /** What the log is told. */
   readonly told: (told: ToldOfDeath) => void;
+  /** Characters that are not written yet. */
+  readonly waiting: () => number;
   /** Takes no more. Resolves when what waits is written, or cannot be, or after so many ms. */
   readonly close: (within: number) => Promise<void>;
 }
@@ -68,7 +70,7 @@ interface Waiting {
 /** Opens the file soon; neither blocks nor throws. */
 export function createRecorder(options: RecorderOptions): Recorder {
   const { path, version, redact, now, notice, wallClock = Date.now } = options;
-  const { retry = RETRY, most = MOST_WAITING, part = PART } = options;
+  const { retry = RETRY, most = MOST_WAITING, part = null } = options;
   let root: Root | null = null;
   /** What was told before there was a root. */
   const early: ToldOfDeath[] = [];
@@ -194,7 +196,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
           notice(`${linesLost()}: the recording ${path} could not be written fast enough`, 'warn');
           begin(false);
         } else if (size >= Math.max(options.size, 2 * headSize)) begin(true);
-        else if (size - partAt >= Math.max(part, 4 * headSize)) begin(false);
+        else if (size - partAt >= (part ?? Math.max(PART, 4 * headSize))) begin(false);
       }
     } catch (error) {
       await fails(error as NodeJS.ErrnoException);
@@ -302,6 +304,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
       if (before?.type === told.type) telling = null;
       if (!isDeepStrictEqual(before, rest)) guarded(() => write({ told }));
     },
+    waiting: () => queued,
     close(within) {
       return new Promise((resolve) => {
         const limit = setTimeout(resolve, within);

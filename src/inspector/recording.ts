@@ -148,10 +148,11 @@ export function parseRecording(text: string, path: string): Recording {
           `it is of version ${read.version}, and this upkeep reads version ${RECORDING_VERSION}; take the upkeep that wrote it`,
         );
       }
+      if (!isWhole(read)) throw refuse(line, FOREIGN);
       parts.push({ header: read as unknown as Header, line, lines: [] });
     } else if (parts.length === 0) break;
-    else if (typeof read.at !== 'number' || typeof read.time !== 'number') {
-      throw refuse(line, 'it has no time; it was not written by upkeep, or was changed since');
+    else if (!isLine(read)) {
+      throw refuse(line, FOREIGN);
     } else parts.at(-1)!.lines.push({ ...(read as unknown as Line), line });
   }
   if (broken !== null) cut.push(broken);
@@ -162,6 +163,27 @@ export function parseRecording(text: string, path: string): Recording {
   }
   const last = parts.at(-1)!;
   return { parts, from: parts[0]!.header.time, to: last.lines.at(-1)?.time ?? last.header.time, cut };
+}
+
+const FOREIGN = 'it is none that upkeep writes; the file was changed since, or is of somebody else';
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null;
+const isTimed = ({ at, time }: Record<string, unknown>): boolean =>
+  typeof at === 'number' && typeof time === 'number';
+
+function isWhole(header: Record<string, unknown>): boolean {
+  const { start } = header;
+  if (!isTimed(header) || typeof header.lost !== 'number' || !isObject(start)) return false;
+  return isObject(start.input) || (isObject(start.root) && Array.isArray(start.timers));
+}
+
+function isLine(line: Record<string, unknown>): boolean {
+  if (!isTimed(line)) return false;
+  const { to, of, event, told } = line;
+  if (typeof to === 'string') return isObject(event) && typeof event.type === 'string';
+  if (typeof of !== 'string') return isObject(told) && typeof told.type === 'string';
+  return typeof line.did === 'string' || typeof line.state === 'string' || line.state === null;
 }
 
 function parsed(text: string): Record<string, unknown> | null {

@@ -5,12 +5,11 @@ import { isIP, type Socket } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { createBoundedServer } from '../control/bounded.ts';
 import type { Answer } from '../control/inside.ts';
+import { isLoopback } from '../control/listening.ts';
 import type { PageFile } from './files.ts';
 import type { Ordered, Wanted } from './protocol.ts';
 import type { Shown, Source, Viewer } from './source.ts';
 
-/** Bytes of a token: nobody guesses that. */
-export const TOKEN_SIZE = 32;
 /** At once. */
 const MOST_VIEWERS = 16;
 /** Bytes of what a viewer says, and of an order. */
@@ -257,11 +256,6 @@ function hostnameIn(address: string): string | null {
   } catch {
     return null;
   }
-}
-
-/** Nobody reaches this IP address but from the same machine, or container. */
-export function isLoopback(address: string): boolean {
-  return address === '::1' || (isIP(address) === 4 && address.startsWith('127.'));
 }
 
 /** null: it makes no sense. */

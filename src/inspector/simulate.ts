@@ -21,6 +21,8 @@ export interface SimulateSurroundings {
   /** @returns false: nobody reads it */
   readonly out: (text: string) => boolean;
   readonly error: (text: string) => void;
+  /** Events after which it is cut off. */
+  readonly most?: number;
 }
 
 const EXIT_USAGE = 64;
@@ -54,7 +56,7 @@ export async function runSimulate(
 
 async function show(
   request: SimulateRequest,
-  { env, version, out, error }: SimulateSurroundings,
+  { env, version, out, error, most = MOST }: SimulateSurroundings,
 ): Promise<number> {
   const readPolicy = (path: string) =>
     readSources({ commands: [], policy: path, procfile: null }, RUN_DEFAULTS, env);
@@ -83,7 +85,7 @@ async function show(
     readPolicy,
     diffPolicies,
     nextRun,
-    most: MOST,
+    most,
     onEntry(entry) {
       const line = request.json ? entryLine(entry) : rowOf(entry);
       if (line !== null) lines.push(line);
@@ -107,7 +109,7 @@ async function show(
     }),
   });
   flush();
-  out(request.json ? `${JSON.stringify(summaryOf(end))}\n` : endText(end));
+  out(request.json ? `${JSON.stringify(summaryOf(end))}\n` : endText(end, most));
   await end.recorder?.close(WRITTEN_WITHIN);
   return hasFailed ? EXIT_FILE : 0;
 }
@@ -138,7 +140,7 @@ function summaryOf({ at, code, isLimited, inside }: SimulationEnd): Summary {
   return { event: 'simulation.ended', at, exitCode: code, limited: isLimited, commands };
 }
 
-function endText(end: SimulationEnd): string {
+function endText(end: SimulationEnd, most: number): string {
   const { commands, at, exitCode, limited } = summaryOf(end);
   const width = Math.min(24, Math.max(0, ...commands.map(({ name }) => name.length)));
   const rows = commands.map((status) => {
@@ -153,7 +155,7 @@ function endText(end: SimulationEnd): string {
   const over =
     exitCode === null ? 'and upkeep would go on' : `and upkeep has ended with exit code ${exitCode}`;
   const why = limited
-    ? `\nCut off: more than ${MOST} events. Take a shorter --until, or a script in which less happens.\n`
+    ? `\nCut off: more than ${most} events. Take a shorter --until, or a script in which less happens.\n`
     : '';
   return `\nAfter ${formatDuration(at)} this is so, ${over}:\n${rows.join('')}${why}`;
 }

@@ -275,7 +275,7 @@ describe.skipIf(noNamespace)(`a real fleet ${noNamespace ?? ''}`, () => {
     // Upkeep itself has ended there, and all machines with it.
     await page.getByText('no machine of web at this time').waitFor();
     await page.getByLabel('Time of the recording').fill(String(died - 1));
-    await page.locator('.drawing .state.active .state-name').getByText('running', { exact: true }).waitFor();
+    await leaf(page).filter({ hasText: 'unchecked' }).waitFor();
     await row(page, 'web').filter({ hasText: 'running' }).waitFor();
     expect(await page.getByRole('button', { name: 'Restart' }).isVisible()).toBe(false);
     await page.getByLabel('Time of the recording').focus();

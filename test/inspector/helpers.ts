@@ -59,7 +59,8 @@ export function record(
   };
 }
 
-/** The recorder has its turn. */
-export async function turn(): Promise<void> {
-  for (let n = 0; n < 5; n++) await new Promise((resolve) => setImmediate(resolve));
+/** What there is has been written, or cannot be. */
+export async function written({ recorder }: Recorded): Promise<void> {
+  do await new Promise((resolve) => setImmediate(resolve));
+  while (recorder.waiting() > 0);
 }

@@ -9,7 +9,7 @@ import { verify } from '../../src/inspector/verify.ts';
 import { redact } from '../../src/process/environment.ts';
 import { killedBy, status } from '../machines/harness.ts';
 import { command, group, oneshot, type WorldOptions } from '../machines/supervisor-world.ts';
-import { folder, record, turn } from './helpers.ts';
+import { folder, record, written } from './helpers.ts';
 
 const HEALTH = { every: 40, timeout: 5_000, failures: 2, successes: 2, grace: 0 };
 
@@ -112,7 +112,7 @@ describe('what was recorded', () => {
         const recorded = record(options, [], { size: 1_000 });
         for (const each of steps) {
           perform(recorded, each, options);
-          await turn();
+          await written(recorded);
         }
         await recorded.end();
         for (const path of ['', '.1', '.2', '.3', '.4'].map((end) => recorded.path + end)) {
@@ -133,7 +133,7 @@ describe('what was recorded', () => {
         const recorded = record(options, [], { part: 1 });
         for (const each of steps) {
           perform(recorded, each, options);
-          await turn();
+          await written(recorded);
         }
         const recording = await recorded.end();
         expect(verify(recording).difference).toBeNull();
@@ -166,7 +166,7 @@ describe('what was recorded', () => {
     while (!existsSync(`${recorded.path}.4`)) {
       recorded.world.die('a');
       recorded.world.advance(1_000);
-      await turn();
+      await written(recorded);
     }
     // While files change their names there may be none.
     const oldest = (): string | null => {
@@ -181,7 +181,7 @@ describe('what was recorded', () => {
       first ??= oldest();
       recorded.world.die('a');
       recorded.world.advance(1_000);
-      await turn();
+      await written(recorded);
     }
     await recorded.end();
     expect(existsSync(`${recorded.path}.5`)).toBe(false);
@@ -255,12 +255,12 @@ describe('what was recorded', () => {
 describe('when it cannot be written', () => {
   test('fast enough, lines are lost, counted and told, and a new part begins', async () => {
     const recorded = record(fleet('one_for_one'), [], { most: 100_000 });
-    await turn();
+    await written(recorded);
     for (let n = 0; n < 500; n++) {
       recorded.world.die('a');
       recorded.world.advance(1_000);
     }
-    while (recorded.notices.length === 0) await turn();
+    while (recorded.notices.length === 0) await written(recorded);
     expect(recorded.notices[0]).toMatch(
       /^\d+ lines were lost: the recording .* could not be written fast enough$/,
     );
@@ -281,7 +281,7 @@ describe('when it cannot be written', () => {
     const target = join(place, 'elsewhere');
     symlinkSync(target, path);
     const recorded = record(fleet('one_for_one'), [], { path, retry: 1 });
-    while (recorded.notices.length === 0) await turn();
+    while (recorded.notices.length === 0) await written(recorded);
     recorded.world.die('a');
     recorded.world.advance(1_000);
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -305,7 +305,7 @@ describe('when it cannot be written', () => {
     const path = join(folder(), 'upkeep.yaml');
     writeFileSync(path, 'commands: {}\n');
     const recorded = record(fleet('one_for_one'), [], { path });
-    while (recorded.notices.length === 0) await turn();
+    while (recorded.notices.length === 0) await written(recorded);
     expect(recorded.notices[0]).toMatch(/it is something else than a recording; name another file/);
     await recorded.recorder.close(60_000);
     expect(readFileSync(path, 'utf8')).toBe('commands: {}\n');

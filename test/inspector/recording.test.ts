@@ -72,7 +72,9 @@ describe('a file', () => {
     ['other JSON', '{"a":1}\n{"b":2}\n', 'it is no recording'],
     ['another version', HEADER.replace('"version":1', '"version":2'), 'line 1: it is of version 2'],
     ['a line that is none', `${HEADER}\nnonsense\n${line(2_000)}\n`, 'line 2: it is no JSON'],
-    ['a line without a time', `${HEADER}\n{"of":"","state":"x"}\n`, 'line 2: it has no time'],
+    ['a line without a time', `${HEADER}\n{"of":"","state":"x"}\n`, 'line 2: it is none that upkeep writes'],
+    ['an event that is none', `${HEADER}\n{"at":1,"time":1,"to":"","event":7}\n`, 'line 2: it is none that'],
+    ['half a header', HEADER.replace('"start"', '"begin"'), 'line 1: it is none that upkeep writes'],
   ])('with %s is refused', (_, text, message) => {
     expect(() => parseRecording(text, 'f')).toThrow(message);
     expect(() => parseRecording(text, 'f')).toThrow(RecordingError);

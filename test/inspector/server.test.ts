@@ -8,9 +8,10 @@ import { text } from 'node:stream/consumers';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import WebSocket from 'ws';
+import { isLoopback } from '../../src/control/listening.ts';
 import { pageFilesIn } from '../../src/inspector/files.ts';
 import type { Ordered, Wanted } from '../../src/inspector/protocol.ts';
-import { createInspector, type Inspector, isLoopback } from '../../src/inspector/server.ts';
+import { createInspector, type Inspector } from '../../src/inspector/server.ts';
 import type { Viewer } from '../../src/inspector/source.ts';
 
 const TOKEN = 'a-token-that-nobody-guesses';
