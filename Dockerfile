@@ -21,4 +21,6 @@ LABEL org.opencontainers.image.title="upkeep" \
 COPY --from=build /out /usr/local/lib/upkeep
 RUN ln -s ../lib/upkeep/dist/upkeep.js /usr/local/bin/upkeep
 STOPSIGNAL SIGTERM
+# Well is who has everything as it is wished to be. Long starts, and other times: docs/reference/control.md#health.
+HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --retries=3 CMD ["upkeep", "health"]
 ENTRYPOINT ["upkeep", "run"]

@@ -1,7 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 // unit: pure code, in parallel. process: real processes and PID namespaces, one file at a time.
-// container: needs a Docker engine; never part of `npm test`. The limits are for machines that others load as well.
+// browser: the inspector's page, in Chromium. container: needs a Docker engine. These two are no part of `npm test`. The limits
+// are for machines that others load as well.
 export default defineConfig({
   test: {
     projects: [
@@ -9,7 +10,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/integration/**', 'test/container/**'],
+          exclude: ['test/integration/**', 'test/container/**', 'test/browser/**'],
           setupFiles: ['test/seeded.ts'],
           testTimeout: 120_000,
         },
@@ -18,6 +19,17 @@ export default defineConfig({
         test: {
           name: 'process',
           include: ['test/integration/**/*.test.ts'],
+          globalSetup: ['test/build-first.ts'],
+          fileParallelism: false,
+          testTimeout: 300_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          name: 'browser',
+          include: ['test/browser/**/*.test.ts'],
+          expect: { poll: { timeout: 60_000 } },
           globalSetup: ['test/build-first.ts'],
           fileParallelism: false,
           testTimeout: 300_000,

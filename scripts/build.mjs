@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
+import { drawingsForPage } from './chart.mjs';
 import { shippedPackages, thirdPartyPage } from './shipped.mjs';
 
 const outdir = process.argv[2] ?? 'dist';
@@ -28,18 +29,19 @@ const common = {
   logLevel: 'warning',
 };
 /** Bundles of their own, which are loaded when they are asked for: what takes a policy file, what writes other files of it, and
- * what hears syslog messages, and what answers orchestrators. */
+ * what hears syslog messages, what answers orchestrators, and the inspector. */
 const apart = {
   name: 'apart',
   setup({ onResolve }) {
     onResolve({ filter: /\/policy\/reader\.ts$/ }, () => ({ path: './policy.js', external: true }));
     // The server's routes, and the verbs that ask for them.
-    onResolve({ filter: /^\.\/routes\.ts$/ }, () => ({ path: './control.js', external: true }));
+    onResolve({ filter: /\/routes\.ts$/ }, () => ({ path: './control.js', external: true }));
     onResolve({ filter: /\/control\/cli\.ts$/ }, () => ({ path: './client.js', external: true }));
     onResolve({ filter: /\/describe\/completion\.ts$/ }, () => ({ path: './completion.js', external: true }));
     onResolve({ filter: /\/export\/export\.ts$/ }, () => ({ path: './export.js', external: true }));
     onResolve({ filter: /^\.\/syslog\.ts$/ }, () => ({ path: './syslog.js', external: true }));
     onResolve({ filter: /^\.\/http\.ts$/ }, () => ({ path: './http.js', external: true }));
+    onResolve({ filter: /^\.\/inspect\.ts$/ }, () => ({ path: './inspector.js', external: true }));
     onResolve({ filter: /\/inspector\/record\.ts$/ }, () => ({ path: './record.js', external: true }));
     onResolve({ filter: /\/inspector\/inspect\.ts$/ }, () => ({ path: './inspect.js', external: true }));
     onResolve({ filter: /\/inspector\/simulate\.ts$/ }, () => ({ path: './simulate.js', external: true }));
@@ -75,6 +77,24 @@ const http = await build({
   outfile: join(outdir, 'http.js'),
   alias: { 'prom-client': resolve('scripts/lean/prom-client.cjs') },
 });
+/** What serves the inspector's page. */
+const serving = {
+  ...common,
+  plugins: [apart],
+  banner: { js: 'const __fileUrl = require("node:url").pathToFileURL(__filename).href;' },
+  define: {
+    'import.meta.url': '__fileUrl',
+    'process.env.NODE_ENV': '"production"',
+    // ws would look for these packages wherever it is installed.
+    'process.env.WS_NO_BUFFER_UTIL': '"1"',
+    'process.env.WS_NO_UTF_8_VALIDATE': '"1"',
+  },
+};
+const inspector = await build({
+  ...serving,
+  entryPoints: ['src/inspect.ts'],
+  outfile: join(outdir, 'inspector.js'),
+});
 const control = await build({
   ...common,
   entryPoints: ['src/control/routes.ts'],
@@ -98,6 +118,8 @@ const onPaper = {
 };
 const inspect = await build({
   ...onPaper,
+  ...serving,
+  plugins: [],
   entryPoints: ['src/inspector/inspect.ts'],
   outfile: join(outdir, 'inspect.js'),
 });
@@ -134,6 +156,26 @@ const program = await build({
   },
   supported: { 'dynamic-import': false },
 });
+// What the inspector serves to browsers.
+const page = await build({
+  bundle: true,
+  entryPoints: ['src/inspector/page/main.ts'],
+  outfile: join(outdir, 'inspector', 'page.js'),
+  format: 'esm',
+  platform: 'browser',
+  target: 'es2022',
+  minify: true,
+  legalComments: 'none',
+  metafile: true,
+  logLevel: 'warning',
+});
+await build({
+  entryPoints: ['index.html', 'page.css', 'icon.svg'].map((name) => `src/inspector/page/${name}`),
+  outdir: join(outdir, 'inspector'),
+  loader: { '.html': 'copy', '.svg': 'copy' },
+  minify: true,
+});
+writeFileSync(join(outdir, 'inspector', 'charts.json'), JSON.stringify(await drawingsForPage()));
 const starter = await build({
   ...common,
   entryPoints: ['scripts/upkeep.cjs'],
@@ -148,8 +190,10 @@ export const shipped = shippedPackages(
   completion.metafile,
   syslog.metafile,
   http.metafile,
+  inspector.metafile,
   control.metafile,
   client.metafile,
+  page.metafile,
   record.metafile,
   inspect.metafile,
   simulate.metafile,

@@ -3,8 +3,9 @@
 import type { Server } from 'node:http';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { ProcessId } from '../machines/events.ts';
+import { whyNotListening } from './control/bounded.ts';
 import { createEndpoints } from './control/endpoints.ts';
-import { type Health, healthOf } from './control/health.ts';
+import { type Health, hasBegun, healthOf } from './control/health.ts';
 import type { Inside } from './control/inside.ts';
 import { type CommandStatus, statusOf } from './control/status.ts';
 import type { Journal } from './output/journal.ts';
@@ -106,14 +107,19 @@ export function createHttp(options: HttpOptions): Http {
     };
   }
 
-  const text = kept(FRESH, async () => {
+  /** Until the process table has been read, nobody could be found who lacks something. */
+  const begun = (): Inside | null => {
     const known = inside();
+    return known !== null && hasBegun(known) ? known : null;
+  };
+  const text = kept(FRESH, async () => {
+    const known = begun();
     if (known === null) throw new Error('upkeep is just starting; ask again');
     return metrics.text(await sample(known), turn);
   });
   const health = (which: 'live' | 'ready'): (() => Health | null) =>
     kept(HEALTH_FRESH, () => {
-      const known = inside();
+      const known = which === 'ready' ? begun() : inside();
       return known === null ? null : healthOf(statusOf(known, null), which);
     });
   const probes = { live: health('live'), ready: health('ready') };
@@ -148,7 +154,11 @@ export function createHttp(options: HttpOptions): Http {
       notice(`answers probes and scrapes at http://${where}: /livez, /readyz, /metrics`, 'info'),
     );
     endpoints.on('error', (error: NodeJS.ErrnoException) => {
-      if (!told) notice(`cannot answer probes at ${where}: ${reasonOf(error)}; it is tried again`, 'warn');
+      if (!told)
+        notice(
+          `cannot answer probes at ${where}: ${whyNotListening(error, '--http=8754')}; it is tried again`,
+          'warn',
+        );
       told = true;
       if (server !== endpoints) return;
       retry = setTimeout(listen, RETRY);
@@ -193,17 +203,4 @@ function sampleOf(
 ): CommandSample {
   const since = leader === null ? null : timeOf(now() - leader.uptime) / 1_000;
   return { name, state, asWished, since, processes, resident: bytes };
-}
-
-function reasonOf({ code, message }: NodeJS.ErrnoException): string {
-  switch (code) {
-    case 'EADDRINUSE':
-      return 'somebody listens there already; name another port, as in --http=8754';
-    case 'EACCES':
-      return 'only root may listen at so low a port; name one from 1024 on';
-    case 'EADDRNOTAVAIL':
-      return 'this machine does not have that address; 0.0.0.0 is all that it has';
-    default:
-      return message;
-  }
 }

@@ -33,8 +33,8 @@ async function main(): Promise<void> {
       return exportPolicy(request.words);
     case 'inspect': {
       const { runInspect } = await import('./inspector/inspect.ts');
-      const { code, text } = runInspect(request.words);
-      return leave(code, text, code === 0 || code === 1 ? 1 : 2);
+      const { code, text } = await runInspect(request.words);
+      return leave(code, text, text.startsWith('upkeep: ') ? 2 : 1);
     }
     case 'simulate': {
       const { runSimulate } = await import('./inspector/simulate.ts');

@@ -20,6 +20,7 @@ import { exitCodeOf } from './exit-code.ts';
 import type { createExtras } from './extras.ts';
 import type { Http } from './http.ts';
 import { candidateOf, createStates, waitingFor } from './inside.ts';
+import type { Inspect } from './inspect.ts';
 import { createCrashes } from './output/crash.ts';
 import { formatDuration } from './output/duration.ts';
 import { createJournal } from './output/journal.ts';
@@ -137,6 +138,7 @@ export async function supervise(
   /** null: nobody has asked for it. */
   let syslog: Syslog | null = null;
   let http: Http | null = null;
+  let inspect: Inspect | undefined;
   log.onResume(() => {
     streams.resume();
     extras.resume();
@@ -288,6 +290,7 @@ export async function supervise(
     const { stop } = launched.stop === null ? specOf(name) : launched;
     return stop === launched.stop ? launched : { ...launched, stop };
   };
+  let looks = 0;
   const programs = createPrograms({
     launchOptions: {
       execa,
@@ -305,6 +308,7 @@ export async function supervise(
     ...(reaper !== null && { take: reaper.take }),
     onEnd,
     look: () => news.next(),
+    looks: () => looks,
   });
   const extras =
     files?.createExtras({
@@ -428,6 +432,7 @@ export async function supervise(
     adopt: options.adopt,
     now,
     afterLook(look) {
+      looks++;
       if (look !== null) http?.looked(look.at, now(), look.unlisted !== true);
       signaller.pursue();
       deathWatch?.watch(lineage.strangers());
@@ -468,7 +473,10 @@ export async function supervise(
       log,
       commandOf: lineage.commandOf,
       commands: () => specs.values(),
-      heard: (name, lines) => extras.heard(name, lines, 'syslog'),
+      heard(name, { head, text }) {
+        extras.heard(name, Buffer.from(`${text}\n`), 'syslog');
+        recent?.push(name, Buffer.from(`${head}${text}\n`), 'syslog');
+      },
       notice: (message) => notice(null, message),
     });
     syslog.listen(pathNow());
@@ -493,6 +501,7 @@ export async function supervise(
     http.listen(addressNow());
   }
   await serveHttp();
+  const { createInspect } = options.inspect === null ? NOT_INSPECTED : await import('./inspect.ts');
 
   const input = { ...plan, seed: Math.floor(Math.random() * 2 ** 31) };
   const root = createActor(supervisor, { input, inspect: states.inspect });
@@ -593,6 +602,7 @@ export async function supervise(
       for (const name of [...specs.keys(), ...leaving.keys()]) finishLines(name);
       syslog?.listen(null);
       http?.listen(null);
+      inspect?.close();
       const stopped = { type: 'supervisor.stopped', at: now(), code, took: now() - begun, left } as const;
       const rest = (): number => Math.min(1_000, plan.grace - (now() - begun));
       // What becomes of that is said before what is said last.
@@ -654,6 +664,15 @@ export async function supervise(
     journal,
     recent,
   };
+  inspect = createInspect?.({
+    root,
+    inside,
+    table,
+    standings: lineage.standings,
+    sinceOf,
+    notice: (message, level) => notice(null, message, level),
+  });
+  inspect?.listen(options.inspect!);
 
   return {
     shutdown(reason) {
@@ -681,6 +700,7 @@ function chooseTableOrRefuse(wanted: RunOptions['table']): ReturnType<typeof cho
   }
 }
 
+const NOT_INSPECTED = { createInspect: null };
 const nothing = (): void => {};
 /** Without a policy file nobody asks for more. */
 const NO_EXTRAS: ReturnType<typeof createExtras> = {

@@ -1,4 +1,5 @@
 /** WIRES what only `--syslog` asks for: the socket, whose a message is, and the log. Nothing of it is loaded for who does not ask. */
+import type { LogRecord } from './output/lines.ts';
 import type { Log } from './output/log.ts';
 import { parseSyslog, recordOf } from './output/syslog.ts';
 import type { CommandSpec } from './policy/spec.ts';
@@ -12,8 +13,8 @@ export interface SyslogOptions {
   readonly commandOf: (pid: number) => string | null;
   /** The commands there are just now. */
   readonly commands: () => Iterable<Pick<CommandSpec, 'name' | 'fits'>>;
-  /** Hears what a command has said: whole lines. */
-  readonly heard: (command: string, lines: Buffer) => void;
+  /** Hears what a command has said. */
+  readonly heard: (command: string, record: LogRecord) => void;
   readonly notice: (message: string) => void;
 }
 
@@ -63,7 +64,7 @@ export function createSyslog(options: SyslogOptions): Syslog {
         continue;
       }
       const record = recordOf(message, pid, cut);
-      if (command !== null) options.heard(command, Buffer.from(`${record.text}\n`));
+      if (command !== null) options.heard(command, record);
       const goesOn =
         command === null
           ? log.record({ ...record, head: `syslog: ${record.head}` })

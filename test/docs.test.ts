@@ -123,6 +123,14 @@ describe('the states', () => {
   });
 });
 
+test('the image is checked as the reference says, and so is one of another base', () => {
+  const check = /^HEALTHCHECK .*$/m;
+  const [shown] = check.exec(section(read('docs/reference/control.md'), 'health'))!;
+  for (const path of ['Dockerfile', 'examples/any-image/Dockerfile', 'docs/how-to/another-image.md']) {
+    expect(check.exec(read(path))?.[0], path).toBe(shown);
+  }
+});
+
 describe('every page', () => {
   const below = (folder: string): string[] =>
     readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {

@@ -244,6 +244,13 @@ describe('rooms', () => {
     ).toEqual([]);
   });
 
+  test('src/inspector/page/ is for browsers: of all else it knows the types', () => {
+    expect(inRoom('src/inspector/page/').length).toBeGreaterThan(0);
+    expect(
+      trespasses('src/inspector/page/', ({ of, type }) => type || of.startsWith('src/inspector/page/')),
+    ).toEqual([]);
+  });
+
   test('src/control/ asks: it touches no process', () => {
     expect(inRoom('src/control/').length).toBeGreaterThan(0);
     expect(
@@ -253,6 +260,24 @@ describe('rooms', () => {
       ),
     ).toEqual([]);
   });
+});
+
+test('src/inspector/ shows: it touches no process, and knows XState by one file', () => {
+  const shows = ['files', 'fleet', 'hub', 'json', 'protocol', 'server', 'source', 'stately'];
+  const paths = shows.map((name) => `src/inspector/${name}.ts`);
+  const wrong = paths.flatMap((path) =>
+    graph
+      .get(path)!
+      .filter(
+        ({ of }) =>
+          startsWithAny(of, ['src/process/', 'src/actors/', 'src/supervise.ts', 'src/main.ts']) ||
+          (isXstate(of) && path !== 'src/inspector/stately.ts'),
+      )
+      .map(({ of }) => `${path} imports ${of}`),
+  );
+  expect(wrong).toEqual([]);
+  // Orders are control's.
+  expect(found(paths, /\bsend\s*\(\s*\{/g)).toEqual([]);
 });
 
 test('what runs on paper touches no process', () => {

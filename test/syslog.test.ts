@@ -79,7 +79,7 @@ function world(owners: Readonly<Record<number, string>> = {}) {
       return owners[pid] ?? null;
     },
     commands: () => commands,
-    heard: (command, lines) => heard.push(`${command} ${lines}`),
+    heard: (command, { head, text }) => heard.push(`${command} ${head}${text}`),
     notice: (message) => notices.push(message),
   });
   log.onResume(() => syslog.resume());
@@ -114,7 +114,7 @@ describe('a message', () => {
     const { send, written, heard } = world({ 7: 'web' });
     send({ text: '<13>db[1]: hello', pid: 7 });
     expect(written).toEqual(['web | db[1]: hello\n']);
-    expect(heard).toEqual(['web hello\n']);
+    expect(heard).toEqual(['web db[1]: hello']);
   });
 
   test.each([

@@ -93,7 +93,8 @@ async function run(request: ControlRequest, socket: string, terminal: Terminal):
     case 'why': {
       const query = new URLSearchParams({ name: request.name });
       const body = await get(socket, `/v1/why?${query}`);
-      out(request.json ? `${JSON.stringify(body)}\n` : whyText(body as unknown as Why));
+      const columns = terminal.size()?.columns ?? WIDTH;
+      out(request.json ? `${JSON.stringify(body)}\n` : whyText(body as unknown as Why, columns));
       return 0;
     }
     case 'order':
@@ -320,7 +321,8 @@ function progressOf({ state, detail, reason, next, lastExit }: CommandStatus): s
     if (reason !== null && reason !== 'exited') parts.push(reason);
     else if (lastExit !== null) parts.push(howEnded(lastExit));
   }
-  if (next !== null) parts.push(next.text);
+  // When a schedule's next run is says nothing of this one.
+  if (next !== null && next.what !== 'run') parts.push(next.text);
   return parts.join(', ');
 }
 

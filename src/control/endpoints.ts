@@ -1,16 +1,7 @@
 /** What orchestrators ask for, over HTTP: /livez, /readyz and /metrics. Read only. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { createBoundedServer } from './bounded.ts';
 import type { Health } from './health.ts';
-
-/** At once. */
-const MOST_CLIENTS = 64;
-/** Bytes of a request's head. */
-const LARGEST_HEAD = 8 * 1024;
-/** ms in which a request has to be there, and in which a client that does nothing is hung up on. */
-const PATIENCE = 5_000;
-/** ms in which an answer has to be taken. */
-const TAKEN_WITHIN = 30_000;
 
 export interface EndpointsOptions {
   /** null: upkeep is just starting. */
@@ -28,37 +19,14 @@ interface Reply {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** Not listening yet. A client that misbehaves is hung up on; with too many, the one that came first is. */
+/** Not listening yet. */
 export function createEndpoints(options: EndpointsOptions): Server {
-  const clients = new Set<Socket>();
-  const server = createServer(
-    { maxHeaderSize: LARGEST_HEAD, connectionsCheckingInterval: 1_000 },
-    (request, response) => {
-      response.on('error', () => {});
-      const late = setTimeout(() => response.destroy(), TAKEN_WITHIN).unref();
-      response.on('close', () => clearTimeout(late));
-      replyTo(request, options).then(
-        (reply) => send(response, reply),
-        (error: Error) => send(response, { status: 500, text: `cannot answer: ${error.message}` }),
-      );
-    },
-  );
-  server.headersTimeout = PATIENCE;
-  server.requestTimeout = PATIENCE;
-  server.keepAliveTimeout = PATIENCE;
-  server.timeout = PATIENCE;
-  server.on('clientError', (_, client) => client.destroy());
-  server.on('connection', (client) => {
-    // Whoever opens connections and says nothing must not keep a probe from being answered.
-    for (const first of clients) {
-      if (clients.size < MOST_CLIENTS) break;
-      clients.delete(first);
-      first.destroy();
-    }
-    clients.add(client);
-    client.on('close', () => clients.delete(client));
+  return createBoundedServer((request, response) => {
+    replyTo(request, options).then(
+      (reply) => send(response, reply),
+      (error: Error) => send(response, { status: 500, text: `cannot answer: ${error.message}` }),
+    );
   });
-  return server;
 }
 
 async function replyTo({ method, url = '' }: IncomingMessage, options: EndpointsOptions): Promise<Reply> {

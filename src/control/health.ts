@@ -1,5 +1,6 @@
 /** What `upkeep health` tells, for HEALTHCHECK and probes. Pure. */
-import { type CommandStatus, STATUS_VERSION, type Status, wordOf } from './status.ts';
+import type { Inside } from './inside.ts';
+import { type CommandStatus, predicateOf, STATUS_VERSION, type Status, wordOf } from './status.ts';
 
 /**
  * `starting`: something is not yet as it is wished to be, for the first time, and nothing speaks against that it will be.
@@ -18,12 +19,18 @@ export interface Health {
   readonly commands: readonly { readonly name: string; readonly state: string }[];
 }
 
+/** The process table has been read: until then there is nothing to tell of anybody. */
+export function hasBegun(inside: Inside): boolean {
+  const [first] = inside.names();
+  return first === undefined || inside.isEnding() || inside.viewOf(first) !== null;
+}
+
 /** @param which `live`: nothing has failed for good, and the end has not begun */
 export function healthOf({ commands, upkeep }: Status, which: 'ready' | 'live'): Health {
   const lacking = commands.filter(({ asWished }) => !asWished);
   const state = stateOf(lacking);
   const ok = !upkeep.ending && (which === 'live' ? state !== 'failed' : state === 'ready');
-  const who = lacking.map((command) => `${command.name} is ${wordOf(command)}`).join(', ');
+  const who = lacking.map((command) => `${command.name} is ${predicateOf(wordOf(command))}`).join(', ');
   const ending = upkeep.ending ? 'everything is being stopped' : '';
   return {
     version: STATUS_VERSION,

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { commandsOf, groupNamed } from '../../machines/tree.ts';
 import type { OrderVerb } from '../policy/verbs.ts';
 import { createClients } from './clients.ts';
-import { healthOf } from './health.ts';
+import { hasBegun, healthOf } from './health.ts';
 import type { Answer, Inside } from './inside.ts';
 import { createOrders, type Orders } from './orders.ts';
 import { statusOf } from './status.ts';
@@ -30,21 +30,40 @@ interface Asked {
 /** An answer that is written bit by bit, and may never end. */
 type Stream = (response: ServerResponse) => void;
 
+/** One for each upkeep: an order replaces what earlier ones have not come to, whoever gave them. */
+const ordersBy = new WeakMap<Inside, Orders>();
+
+function ordersOf(inside: Inside): Orders {
+  const orders = ordersBy.get(inside) ?? createOrders(inside);
+  ordersBy.set(inside, orders);
+  return orders;
+}
+
+/** What orders are still to come for a command. */
+export const turnsOf = (inside: Inside): Orders['turnOf'] => ordersOf(inside).turnOf;
+
+/** What a POST to the socket would be answered, for those who are asked elsewhere. Rejects never. */
+export async function answerPost(inside: Inside, path: string, body: Asked['body']): Promise<Answer> {
+  try {
+    return (await ROUTES[path]!.answer(started(inside), {
+      query: new URLSearchParams(),
+      body,
+      orders: ordersOf(inside),
+    })) as Answer;
+  } catch (error) {
+    return answerOf(error);
+  }
+}
+
 /** @returns serves a client; @throws never: what is wrong with a request is said to whoever sent it */
 export function createRoutes(inside: () => Inside | null, version: string): (client: Socket) => void {
   const clients = createClients();
-  let orders: Orders | null = null;
   const http = createServer({ maxHeaderSize: LARGEST_HEAD }, (request, response) => {
     response.on('error', () => {});
     response.shouldKeepAlive = false;
     const now = inside();
-    if (now !== null) orders ??= createOrders(now);
-    answer(now, orders, version, request)
-      .catch((error: unknown): Answer => {
-        if (error instanceof Refusal) return error.answer;
-        const why = `a mistake in upkeep: ${(error as Error).message}; please report it`;
-        return { status: 500, body: { error: `cannot answer: ${why}` } };
-      })
+    answer(now, version, request)
+      .catch(answerOf)
       .then((result) => {
         // Who has left meanwhile will not say so again.
         if (response.destroyed || response.socket === null) return;
@@ -92,9 +111,14 @@ class Refusal extends Error {
   }
 }
 
+function answerOf(error: unknown): Answer {
+  if (error instanceof Refusal) return error.answer;
+  const why = `a mistake in upkeep: ${(error as Error).message}; please report it`;
+  return { status: 500, body: { error: `cannot answer: ${why}` } };
+}
+
 async function answer(
   inside: Inside | null,
-  orders: Orders | null,
   version: string,
   request: IncomingMessage,
 ): Promise<Answer | Stream> {
@@ -109,16 +133,16 @@ async function answer(
     throw new Refusal(405, `cannot answer ${path}: it is asked for with ${route.method}`);
   }
   const body = route.method === 'POST' ? bodyIn(await textOf(request)) : {};
-  if (inside === null || orders === null || !hasBegun(inside)) {
-    throw new Refusal(503, 'cannot answer yet: upkeep is just starting; ask again');
-  }
-  return route.answer(inside, { query: new URLSearchParams(search), body, orders });
+  const now = started(inside);
+  return route.answer(now, { query: new URLSearchParams(search), body, orders: ordersOf(now) });
 }
 
-/** The process table has been read: until then there is nothing to tell of anybody. */
-function hasBegun(inside: Inside): boolean {
-  const [first] = inside.names();
-  return first === undefined || inside.isEnding() || inside.viewOf(first) !== null;
+/** @throws Refusal until the process table has been read: before, there is nothing to tell of anybody */
+function started(inside: Inside | null): Inside {
+  if (inside === null || !hasBegun(inside)) {
+    throw new Refusal(503, 'cannot answer yet: upkeep is just starting; ask again');
+  }
+  return inside;
 }
 
 const ROUTES: Readonly<Record<string, Route>> = {

@@ -3,7 +3,7 @@ import { stripVTControlCharacters } from 'node:util';
 import type { Exit } from '../../machines/events.ts';
 import { formatDuration } from '../output/duration.ts';
 import { howItEnded } from '../output/tell.ts';
-import { type CommandStatus, type Next, type Status, wordOf } from './status.ts';
+import { type CommandStatus, type Next, predicateOf, type Status, wordOf } from './status.ts';
 import type { Why } from './why.ts';
 
 export interface Look {
@@ -99,7 +99,10 @@ function fitted(blocks: readonly Block[], room: number, columns: number): string
 }
 
 function cellsOf(command: CommandStatus): string[] {
-  const { name, leader, restarts, lastExit, next } = command;
+  const { name, state, leader, restarts, lastExit, lastOom, leftOut, next } = command;
+  const coming = next === null ? [] : [nextText(next)];
+  // Of a run that has ended it is over.
+  if (state === 'running' && leftOut > 0) coming.unshift(`${runs(leftOut)} left out`);
   return [
     name,
     wordOf(command),
@@ -107,8 +110,8 @@ function cellsOf(command: CommandStatus): string[] {
     leader === null ? '-' : String(leader.pid),
     leader === null ? '-' : compact(leader.uptime),
     String(restarts),
-    lastExit === null ? '-' : exitOf(lastExit),
-    next === null ? '' : nextText(next),
+    lastExit === null ? '-' : `${exitOf(lastExit)}${lastOom === true ? ' oom' : ''}`,
+    coming.join(', '),
   ];
 }
 
@@ -169,61 +172,90 @@ function pad(text: string, width: number): string {
 const painted = (code: number, text: string, colour: boolean): string =>
   colour ? `\x1b[${code}m${text}\x1b[0m` : text;
 
-/** The evidence in words. */
-export function whyText({ command, leader, candidates, books, crashes, transitions, orders }: Why): string {
-  const { name, state, detail, desired, asWished, reason, lastExit, next, left } = command;
+/** The evidence in words, in lines that fit where what is in them can be parted. */
+export function whyText(why: Why, columns: number): string {
+  const { command, leader, candidates, books, crashes, transitions, orders } = why;
+  const { name, state, detail, desired, asWished, reason, lastExit, lastOom, leftOut, next, left } = command;
   const lines = [
-    `${name} is ${state}${detail === null ? '' : ` (${detail})`} since ${command.since}, for ${formatDuration(command.for)}.`,
+    `${name} is ${predicateOf(state)}${detail === null ? '' : ` (${detail})`} since ${command.since}, for ${formatDuration(command.for)}.`,
     wishText(desired, asWished, orders),
   ];
   // Of one that just ended, how it ended says more.
   if (reason !== null && reason !== 'exited') lines.push(`The reason: ${reason}.`);
   if (lastExit !== null) {
-    lines.push(`Its last run ${howEnded(lastExit)}.`);
+    lines.push(`Its last run ${howEnded(lastExit)}${lastOom === true ? ` (${OUT_OF_MEMORY})` : ''}.`);
   }
   const counts = [`started ${times(command.starts)}`, `restarted ${times(command.restarts)}`];
   if (books.failures > 0) counts.push(`${books.failures} failed or died young in a row`);
   lines.push(`It was ${counts.join(', ')}.`);
+  if (leftOut > 0) {
+    const were = leftOut === 1 ? 'that was due has' : 'that were due have';
+    lines.push(`${runs(leftOut)} ${were} been left out since its last one began.`);
+  }
   if (left > 0) lines.push(`${left} of its processes could not be ended.`);
   if (next !== null) lines.push(`Next: ${nextText(next)}.`);
   lines.push('', 'Processes that are its own, or that could be by their name:');
-  if (candidates.length === 0) lines.push('  none');
-  for (const { pid, ppid, name: comm, argv, age, verdict, because } of candidates) {
-    const line = argv.length === 0 ? `[${comm}]` : argv.join(' ');
-    lines.push(
-      `  ${MARKS[verdict]} ${pid} (parent ${ppid}, ${formatDuration(age)} old) ${cut(printable(line), 100)}`,
-      `      ${verdict === 'leader' && leader !== null ? `leads: ${because}` : because}`,
-    );
-  }
+  lines.push(...candidatesText(candidates, leader, columns));
   lines.push(...crashText(crashes), '', 'What has happened, the last of it at the end:');
   if (transitions.length === 0) lines.push('  nothing');
   for (const { time, from, to, on } of transitions) {
     lines.push(`  ${time}  ${from ?? 'nothing'} → ${to}  (${on})`);
   }
-  return `${lines.join('\n')}\n`;
+  return `${lines.flatMap((line) => wrapped(line, columns)).join('\n')}\n`;
 }
 
-/** The last deaths and failed starts, the newest with what it had printed. */
+function candidatesText(candidates: Why['candidates'], leader: Why['leader'], columns: number): string[] {
+  if (candidates.length === 0) return ['  none'];
+  return (['leader', 'member', 'refused'] as const).flatMap((verdict) => {
+    const all = candidates.filter((candidate) => candidate.verdict === verdict);
+    const lines = all.slice(0, MOST_CANDIDATES).flatMap(({ pid, ppid, name, argv, age, because }) => {
+      const line = argv.length === 0 ? `[${name}]` : argv.join(' ');
+      return [
+        cut(
+          `  ${MARKS[verdict]} ${pid} (parent ${ppid}, ${formatDuration(age)} old) ${printable(line)}`,
+          columns,
+        ),
+        `      ${verdict === 'leader' && leader !== null ? `leads: ${because}` : because}`,
+      ];
+    });
+    const more = all.length - MOST_CANDIDATES;
+    return more <= 0 ? lines : [...lines, `  ${MARKS[verdict]} … and ${more} more, which --json has`];
+  });
+}
+
+/** The last deaths and failed starts; what it had printed stands with the newest of each. */
 function crashText(crashes: Why['crashes']): string[] {
-  const last = crashes.at(-1);
-  if (last === undefined) return [];
-  const told = crashes.map(({ number, time, exit, oom, peak, uptime, reason, wait, gaveUp }) => {
+  if (crashes.length === 0) return [];
+  const quoted = [crashes.findLast(({ failures }) => failures === 0), crashes.at(-1)];
+  const told = crashes.flatMap((crash) => {
+    const { number, time, event, exit, oom, peak, uptime, reason, wait, gaveUp } = crash;
     const parts = [exit === null ? (reason ?? 'nobody knows how') : howEnded(exit)];
     if (exit !== null && reason !== null && reason !== 'exited') parts.push(reason);
-    if (oom === true) parts.push("out of memory: the kernel's OOM killer");
+    if (oom === true) parts.push(OUT_OF_MEMORY);
+    // What was unhealthy has been killed by upkeep itself.
+    else if (oom === false && exit?.signal === 'SIGKILL' && event !== 'command.unhealthy') {
+      parts.push('memory had not run out: somebody has sent it');
+    }
     if (peak !== null) parts.push(`it had taken ${Math.round(peak / 2 ** 20)} MiB`);
     if (uptime !== null) parts.push(`after ${formatDuration(uptime)}`);
     if (gaveUp !== null) parts.push(`given up: ${gaveUp}`);
     else if (wait !== null && wait > 0) parts.push(`tried again after ${formatDuration(wait)}`);
-    return `  ${number}. ${time}  ${printable(parts.join('; '))}`;
+    const lines = quoted.includes(crash) ? crash.lastLines : [];
+    return [
+      `  ${number}. ${time}  ${printable(parts.join('; '))}`,
+      ...lines.map((line) => `       > ${printable(line)}`),
+    ];
   });
-  const lines = last.lastLines.map((line) => `       > ${printable(line)}`);
-  return ['', 'How it has died or failed to start, the last of it with what it printed:', ...told, ...lines];
+  return ['', 'How it has died or failed to start, and what it printed before the last of each:', ...told];
 }
 
+/** Of its own, and of those that only could be, so many are shown. */
+const MOST_CANDIDATES = 10;
+const OUT_OF_MEMORY = "out of memory: the kernel's OOM killer";
 const MARKS = { leader: '*', member: '+', refused: '-' } as const;
 /** A signal, say, is no wish. */
 const WISHES: readonly string[] = ['start', 'stop', 'restart'];
+const runs = (count: number): string => (count === 1 ? '1 run' : `${count} runs`);
 const times = (count: number): string => (count === 1 ? 'once' : `${count} times`);
 
 function wishText(desired: 'up' | 'down', asWished: boolean, orders: Why['orders']): string {
@@ -252,6 +284,20 @@ export function eventLine(line: string): string {
     return `… ${gone} ${gone === 1 ? 'event before these is' : 'events before these are'} kept no more\n`;
   }
   return `${String(number).padStart(6)}  ${time}  ${message}\n`;
+}
+
+/** As lines that are not wider than so many columns, each but the first further in; a word that is wider stays whole. */
+function wrapped(line: string, columns: number): string[] {
+  const words = line.split(/(?<=\S)(?= )/);
+  const [first = '', ...others] = words;
+  const hang = ' '.repeat(/^ */.exec(first)![0].length + 4);
+  const lines = [first];
+  for (const word of others) {
+    const longer = lines.at(-1)! + word;
+    if (widthOf(longer) <= columns) lines[lines.length - 1] = longer;
+    else lines.push(hang + word.trimStart());
+  }
+  return lines;
 }
 
 /** Nothing of what a process calls itself may steer the terminal. */

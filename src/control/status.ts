@@ -51,12 +51,16 @@ export interface CommandStatus {
   readonly failures: number;
   /** null: it has not ended yet, as far as this upkeep has seen. */
   readonly lastExit: Exit | null;
+  /** That was the kernel's OOM killer; null: it is not known, or nothing had died. */
+  readonly lastOom: boolean | null;
   /** The last record of a death or a failed start; null: there has been none. */
   readonly lastCrash: CrashReport | null;
   /** That counts as a success. */
   readonly lastSuccess: boolean | null;
   /** Why it failed last, or for good. */
   readonly reason: string | null;
+  /** Runs of its schedule that were left out since its last one began. */
+  readonly leftOut: number;
   /** `db: ready` … */
   readonly waitingFor: readonly string[];
   readonly next: Next | null;
@@ -117,6 +121,7 @@ function commandStatus(
   const { leader, policy, lastExit, health, isReady } = context;
   const waitingFor = first === 'waiting' ? inside.waitingFor(name) : [];
   const isHealthy = first === 'running' && health.healthy;
+  const lastCrash = inside.crashesOf(name).at(-1) ?? null;
   return {
     name,
     kind: policy.kind,
@@ -142,9 +147,12 @@ function commandStatus(
     restarts: context.restarts,
     failures: context.failures,
     lastExit,
-    lastCrash: inside.crashesOf(name).at(-1) ?? null,
+    // The very same: the report of an older death has an exit of its own.
+    lastOom: lastExit !== null && lastCrash?.exit === lastExit ? lastCrash.oom : null,
+    lastCrash,
     lastSuccess: lastExit === null ? null : isSuccess(policy.successCodes, lastExit),
     reason: context.reason,
+    leftOut: inside.journal.leftOutOf(name),
     waitingFor: waitingFor.map(({ text }) => text),
     next: turnText(turn, first) ?? nextOf(first, second, since, now, context, waitingFor),
     ordered: turn?.order ?? null,
@@ -172,6 +180,9 @@ export function wordOf({ state, detail, ready }: Pick<CommandStatus, 'state' | '
   if (state !== 'running') return state;
   return detail ?? (ready === true ? 'ready' : 'running');
 }
+
+/** Behind "it is": a backoff is nothing that it could be. */
+export const predicateOf = (word: string): string => (word === 'backoff' ? 'in backoff' : word);
 
 function isAsWished(state: string, { desired, policy, isReady, health }: CommandContext): boolean {
   if (desired === 'down') return state === 'stopped';
@@ -212,9 +223,11 @@ function nextOf(
     case 'restarting':
       return detail === 'settling' ? { what: 'settle', in: null, text: 'it has to stay' } : null;
     case 'running':
-      return detail === 'starting' && policy.ready !== null
-        ? { what: 'probe', in: null, text: 'waiting until it is ready' }
-        : null;
+      if (detail === 'starting' && policy.ready !== null) {
+        return { what: 'probe', in: null, text: 'waiting until it is ready' };
+      }
+      if (policy.kind !== 'cron' || nextRun === null) return null;
+      return { what: 'run', in: until(nextRun), text: 'due again' };
     default:
       return null;
   }

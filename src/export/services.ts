@@ -288,7 +288,13 @@ function putHealthcheck(service: Mapping, command: CommandSpec, engine: Engine):
   const { machine } = extrasOf(command);
   const { by, words, remarks } = askedOf(command);
   service.say(...remarks);
-  if (words === null || by === null) return;
+  if (words === null || by === null) {
+    // What is run by upkeep can be asked by the image's own check.
+    if (!command.returns) {
+      service.put('healthcheck', new Mapping().put('disable', true, "the image's own may ask upkeep"));
+    }
+    return;
+  }
   const check = new Mapping().put('test', ['CMD', ...words]);
   if (by === 'health' && machine.health !== null) {
     const { every, timeout, failures, grace, onUnhealthy } = machine.health;

@@ -1,11 +1,14 @@
 /** The words behind `upkeep inspect` and `upkeep simulate`. */
-import { optionName, parseDuration, unknownHere } from '../policy/options.ts';
-import { UsageError } from '../policy/usage-error.ts';
+import { INSPECT_PORT, optionName, parseDuration, unknownHere } from '../policy/options.ts';
+import { shown, UsageError } from '../policy/usage-error.ts';
 
 export interface InspectRequest {
   /** The recording. */
   readonly file: string;
-  readonly json: boolean;
+  /** It is checked, and for whom that is told; null: it is shown. */
+  readonly verify: { readonly json: boolean } | null;
+  /** Where it is shown. */
+  readonly port: number;
 }
 
 export interface SimulateRequest {
@@ -22,15 +25,24 @@ export interface SimulateRequest {
 
 /** Reads the words behind `upkeep inspect`; null: help is asked for. @throws UsageError */
 export function parseInspect(argv: readonly string[]): InspectRequest | null {
-  const { given, files, isHelp } = split('inspect', argv, { '--verify': false, '--json': false });
+  const { given, files, isHelp } = split('inspect', argv, {
+    '--verify': false,
+    '--json': false,
+    '--port': '9778',
+  });
   if (isHelp) return null;
-  const file = only(files, 'inspect', 'upkeep inspect --verify FILE');
-  if (!given.has('--verify')) {
-    throw new UsageError(
-      'cannot inspect: it is not said what to do with the file; write upkeep inspect --verify FILE',
-    );
+  const file = only(files, 'inspect', 'upkeep inspect FILE');
+  const json = given.has('--json');
+  if (given.has('--verify')) {
+    if (given.has('--port')) throw new UsageError('cannot use --port with --verify: then nothing is shown');
+    return { file, verify: { json }, port: INSPECT_PORT };
   }
-  return { file, json: given.has('--json') };
+  if (json) throw new UsageError('cannot use --json alone: it is for what --verify tells; write both');
+  const port = given.get('--port') ?? String(INSPECT_PORT);
+  if (!/^\d{1,5}$/.test(port) || Number(port) < 1 || Number(port) > 65_535) {
+    throw new UsageError(`cannot use ${shown(port)} for --port: it is no port; write --port 9778`);
+  }
+  return { file, verify: null, port: Number(port) };
 }
 
 /** Reads the words behind `upkeep simulate`; null: help is asked for. @throws UsageError */
@@ -90,24 +102,27 @@ function only(files: readonly string[], verb: string, example: string): string {
 }
 
 /** What `--help` shows. */
-export const INSPECT_HELP = `Usage: upkeep inspect --verify [--json] FILE
+export const INSPECT_HELP = `Usage: upkeep inspect [--port PORT] FILE
+       upkeep inspect --verify [--json] FILE
 
-Checks a recording, as upkeep run --record FILE has written it: runs the state
-machines again, told what they were told then, and compares what they do with
-what they did.
+Shows a recording in a browser, as upkeep run --record FILE has written it, and
+as upkeep run --inspect would have shown it, at any time: the state machines run
+again, told what they were told then. Or checks that they do what they did.
 
 Options:
+  --port PORT   where it is shown, on this machine alone (default: 9777)
   --verify      tell whether they do the same, and if not, from which line on
   --json        the same for a program to read
   -h, --help    show this
 
 Exit codes:
   0   they do the same
-  1   they do not; the first difference is told
+  1   they do not, and the first difference is told; or it can't be shown there
   64  the command line can't be understood
   78  FILE can't be read
 
-Example:
+Examples:
+  upkeep inspect /var/log/upkeep.record
   upkeep inspect --verify /var/log/upkeep.record
 `;
 

@@ -2,6 +2,9 @@
  * What a viewer is told, one JSON text a WebSocket message. The first three are the Stately inspection protocol as
  * `@statelyai/inspect` 0.7 sends it, so that any viewer of it can be used; what begins with `upkeep.` is for upkeep's own page,
  * and others ignore it.
+ *
+ * The page is at `/#token=TOKEN`. Its WebSocket, `/ws?token=TOKEN`, is told all of it; any other viewer connects to
+ * `/?token=TOKEN`, and is told the first three alone.
  */
 import type { CommandStatus } from '../control/status.ts';
 import type { Entry } from '../output/journal.ts';
@@ -24,8 +27,10 @@ export interface ActorMessage extends Inspected {
   readonly name: string;
   readonly parentId: string | undefined;
   readonly snapshot: unknown;
-  /** The machine's configuration, JSON; undefined: it is no machine. */
+  /** The machine's configuration, JSON; undefined: it is no machine, or that of `like`. */
   readonly definition: string | undefined;
+  /** To upkeep's own page alone, where it was told the same definition before: the session that it was told with. */
+  readonly like?: string;
 }
 
 /** `sourceId` sent `event` to `sessionId`. */

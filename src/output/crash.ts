@@ -74,6 +74,15 @@ interface Book {
 
 type Crash = Extract<Told, { type: CrashReport['event'] }>;
 
+/** Those that stay when one more comes. A death that nothing but failed starts came after is the last to go: it may be the only
+ * one that says why. */
+function fitting(reports: readonly CrashReport[], isStart: boolean): readonly CrashReport[] {
+  if (reports.length < KEPT) return reports;
+  const [first, ...others] = reports;
+  const began = isStart && first!.failures === 0 && others.every(({ failures }) => failures > 0);
+  return began ? [first!, ...others.slice(1)] : others;
+}
+
 export function createCrashes(options: CrashOptions): Crashes {
   const { examine, tail, wallClock = () => new Date() } = options;
   const books = new Map<string, Book>();
@@ -118,7 +127,7 @@ export function createCrashes(options: CrashOptions): Crashes {
       gaveUp: null,
       lastLines: tail(command),
     };
-    book.reports = [...book.reports.slice(1 - KEPT), report];
+    book.reports = [...fitting(book.reports, report.failures > 0), report];
     // It lives, and is of no use: how it ends is seen when it has been stopped.
     book.isOpen = exit === null && pid !== null;
     if (!book.isOpen) book.began = null;

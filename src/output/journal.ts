@@ -37,6 +37,8 @@ export interface Journal {
   readonly transitionsOf: (command: string) => readonly Entry[];
   /** The last orders for one command, oldest first. */
   readonly ordersOf: (command: string) => readonly Entry[];
+  /** Runs of its schedule that were left out since its last one began, which goes on or has ended. */
+  readonly leftOutOf: (command: string) => number;
   /** It is there no more. */
   readonly forget: (command: string) => void;
   /** Calls `wake` whenever something is noted. @returns ends that */
@@ -53,6 +55,7 @@ export function createJournal({ wallClock = Date.now }: { readonly wallClock?: (
   const ring: Entry[] = [];
   const transitions = new Map<string, Entry[]>();
   const orders = new Map<string, Entry[]>();
+  const leftOut = new Map<string, number>();
   const followers = new Set<() => void>();
   let last = 0;
 
@@ -63,6 +66,9 @@ export function createJournal({ wallClock = Date.now }: { readonly wallClock?: (
       if (what.type === 'command.transition') keep(transitions, what.command, entry, KEPT_OF_EACH);
       else if (what.type === 'operator.ordered') {
         for (const command of what.commands) keep(orders, command, entry, ORDERS_OF_EACH);
+      } else if (what.type === 'command.launched') leftOut.delete(what.command);
+      else if (what.type === 'command.overlapped' && what.next === 'skip') {
+        leftOut.set(what.command, (leftOut.get(what.command) ?? 0) + 1);
       }
       for (const wake of followers) wake();
     },
@@ -78,9 +84,11 @@ export function createJournal({ wallClock = Date.now }: { readonly wallClock?: (
     },
     transitionsOf: (command) => transitions.get(command) ?? [],
     ordersOf: (command) => orders.get(command) ?? [],
+    leftOutOf: (command) => leftOut.get(command) ?? 0,
     forget(command) {
       transitions.delete(command);
       orders.delete(command);
+      leftOut.delete(command);
     },
     follow(wake) {
       followers.add(wake);

@@ -61,6 +61,8 @@ interface Book {
   known: boolean;
   /** Why it will be started again. */
   reason: Reason | null;
+  /** A restart was ordered, and it has not been stopped since: of many, it comes to each bit by bit. */
+  due: boolean;
   /** Monotonic ms at which it died, as long as it is to come back. */
   diedAt: number | null;
   /** Monotonic ms at which the kernel told of its leader's end. */
@@ -191,7 +193,7 @@ export function createMetrics(version: string): Metrics {
   function bookOf(command: string): Book {
     let book = books.get(command);
     if (book === undefined) {
-      book = { alive: false, known: false, reason: null, diedAt: null, endedAt: null };
+      book = { alive: false, known: false, reason: null, due: false, diedAt: null, endedAt: null };
       books.set(command, book);
       restarts.inc({ command, reason: 'died' }, 0);
     }
@@ -251,6 +253,9 @@ export function createMetrics(version: string): Metrics {
         noteExit(what.command, book, what.exit);
         book.diedAt = null;
         if (what.type === 'command.completed') book.reason = null;
+        // Meanwhile it may have been started by itself, for another reason.
+        else if (book.due) book.reason ??= 'order';
+        book.due = false;
         return;
       }
       case 'command.failed':
@@ -260,8 +265,12 @@ export function createMetrics(version: string): Metrics {
         for (const command of what.members) bookOf(command).reason ??= 'group';
         return;
       case 'operator.ordered':
-        if (what.order !== 'start' && what.order !== 'restart') return;
-        for (const command of what.commands) bookOf(command).reason = 'order';
+        if (what.order !== 'start' && what.order !== 'restart' && what.order !== 'stop') return;
+        for (const command of what.commands) {
+          const book = bookOf(command);
+          book.due = what.order === 'restart';
+          if (what.order !== 'stop') book.reason = 'order';
+        }
         return;
       case 'policy.reloaded':
         for (const command of what.started) bookOf(command);

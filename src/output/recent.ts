@@ -1,6 +1,6 @@
 /** What services have written last, kept in memory for whoever asks: so many bytes of each, and no line twice. */
 
-export type Source = 'stdout' | 'stderr' | 'file';
+export type Source = 'stdout' | 'stderr' | 'file' | 'syslog';
 
 export interface RecentLine {
   readonly name: string;

@@ -87,6 +87,8 @@ Options, before the first COMMAND:
                               their command (PATH: /dev/log; default: don't)
   --http[=[ADDRESS:]PORT]     answer /livez, /readyz and /metrics, for probes
                               and Prometheus (127.0.0.1:8753; default: don't)
+  --inspect[=[ADDRESS:]PORT]  show the statecharts as they decide, in a browser
+                              (127.0.0.1:9777; default: don't)
   -h, --help                  show this
   -V, --version               show the version
   --                          end of the options

@@ -28,6 +28,8 @@ export interface RunOptions {
   readonly syslog: string | null;
   /** `ADDRESS:PORT` at which orchestrators are answered; null: nowhere. */
   readonly http: string | null;
+  /** `ADDRESS:PORT` at which the inspector is; null: nowhere. */
+  readonly inspect: string | null;
   /** The file that everything is recorded to which the machines are told; null: none. */
   readonly record: string | null;
   /** Bytes at which that file is full, and another is begun. */
@@ -38,6 +40,9 @@ export interface RunOptions {
 export const SYSLOG_PATH = '/dev/log';
 /** Where orchestrators are answered unless it is said where: by whoever is in the same container. */
 export const HTTP_ADDRESS = '127.0.0.1:8753';
+/** Where the inspector is unless it is said where. */
+export const INSPECT_PORT = 9777;
+const INSPECT_ADDRESS = `127.0.0.1:${INSPECT_PORT}`;
 
 /** Where `upkeep run` has its commands from. */
 export interface Sources {
@@ -70,6 +75,7 @@ export const RUN_DEFAULTS: RunOptions = {
   logMemory: 64 * 1024,
   syslog: null,
   http: null,
+  inspect: null,
   record: null,
   recordSize: 16 * 1024 ** 2,
 };
@@ -111,6 +117,7 @@ const OPTIONS: Readonly<Record<string, 'none' | 'needed' | 'optional'>> = {
   '--grace': 'needed',
   '--help': 'none',
   '--http': 'optional',
+  '--inspect': 'optional',
   '--interval': 'needed',
   '--log': 'needed',
   '--log-memory': 'needed',
@@ -265,6 +272,14 @@ function parseRun(argv: readonly string[]): RunRequest {
         if (options.http === null) {
           throw new UsageError(
             `cannot use ${shown(argument)}: it is neither a port nor ADDRESS:PORT with an IP address; write --http alone for ${HTTP_ADDRESS}, or, for whoever can reach this machine, --http=0.0.0.0:8753`,
+          );
+        }
+        break;
+      case '--inspect':
+        options.inspect = value === null ? INSPECT_ADDRESS : parseHttpAddress(value);
+        if (options.inspect === null) {
+          throw new UsageError(
+            `cannot use ${shown(argument)}: it is neither a port nor ADDRESS:PORT with an IP address; write --inspect alone for ${INSPECT_ADDRESS}, or --inspect=PORT`,
           );
         }
         break;

@@ -20,8 +20,9 @@ export interface Autopsy {
   readonly ended: (command: string | null, pid: number, peak: number | null) => void;
   /** Of a command's leader that has just died. `pid`, `exit` null: nobody knows who that was, and how it ended. */
   readonly examine: (command: string, pid: number | null, exit: Exit | null) => Findings;
-  /** @returns how many the OOM killer has ended since the last call that `examine` did not find. The first call takes the
-   * number to compare with: whoever is examined before is not known of */
+  /** @returns how many the OOM killer had ended by the call before that `examine` has not found until now: the kernel counts
+   * whom it ends, who may take a while to be dead. The first call takes the number to compare with: whoever is examined before
+   * is not known of */
   readonly unexplained: () => number;
   readonly forget: (command: string) => void;
 }
@@ -39,6 +40,8 @@ export function createAutopsy(kills = oomCounter(), own = anonymousMemory()): Au
   let counted: number | null = null;
   /** Told by the kernel, and not yet of whom. */
   let open = 0;
+  /** Of these, those that were already open at the last look. */
+  let overdue = 0;
 
   /** @returns false where there is nothing to compare with */
   function count(): boolean {
@@ -57,6 +60,7 @@ export function createAutopsy(kills = oomCounter(), own = anonymousMemory()): Au
     if (open === 0) return false;
     if (!suspect) return null;
     open--;
+    overdue = Math.max(0, overdue - 1);
     return true;
   }
 
@@ -75,8 +79,9 @@ export function createAutopsy(kills = oomCounter(), own = anonymousMemory()): Au
     },
     unexplained() {
       count();
-      const others = open;
-      open = 0;
+      const others = overdue;
+      open -= others;
+      overdue = open;
       return others;
     },
     forget: (command) => void peaks.delete(command),

@@ -122,6 +122,16 @@ export interface Evidence {
   readonly because: string;
 }
 
+/** What a process is to the commands. */
+export interface Standing {
+  readonly row: ProcessRow;
+  /** null: nobody's. */
+  readonly command: string | null;
+  /** `refused`: by its name it could be the command's, and is not. */
+  readonly verdict: Evidence['verdict'] | null;
+  readonly because: string | null;
+}
+
 export interface Lineage {
   /** One more command, with a tag of its own. What carries that tag, as it had been there before and was removed, is its
    * own again: whoever then leads is returned, and taken to lead. */
@@ -168,6 +178,8 @@ export interface Lineage {
   readonly commandOf: (pid: number) => string | null;
   /** Who is, or by its name could be, the command's, read anew, and the rule that says so. Oldest first. */
   readonly evidenceOf: (command: string) => readonly Evidence[];
+  /** All processes by the last look; nobody is looked at. Oldest first. */
+  readonly standings: () => readonly Standing[];
   /** What the last look found has to be confirmed by another one, now. */
   readonly isUnsure: () => boolean;
   /** Something is being waited for that the kernel does not tell of: scan soon again. */
@@ -180,6 +192,8 @@ const RECOUNT = 100;
 const MUSTER = 1_000;
 /** Of so many is remembered whose they were: what a process has said last may be read when it is gone. */
 const MOST_DEPARTED = 64;
+/** So many names are compared at most to tell who is refused. */
+const MOST_COMPARED = 5_000;
 /** How far up a process is followed to one that is known. */
 const MOST_ANCESTORS = 32;
 
@@ -766,11 +780,8 @@ export function createLineage(options: LineageOptions): Lineage {
       const service = services.get(command);
       if (service === undefined) return [];
       const above = new Set(ancestorsOf(self));
-      // A launcher may not have been listed yet.
-      const unlisted = [...service.members.values()]
-        .map(({ row }) => row)
-        .filter(({ pid }) => !table.rows.has(pid));
-      return byAge([...table.rows.values(), ...unlisted]).flatMap(({ pid }): Evidence[] => {
+      const rows = [...table.rows.values(), ...unlistedOf(service.members)];
+      return byAge(rows).flatMap(({ pid }): Evidence[] => {
         const row = table.refresh(pid);
         if (row === null || row === 'unknown') return [];
         const owner = owners.get(pid);
@@ -780,6 +791,23 @@ export function createLineage(options: LineageOptions): Lineage {
         }
         const because = row.argv.length > 0 && service.fits.own(row) ? whyRefused(service, row, above) : null;
         return because === null ? [] : [{ row, verdict: 'refused', because }];
+      });
+    },
+    standings() {
+      const above = new Set(ancestorsOf(self));
+      const strangers = table.rows.size - owners.size;
+      const all = strangers * services.size <= MOST_COMPARED ? [...services.values()] : [];
+      return byAge([...table.rows.values(), ...unlistedOf(owners)]).map((row): Standing => {
+        const owner = owners.get(row.pid);
+        if (owner !== undefined) {
+          const service = services.get(owner.command)!;
+          const verdict = service.leader?.pid === row.pid ? 'leader' : 'member';
+          return { row, command: service.name, verdict, because: whyMember(service, owner, row) };
+        }
+        const service = row.argv.length > 0 ? all.find(({ fits }) => fits.own(row)) : undefined;
+        const because = service === undefined ? null : whyRefused(service, row, above);
+        if (because === null) return { row, command: null, verdict: null, because };
+        return { row, command: service!.name, verdict: 'refused', because };
       });
     },
     isUnsure: () =>
@@ -792,6 +820,11 @@ export function createLineage(options: LineageOptions): Lineage {
         (service) => service.counting !== null || service.blind || now() < service.awaitsUntil,
       ),
   };
+
+  /** A launcher may not have been listed yet. */
+  function unlistedOf(members: ReadonlyMap<number, Member>): ProcessRow[] {
+    return [...members.values()].map(({ row }) => row).filter(({ pid }) => !table.rows.has(pid));
+  }
 
   function whyMember({ leader, deadSession }: Service, { via }: Member, row: ProcessRow): string {
     if (isDead(row)) return 'a zombie: it has ended, and its parent has not asked how';

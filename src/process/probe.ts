@@ -56,12 +56,12 @@ export interface ProbesOptions {
   /** All probes of a command. */
   readonly probesOf: (command: string) => readonly Probe[];
   /** Runs a program that is no part of the service; `ended` is called once. The function that is returned kills it and all
-   * that it has started. */
+   * that it has started; `gone` is called when that is there no more. */
   readonly runHelper: (
     command: string,
     program: Program,
     ended: (result: Exit | { readonly error: string }) => void,
-  ) => () => void;
+  ) => (gone: () => void) => void;
   /** The living processes of the service. */
   readonly pidsOf: (command: string) => readonly number[];
   readonly notify: Pick<Notify, 'pathOf' | 'onMessage' | 'drain'>;
@@ -106,6 +106,8 @@ export function createProbes(options: ProbesOptions): Probes {
   const { probesOf, runHelper, pidsOf, notify, now, wallClock = Date.now, root = '/proc' } = options;
   const runs = new Map<string, Run>();
   const log = createLogWatch();
+  /** Of commands whose program is being ended, which takes the kernel a moment: the one that is to follow; null: none is. */
+  const ending = new Map<string, (() => void) | null>();
 
   function runOf(command: string): Run {
     let run = runs.get(command);
@@ -133,7 +135,7 @@ export function createProbes(options: ProbesOptions): Probes {
       case 'http':
         return (answer) => probeHttp(probe, (refused) => answer(verdict(refused)), whyOf);
       case 'exec':
-        return (answer) => runHelper(command, probe.program, (result) => answer(ofExit(result)));
+        return (answer) => probeExec(command, probe.program, answer);
       case 'log':
         return (answer) => log.wait(command, probe.pattern, (refused) => answer(verdict(refused)));
       case 'file':
@@ -153,6 +155,28 @@ export function createProbes(options: ProbesOptions): Probes {
           return after(launched + probe.ms - now(), () => answer(OK));
         };
     }
+  }
+
+  /** There is one program of a command at a time: what the next one asks may be held by the one before. */
+  function probeExec(command: string, program: Program, answer: (result: ProbeResult) => void): () => void {
+    let end: ((gone: () => void) => void) | null = null;
+    const begin = (): void => {
+      end = runHelper(command, program, (result) => answer(ofExit(result)));
+    };
+    if (ending.has(command)) ending.set(command, begin);
+    else begin();
+    return () => {
+      if (end === null) {
+        if (ending.get(command) === begin) ending.set(command, null);
+        return;
+      }
+      ending.set(command, null);
+      end(() => {
+        const next = ending.get(command);
+        ending.delete(command);
+        next?.();
+      });
+    };
   }
 
   function probeNotify(

@@ -42,6 +42,8 @@ export interface ProgramsOptions {
   readonly onEnd: (pid: number, exit: Exit) => void;
   /** Has the process table looked at, at once where that can be. */
   readonly look: () => void;
+  /** How many looks have come to their end. */
+  readonly looks: () => number;
 }
 
 export interface Programs {
@@ -54,14 +56,15 @@ export interface Programs {
    * in a session of its own, and never taken for the service. When a signal ends it, so does all that it has started.
    *
    * @param ended called once, unless the function that is returned has been called before
-   * @returns ends it before its time, with all that it has started
+   * @returns ends it before its time, with all that it has started; `gone` is called once when nothing of it is there any more,
+   * perhaps at once
    */
   readonly run: (
     command: string,
     program: Program,
     ended: (result: Exit | { error: string }) => void,
     output?: HelperOutput,
-  ) => () => void;
+  ) => (gone?: () => void) => void;
 }
 
 /** A helper that was ended before its time, and what it has started. */
@@ -70,18 +73,25 @@ interface Hunt {
   readonly tag: string;
   /** Start ticks of the helper and of all that were found, by pid. */
   readonly known: Map<number, number>;
-  looks: number;
+  turns: number;
+  /** How many looks there had been when it began. */
+  readonly since: number;
+  /** Who hears of it when nothing is left. */
+  gone: () => void;
 }
 
 /** ms between two looks for what an ended helper has started. */
 const HUNT_PAUSE = 20;
-/** The least of them: who was just being forked is seen a moment later. */
+/** The least of them, those alone that have come to their end: on a busy machine each takes its time, and who was just being
+ * forked is seen a moment later. */
 const HUNT_LEAST = 3;
-/** And the most: what SIGKILL has not ended by then is stuck in the kernel. */
+/** After so many pauses, what SIGKILL has not ended is stuck in the kernel. */
 const HUNT_MOST = 50;
 
+const nothing = (): void => {};
+
 export function createPrograms(options: ProgramsOptions): Programs {
-  const { launchOptions, runnableOf, streams, tags, table, lineage, signaller, onEnd, look } = options;
+  const { launchOptions, runnableOf, streams, tags, table, lineage, signaller, onEnd, look, looks } = options;
   const hunts = new Set<Hunt>();
   let timer: NodeJS.Timeout | null = null;
 
@@ -128,8 +138,13 @@ export function createPrograms(options: ProgramsOptions): Programs {
     look();
     for (const hunt of hunts) {
       const isOver = startedBy(hunt).filter(isLeft).length === 0;
-      hunt.looks++;
-      if (hunt.looks >= (isOver ? HUNT_LEAST : HUNT_MOST)) hunts.delete(hunt);
+      hunt.turns++;
+      const { gone, since, turns } = hunt;
+      const ended = looks() - since;
+      if (ended >= HUNT_LEAST && (isOver || turns >= HUNT_MOST)) hunts.delete(hunt);
+      if (hunts.has(hunt) && !(isOver && ended > 0)) continue;
+      hunt.gone = nothing;
+      gone();
     }
     if (hunts.size === 0 || timer !== null) return;
     timer = setTimeout(() => {
@@ -140,8 +155,14 @@ export function createPrograms(options: ProgramsOptions): Programs {
   }
 
   /** Ends a helper, and all that it has started. */
-  function end(pid: number, startTicks: number, tag: bigint | null): void {
-    const hunt: Hunt = { tag: String(tag), known: new Map([[pid, startTicks]]), looks: 0 };
+  function end(pid: number, startTicks: number, tag: bigint | null, gone: () => void): void {
+    const hunt: Hunt = {
+      tag: String(tag),
+      known: new Map([[pid, startTicks]]),
+      turns: 0,
+      since: looks(),
+      gone,
+    };
     // Before it has no parent any more by which it could be found.
     look();
     startedBy(hunt);
@@ -157,7 +178,7 @@ export function createPrograms(options: ProgramsOptions): Programs {
     const helper = { ...program, env: { ...env, ...program.env }, execution };
     const tag = tags?.nextHelper() ?? null;
     let over = false;
-    let endIt = (): void => {};
+    let endIt = (gone: () => void): void => gone();
     const finish = (result: Exit | { error: string }): void => {
       if (!over) ended(result);
       over = true;
@@ -166,21 +187,21 @@ export function createPrograms(options: ProgramsOptions): Programs {
     if ('child' in launched) {
       const { pid } = launched;
       const startTicks = table.startTicksOf(pid);
-      endIt = () => end(pid, startTicks, tag);
+      endIt = (gone) => end(pid, startTicks, tag, gone);
       lineage.helper(pid, true);
       onExit(launched.child, (exit) => {
         lineage.helper(pid, false);
         // It had no say in what becomes of what it has started.
-        if (!over && exit.signal !== null) endIt();
+        if (!over && exit.signal !== null) endIt(nothing);
         finish(exit);
       });
     } else {
       launched.then(finish, finish);
     }
-    return () => {
-      if (over) return;
+    return (gone = nothing) => {
+      if (over) return gone();
       over = true;
-      endIt();
+      endIt(gone);
     };
   };
 

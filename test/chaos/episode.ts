@@ -1,11 +1,12 @@
 /** One episode: a world, its services, faults for a while, calm, and a stop; watched all the time. */
 import { accountOf } from './account.ts';
+import { Askers } from './askers.ts';
 import { FairClock } from './fair-clock.ts';
 import type { Kind, Scene, Setup } from './faults.ts';
 import { Invariants, isAlive, type Seen, type Told, type Violation } from './invariants.ts';
 import type { CommandPlan, EpisodePlan } from './plan.ts';
 import { createRandom, seedOf } from './random.ts';
-import { pause, type UpkeepOptions, World } from './world.ts';
+import { LOOPBACK, pause, type UpkeepOptions, World } from './world.ts';
 
 export interface Outcome {
   readonly plan: {
@@ -51,13 +52,15 @@ const KNOWN = 3_000;
 /** Fair ms until everything is up when no more faults are made: the longest wait, and the slowest start. */
 const CALM = 60_000 + 12_000 + 10_000;
 
+/** @param asking kinds of who asks upkeep: see askers.ts */
 export async function runEpisode(
   plan: EpisodePlan,
   kinds: readonly Kind[],
+  asking: readonly string[],
   stopAsked: () => boolean,
 ): Promise<Outcome> {
   const special = kinds.find(({ name }) => name === plan.special) ?? null;
-  const episode = new Episode(plan, kinds, special, stopAsked);
+  const episode = new Episode(plan, kinds, asking, special, stopAsked);
   return episode.run();
 }
 
@@ -69,7 +72,17 @@ class Episode {
   readonly #random;
   readonly #invariants: Invariants;
   #world: World;
-  readonly #setup: Setup = { unshare: [], prefix: [], env: {}, user: null, without: [], made: 0 };
+  readonly #setup: Setup = {
+    unshare: [],
+    prefix: [],
+    env: {},
+    user: null,
+    without: [],
+    isVague: false,
+    made: 0,
+  };
+  readonly #asking: readonly string[];
+  #askers: Askers | null = null;
   #upkeepOptions: UpkeepOptions | null = null;
   readonly #faults = new Map<string, number>();
   readonly #recent: string[] = [];
@@ -104,9 +117,16 @@ class Episode {
     launched: Set<string>;
   } | null = null;
 
-  constructor(plan: EpisodePlan, kinds: readonly Kind[], special: Kind | null, stopAsked: () => boolean) {
+  constructor(
+    plan: EpisodePlan,
+    kinds: readonly Kind[],
+    asking: readonly string[],
+    special: Kind | null,
+    stopAsked: () => boolean,
+  ) {
     this.#plan = plan;
     this.#kinds = kinds;
+    this.#asking = asking;
     this.#special = special;
     this.#stopAsked = stopAsked;
     this.#random = createRandom(seedOf(plan.seed, 1));
@@ -136,6 +156,7 @@ class Episode {
     } finally {
       await this.#world.close();
       this.#special?.end?.(this.#plan.index);
+      this.#noMoreAskers();
     }
     return {
       plan: { ...this.#plan, label: String(this.#plan.index) },
@@ -160,15 +181,42 @@ class Episode {
     }
     this.#world.write('nginx.conf', NGINX);
     this.#world.user = this.#setup.user;
+    this.#noMoreAskers();
+    this.#askers = this.#setup.isVague ? null : this.#askersFor(commands);
+    const asked = this.#askers?.args ?? [];
     this.#upkeepOptions = {
-      args: ['--interval', `${this.#plan.interval}ms`],
+      args: ['--interval', `${this.#plan.interval}ms`, ...asked],
       commands: commands.map(({ command }) => command.replaceAll('{dir}', dir)),
       env: this.#setup.env,
-      prefix: this.#setup.prefix,
+      prefix: [...(asked.length > 0 ? LOOPBACK : []), ...this.#setup.prefix],
       ...(this.#setup.stdout === undefined ? {} : { stdout: this.#setup.stdout }),
     };
     await this.#world.start(this.#upkeepOptions);
     this.#clock.follow(this.#world.life!);
+  }
+
+  #askersFor(commands: readonly CommandPlan[]): Askers {
+    const { interval, operators, http, seed, special } = this.#plan;
+    return new Askers({
+      names: commands.map(({ name }) => name),
+      before: () => [],
+      interval,
+      atOnce: BOUNDS.atOnce,
+      rate: special === 'startup-term' ? 0 : operators,
+      http,
+      kinds: this.#asking,
+      exact: true,
+      seed,
+      count: (kind, made) => this.#count(kind, made),
+    });
+  }
+
+  #noMoreAskers(): void {
+    this.#askers?.close();
+    for (const checks of this.#askers?.checks ?? [])
+      for (const [what, count] of checks)
+        this.#invariants.checks.set(what, (this.#invariants.checks.get(what) ?? 0) + count);
+    this.#askers = null;
   }
 
   /** Short lives, one after the other, each of them asked to end somewhere in its start. */
@@ -214,6 +262,8 @@ class Episode {
         next += (-Math.log(1 - this.#random.next()) * 1_000) / rate;
         this.#hit(usable);
       }
+      // Which upkeep would take an order nobody could tell, and one that just begins dies of what a Node bears.
+      if (this.#crash === null && this.#world.hearsTerm()) this.#askers?.order(this.#world, []);
       await pause(LOOK);
     }
   }
@@ -261,7 +311,12 @@ class Episode {
     // Before it listens it can't hear: an init ignores the signal then, and anybody else dies of it.
     const listens = this.#world.hearsTerm();
     this.#expected = listens || this.#world.asInit ? [0] : [0, 'SIGTERM'];
-    this.#world.signal('SIGTERM');
+    const shutdown = listens ? (this.#askers?.shutdown(this.#world) ?? null) : null;
+    if (shutdown === null) this.#world.signal('SIGTERM');
+    void shutdown?.then((code) => {
+      // Among many clients it may have been hung up on.
+      if (code !== 0 && !this.#stopping) this.#world.signal('SIGTERM');
+    });
     let askedAt = this.#clock.now;
     const goesOn = this.#random.chance(0.5);
     while (life!.over() === null && !this.#failed()) {
@@ -299,6 +354,7 @@ class Episode {
     }
     for (const event of life.events.splice(0)) {
       if (event.event === 'command.running') this.#leaders.set(event.command, event.leader.pid);
+      this.#violate(this.#askers?.told(event) ?? []);
       this.#violate(this.#invariants.told(event));
       if (event.event === 'supervisor.stopping') this.#stopping = true;
       if (this.#crash?.started) {
@@ -307,15 +363,19 @@ class Episode {
         if (event.event === 'command.launched') this.#crash.launched.add(event.command);
       }
     }
-    this.#violate(
-      this.#invariants.look({
-        fair: this.#clock.now,
-        processes,
-        upkeep: self === undefined ? null : upkeep,
-        impaired: this.#impaired > 0,
-        logged: this.#deaf === 0 && now > this.#deafUntil,
-      }),
-    );
+    const look = {
+      fair: this.#clock.now,
+      processes,
+      upkeep: self === undefined ? null : upkeep,
+      impaired: this.#impaired > 0,
+      logged: this.#deaf === 0 && now > this.#deafUntil,
+    };
+    this.#violate(this.#invariants.look(look));
+    this.#violate(this.#askers?.look(look) ?? []);
+    if (this.#expected === null && upkeep !== null)
+      this.#violate(
+        this.#askers?.tick(this.#world, this.#clock.now, this.#impaired > 0 || self?.state === 'T') ?? [],
+      );
     if (now - this.#sizedAt > 1_000 && upkeep !== null) {
       this.#sizedAt = now;
       const size = this.#world.size();
@@ -354,6 +414,7 @@ class Episode {
     if (!crash.started && now > crash.startAt && this.#world.life!.over() !== null) {
       crash.started = true;
       this.#invariants.restarted();
+      this.#askers?.restarted();
       const starting = this.#world.start(this.#upkeepOptions!);
       starting.then(
         () => {
@@ -481,6 +542,7 @@ class Episode {
       fair: this.#clock.now,
       given: `commands:\n${this.#plan.commands.map(({ command }) => `  ${command}`).join('\n')}`,
       recent: this.#recent,
+      orders: this.#askers?.operators.account ?? [],
       concerned,
       life,
       processes: this.#processes,

@@ -19,6 +19,8 @@ export interface Setup {
   user: number | null;
   /** Kinds that would make this one mean something else. */
   readonly without: string[];
+  /** Upkeep's events are lost, or do not say when they were: nobody asks it anything then, for nobody could tell what is true. */
+  isVague: boolean;
   /** Faults that are there from the start. */
   made: number;
 }
@@ -134,6 +136,10 @@ function asUser(setup: Setup, index: number): void {
   const id = 21_000 + (index % 10_000);
   setup.prefix.push('setpriv', `--reuid=${id}`, `--regid=${id}`, '--clear-groups', '--no-new-privs');
   setup.user = id;
+}
+
+function vague(setup: Setup): void {
+  setup.isVague = true;
 }
 
 /** Takes what upkeep needs, and gives it back after a while. */
@@ -379,6 +385,7 @@ export const KINDS: readonly Kind[] = [
       execFileSync('umount', ['-l', folder], { stdio: 'pipe' });
       small.set(index, fd);
       setup.stdout = fd;
+      setup.isVague = true;
     },
     begin: (scene) => void scene.deafen(),
     end(index) {
@@ -418,6 +425,7 @@ export const KINDS: readonly Kind[] = [
     about: "nobody reads upkeep's stdout, for up to 3 s",
     weight: 1,
     special: true,
+    prepare: vague,
     inject(scene) {
       const { stdout } = scene.world.life!.child;
       if (stdout === null || stdout.isPaused()) return 0;
@@ -435,6 +443,7 @@ export const KINDS: readonly Kind[] = [
     about: "upkeep's stdout is closed by its reader",
     weight: 1,
     special: true,
+    prepare: vague,
     inject(scene) {
       const { stdout } = scene.world.life!.child;
       if (stdout === null || stdout.destroyed) return 0;
@@ -450,6 +459,7 @@ export const KINDS: readonly Kind[] = [
     special: true,
     needs: () => (FAKETIME === undefined ? 'libfaketime is not installed' : null),
     prepare(setup, _random, _index, dir) {
+      setup.isVague = true;
       writeFileSync(join(dir, 'time'), '+0');
       Object.assign(setup.env, {
         LD_PRELOAD: FAKETIME,

@@ -93,6 +93,28 @@ describe('up again in time', () => {
     expect(look(99_000, [])).toEqual([]);
   });
 
+  test('one that an operator has stopped owes nothing, until it is ordered up', () => {
+    const { look, told, invariants } = watched();
+    look(5_000, [seen(10)]);
+    told('operator.ordered', { order: 'stop', commands: ['web'] });
+    told('command.stopped', { left: 0 });
+    expect(look(90_000, [])).toEqual([]);
+    expect(invariants.missing([])).toEqual([]);
+    told('operator.ordered', { order: 'restart', commands: ['web'] });
+    expect(invariants.missing([])).toEqual(['web']);
+    // A stop, what it leaves, and its start may take that long.
+    expect(look(105_700, [])).toEqual([]);
+    expect(look(105_800, [])).toEqual(['up again in time']);
+  });
+
+  test('what was stopped and is wished up is due from then on', () => {
+    const { look, told } = watched();
+    look(20_000, [seen(10)]);
+    told('command.stopped', { left: 0 });
+    expect(look(24_500, [])).toEqual([]);
+    expect(look(24_600, [])).toEqual(['up again in time']);
+  });
+
   test('who is missing: a command without a master, unless it ends by itself', () => {
     const { invariants } = watched();
     expect(invariants.missing([])).toEqual(['web']);
@@ -108,6 +130,13 @@ describe('down means down', () => {
     told('supervisor.stopping');
     told('command.stopped', { left: 0 });
     expect(look(40, [seen(11, { command: null, comm: 'sh', role: 'other' })])).toEqual(['down means down']);
+  });
+
+  test('before the end it may be started again, which may be seen before it is told', () => {
+    const { look, told } = watched();
+    look(0, [seen(10)]);
+    told('command.stopped', { left: 0 });
+    expect(look(40, [seen(11)])).toEqual([]);
   });
 
   test('the dead, the other commands, and what upkeep says it could not end are not', () => {

@@ -79,7 +79,13 @@ export type Invariant =
   | 'one probe at a time'
   | 'no helper left over'
   | 'only what is named'
-  | 'a reload does what the file says';
+  | 'a reload does what the file says'
+  | 'a wish holds'
+  | 'an order is carried out'
+  | 'an answer is true'
+  | 'scrapes are answered'
+  | 'scrapes fit what is told'
+  | 'events without a gap';
 
 export interface Violation {
   readonly invariant: Invariant;
@@ -89,6 +95,8 @@ export interface Violation {
 /** Clearing takes this long before SIGKILL, and as long again before it gives up (docs/reference/command-line.md). */
 const CLEARING = 250 + 2_000;
 const LINGER = 2_000;
+/** What the stop of a command may take that is ordered, ms: the grace. */
+const STOP = 9_000;
 
 interface State {
   readonly watched: Watched;
@@ -100,6 +108,8 @@ interface State {
   restarts: number;
   starts: number;
   stopped: boolean;
+  /** The last order for it was to stop. */
+  wishedDown: boolean;
 }
 
 export class Invariants {
@@ -127,6 +137,7 @@ export class Invariants {
         restarts: 0,
         starts: 0,
         stopped: false,
+        wishedDown: false,
       });
     }
   }
@@ -168,7 +179,8 @@ export class Invariants {
         found.push({ invariant: 'one leader', what: `${name} has ${masters.length} leaders: ${rivals}` });
       state.rivals = rivals;
 
-      if (state.stopped && logged) {
+      // Before the end it may be started again: see wishes.ts.
+      if (state.stopped && this.#stopping && logged) {
         this.#check('down means down');
         const up = processes.filter(
           (process) => isAlive(process) && process.tag !== null && this.#tags.get(process.tag) === name,
@@ -188,6 +200,10 @@ export class Invariants {
       const frozen = mine.some(({ state: letter }) => letter === 'T');
       if (frozen || impaired || !logged || upkeep === null) state.dueAt += step;
       if (!this.#begun || this.#stopping || upkeep === null || !logged || crashes) continue;
+      if (state.wishedDown) {
+        state.lastMaster = fair;
+        continue;
+      }
       this.#check('up again in time');
       if (masters.length === 0) {
         this.#most('longest time without a leader, its waits included, ms', fair - state.lastMaster);
@@ -285,10 +301,25 @@ export class Invariants {
         if (state !== undefined) this.#allow(state, state.watched.startup);
         break;
       case 'command.stopped':
-        if (state !== undefined) state.stopped = event.left === 0;
+        if (state === undefined) break;
+        state.stopped = event.left === 0;
+        if (!state.wishedDown) this.#allow(state, state.watched.startup + LINGER);
+        break;
+      case 'operator.ordered':
+        for (const name of event.commands as string[]) this.#ordered(name, event.order);
         break;
     }
     return found;
+  }
+
+  #ordered(name: string, order: string): void {
+    const state = this.#states.get(name);
+    if (state === undefined) return;
+    if (order === 'stop') state.wishedDown = true;
+    if (order !== 'start' && order !== 'restart') return;
+    state.wishedDown = false;
+    // It may have to be stopped before that.
+    this.#allow(state, STOP + CLEARING + state.watched.startup + LINGER);
   }
 
   /** Upkeep has ended and another one begins: what it counts, it counts anew. */
@@ -300,6 +331,7 @@ export class Invariants {
       state.restarts = 0;
       state.starts = 0;
       state.stopped = false;
+      state.wishedDown = false;
     }
   }
 
@@ -399,7 +431,7 @@ export class Invariants {
         .map(({ command }) => command),
     );
     return [...this.#states.values()]
-      .filter(({ watched }) => !watched.crashes && !up.has(watched.name))
+      .filter(({ watched, wishedDown }) => !watched.crashes && !wishedDown && !up.has(watched.name))
       .map(({ watched }) => watched.name);
   }
 }

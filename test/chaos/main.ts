@@ -1,6 +1,7 @@
 /** `npm run chaos`: faults on real processes under upkeep, and an observer that is not upkeep. See docs/how-to/chaos.md. */
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { ASKING_KINDS } from './askers.ts';
 import { type Outcome, runEpisode } from './episode.ts';
 import { KINDS } from './faults.ts';
 import { type ChaosOptions, parseOptions, USAGE } from './options.ts';
@@ -19,7 +20,7 @@ async function main(): Promise<number> {
   try {
     options = parseOptions(
       process.argv.slice(2),
-      [...KINDS, ...POLICY_KINDS, { name: 'policy' }].map(({ name }) => name),
+      [...KINDS, ...POLICY_KINDS, ...ASKING_KINDS, { name: 'policy' }].map(({ name }) => name),
       () => Math.floor(Math.random() * 2 ** 32),
     );
   } catch (error) {
@@ -37,7 +38,7 @@ async function main(): Promise<number> {
     if (why !== null) skipped.set(name, why);
   }
   if (options.list) {
-    for (const { name, about } of [...KINDS, ...POLICY_KINDS])
+    for (const { name, about } of [...KINDS, ...POLICY_KINDS, ...ASKING_KINDS])
       console.log(
         `${name.padEnd(16)} ${about}${skipped.has(name) ? ` (not made: ${skipped.get(name)})` : ''}`,
       );
@@ -54,12 +55,13 @@ async function main(): Promise<number> {
   const wanted = (name: string): boolean => only === null || only.length === 0 || only.includes(name);
   const kinds = KINDS.filter(({ name }) => !skipped.has(name) && wanted(name));
   const policyKinds = [...kinds, ...POLICY_KINDS.filter(({ name }) => wanted(name))];
+  const asking = ASKING_KINDS.map(({ name }) => name).filter(wanted);
   const isAbout = (some: readonly { readonly name: string }[]): boolean =>
     only === null || some.some(({ name }) => only.includes(name));
   const which =
-    options.only?.includes('policy') || !isAbout(KINDS)
+    options.only?.includes('policy') || (!isAbout(KINDS) && isAbout(POLICY_KINDS))
       ? 'policy'
-      : isAbout(POLICY_KINDS)
+      : isAbout(POLICY_KINDS) || !isAbout(KINDS)
         ? 'both'
         : 'ordinary';
   const planOptions = {
@@ -87,9 +89,10 @@ async function main(): Promise<number> {
       ? await runPolicyEpisode(
           planPolicyEpisode(options.seed, index, planOptions.longest),
           policyKinds,
+          asking,
           () => asked,
         )
-      : await runEpisode(planEpisode(options.seed, index, planOptions), kinds, () => asked);
+      : await runEpisode(planEpisode(options.seed, index, planOptions), kinds, asking, () => asked);
     outcomes.push(outcome);
     tell(options.seed, outcome);
     if (options.episode !== null) break;

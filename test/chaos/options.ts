@@ -22,9 +22,10 @@ export const USAGE = `npm run chaos -- [OPTION…]
   --seed N          the run to have again; without: another one each time
   --minutes N       ends after so many minutes (default 5)
   --faults N        ends after so many faults
-  --only KIND,…     these kinds of faults alone; policy: episodes with a policy file alone, with all their kinds
+  --only KIND,…     these kinds alone, of faults and of who asks; policy: episodes with a policy file alone, with all their
+                    kinds
   --episode N       this one episode of the run alone; pN: that one of those with a policy file
-  --list            lists the kinds of faults and what is missing for them here
+  --list            lists the kinds (of faults, of orders by operators, of clients) and what is missing for them here
   --keep-going      goes on after a violation
   --report FILE     writes a report in Markdown
   --upkeep PATH     shakes this upkeep.js; without it one is built

@@ -1,7 +1,10 @@
 import { describe, expect, test } from 'vitest';
+import { ASKING_KINDS } from './askers.ts';
 import { KINDS } from './faults.ts';
+import { OPERATOR_KINDS, type OperatorScene } from './operators.ts';
 import { parseOptions } from './options.ts';
 import { planEpisode, turnOf } from './plan.ts';
+import { POLICY_KINDS } from './policy-faults.ts';
 import { createRandom, seedOf } from './random.ts';
 import { renderReport } from './report.ts';
 import { whoIs } from './table.ts';
@@ -102,9 +105,77 @@ describe('the command line', () => {
   });
 });
 
-test('every kind of fault has a name of its own, and says what it is', () => {
-  expect(new Set(KINDS.map(({ name }) => name)).size).toBe(KINDS.length);
-  for (const { about } of KINDS) expect(about).not.toBe('');
+test('every kind has a name of its own, and says what it is', () => {
+  const kinds = [...KINDS, ...POLICY_KINDS, ...ASKING_KINDS];
+  expect(new Set(kinds.map(({ name }) => name)).size).toBe(kinds.length);
+  for (const { about } of kinds) expect(about).not.toBe('');
+});
+
+describe('orders of operators', () => {
+  const stages = {
+    a: 'running',
+    b: 'starting',
+    c: 'backoff',
+    d: 'stopping',
+    e: 'stopped',
+    f: 'failed',
+  } as const;
+  const names = Object.keys(stages) as (keyof typeof stages)[];
+  const sceneOf = (seed: number, isDown = (_: string) => false): OperatorScene => ({
+    random: createRandom(seed),
+    groups: ['g'],
+    wishes: { names: () => names, stageOf: (name) => stages[name as keyof typeof stages], isDown },
+  });
+  const ordersOf = (kind: string, scene: OperatorScene): readonly string[] =>
+    Array.from({ length: 300 }, () => OPERATOR_KINDS.find(({ name }) => name === kind)!.orders(scene))
+      .flat()
+      .map((words) => words.join(' '));
+
+  test('follow from the seed', () => {
+    for (const { name } of OPERATOR_KINDS)
+      expect(ordersOf(name, sceneOf(5))).toEqual(ordersOf(name, sceneOf(5)));
+    expect(ordersOf('order', sceneOf(5))).not.toEqual(ordersOf('order', sceneOf(6)));
+  });
+
+  test.each([
+    ['order', ['start a --no-wait', 'stop d --timeout 15s', 'restart f --no-wait']],
+    ['order-several', ['restart --all --no-wait', 'stop --group g --timeout 15s']],
+    ['order-starting', ['stop b --no-wait', 'restart b --no-wait']],
+    ['order-backoff', ['start c --no-wait', 'stop c --no-wait']],
+    ['order-stopping', ['start d --no-wait', 'stop d --no-wait', 'restart d --no-wait']],
+    ['order-resting', ['start e --no-wait', 'start f --no-wait', 'restart f --timeout 15s']],
+    ['order-burst', ['start a --no-wait', 'stop a --no-wait']],
+    ['order-signal', ['signal a TERM', 'signal b KILL']],
+    ['order-reload', ['reload a']],
+  ])('%s', (kind, some) => {
+    expect(ordersOf(kind, sceneOf(5))).toEqual(expect.arrayContaining(some));
+  });
+
+  test('of what is being stopped are made where nobody is', () => {
+    const scene = sceneOf(5);
+    const wishes = { ...scene.wishes, stageOf: () => 'running' as const };
+    const [first, second] = ordersOf('order-stopping', { ...scene, wishes });
+    expect(first).toMatch(/^restart . --no-wait$/);
+    expect(second?.split(' ')[1]).toBe(first?.split(' ')[1]);
+  });
+
+  test('do not stop still more where much is wished down already', () => {
+    const orders = ordersOf(
+      'order',
+      sceneOf(5, (name) => name < 'c'),
+    );
+    expect(orders.filter((order) => !order.startsWith('start'))).toEqual([]);
+  });
+
+  test('are there, and scrapes, in most episodes and not in all; what was planned before is as it was', () => {
+    const plans = Array.from({ length: 8 }, (_, index) => planEpisode(1, index, OPTIONS));
+    expect(plans.map(({ operators }) => operators > 0)).toEqual([
+      ...[true, true, true, false],
+      ...[true, true, true, false],
+    ]);
+    expect(new Set(plans.map(({ http }) => http)).size).toBe(2);
+    expect(plans[0]).toMatchObject({ http: true });
+  });
 });
 
 test('the report tells what was made, what was not, and what was violated', () => {

@@ -23,6 +23,10 @@ export interface EpisodePlan {
   /** Of upkeep, ms. */
   readonly interval: number;
   readonly commands: readonly CommandPlan[];
+  /** Mean orders of operators a second; 0: there are none. */
+  readonly operators: number;
+  /** Upkeep answers orchestrators. */
+  readonly http: boolean;
 }
 
 export interface PlanOptions {
@@ -65,6 +69,9 @@ export function planEpisode(runSeed: number, index: number, options: PlanOptions
     rate: random.whole(20, 60),
     interval: random.pick([100, 500, 2_000, 5_000]),
     commands,
+    // Drawn last: what a seed of an older report means does not change.
+    operators: index % 4 === 3 ? 0 : random.between(0.5, 3),
+    http: index % 2 === 0,
   };
 }
 

@@ -3,6 +3,7 @@ import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { accountOf } from './account.ts';
+import { Askers } from './askers.ts';
 import type { Outcome } from './episode.ts';
 import { FairClock } from './fair-clock.ts';
 import type { Kind } from './faults.ts';
@@ -20,7 +21,7 @@ import {
 } from './policy-plan.ts';
 import { createRandom, type Random, seedOf } from './random.ts';
 import { quietly } from './table.ts';
-import { pause, World } from './world.ts';
+import { LOOPBACK, pause, World } from './world.ts';
 
 /** ms between two looks. */
 const LOOK = 40;
@@ -34,16 +35,11 @@ const OFTEN = 4;
 const FORGOTTEN = 8_000;
 /** Fair ms that what is not named any more may live: the grace that it is given, and a second. */
 const UNNAMED = 10_000;
-/** Its namespace has a network of its own, which is down. */
-const LOOPBACK = [
-  'perl',
-  '-e',
-  'socket S, 2, 2, 0; $_ = pack "Z16 s x22", "lo", 1; ioctl S, 0x8914, $_; exec @ARGV',
-];
-
+/** @param asking kinds of who asks upkeep: see askers.ts */
 export async function runPolicyEpisode(
   plan: PolicyEpisodePlan,
   kinds: readonly (Kind | PolicyKind)[],
+  asking: readonly string[],
   stopAsked: () => boolean,
 ): Promise<Outcome> {
   const sum: Results = {
@@ -60,7 +56,7 @@ export async function runPolicyEpisode(
     .map((kind) => [kind, ORDINARY[kind.name] ?? kind.weight] as const);
   for (const [index, life] of plan.lives.entries()) {
     if (sum.violations.length > 0 || stopAsked()) break;
-    await new PolicyLife(plan, life, index, weighted, sum, stopAsked).run();
+    await new PolicyLife(plan, life, index, weighted, asking, sum, stopAsked).run();
   }
   const { violations, account, curve, faults, checks, longest } = sum;
   return {
@@ -103,6 +99,7 @@ class PolicyLife {
   readonly #clock = new FairClock();
   readonly #general: Invariants;
   readonly #policy: PolicyInvariants;
+  readonly #askers: Askers;
   readonly #recent: string[] = [];
   readonly #undo = new Set<{ due: number; undo: () => void }>();
   readonly #hurt = new Map<string, { count: number; at: number }>();
@@ -127,6 +124,7 @@ class PolicyLife {
     life: LifePlan,
     index: number,
     kinds: Weighted,
+    asking: readonly string[],
     sum: Results,
     stopAsked: () => boolean,
   ) {
@@ -142,7 +140,23 @@ class PolicyLife {
     this.#commandsMade = Object.keys(life.file.commands).length;
     // Its commands are not watched by these rules.
     this.#general = new Invariants([], { ...BOUNDS, interval: plan.interval, files: 400 });
-    this.#policy = new PolicyInvariants(life.file, { unnamed: UNNAMED, atOnce: BOUNDS.atOnce });
+    this.#askers = new Askers({
+      names: Object.keys(life.file.commands),
+      before: (name) => this.#before(name),
+      interval: plan.interval,
+      atOnce: BOUNDS.atOnce,
+      rate: life.operators,
+      http: life.http,
+      kinds: asking,
+      exact: false,
+      seed: seedOf(plan.seed, 1 + index),
+      count: (kind, made) => this.#count(kind, made),
+    });
+    this.#policy = new PolicyInvariants(
+      life.file,
+      { unnamed: UNNAMED, atOnce: BOUNDS.atOnce },
+      this.#askers.wishes,
+    );
   }
 
   async run(): Promise<void> {
@@ -157,13 +171,23 @@ class PolicyLife {
       ]);
     } finally {
       await this.#world.close();
+      this.#askers.close();
     }
-    for (const { checks, longest } of [this.#general, this.#policy]) {
+    for (const checks of [this.#general.checks, this.#policy.checks, ...this.#askers.checks])
       for (const [what, count] of checks)
         this.#sum.checks.set(what, (this.#sum.checks.get(what) ?? 0) + count);
+    for (const { longest } of [this.#general, this.#policy]) {
       for (const [what, value] of longest)
         this.#sum.longest.set(what, Math.max(this.#sum.longest.get(what) ?? 0, value));
     }
+  }
+
+  /** Who is started before a command by the policy that upkeep follows. */
+  #before(name: string): readonly string[] {
+    const { file } = this.#policy;
+    if (!(name in file.commands)) return [];
+    const { requires, after } = relationsOf(file, name);
+    return [...Object.keys(requires), ...after];
   }
 
   get #failed(): boolean {
@@ -176,7 +200,10 @@ class PolicyLife {
     for (const name of Object.keys(this.#file.commands)) this.#flag('well', name, '');
     this.#write(this.#text);
     await this.#world.start({
-      args: ['--interval', `${this.#plan.interval}ms`, '--policy', join(dir, 'upkeep.yaml')],
+      args: [
+        ...['--interval', `${this.#plan.interval}ms`, '--policy', join(dir, 'upkeep.yaml')],
+        ...this.#askers.args,
+      ],
       commands: [],
       prefix: LOOPBACK,
     });
@@ -213,6 +240,7 @@ class PolicyLife {
         next += (-Math.log(1 - this.#random.next()) * 1_000) / this.#plan.rate;
         this.#hit(this.#kinds);
       }
+      if (this.#world.hearsTerm()) this.#askers.order(this.#world, Object.keys(this.#policy.file.groups));
       await pause(Math.min(LOOK, Math.max(0, due - performance.now())));
     }
     if (end !== 'reload' || this.#failed || !this.#started) return;
@@ -267,7 +295,12 @@ class PolicyLife {
     // Before it listens it can't hear: an init ignores the signal then, and anybody else dies of it.
     const listens = this.#world.hearsTerm();
     this.#expected = listens || this.#world.asInit ? [0] : [0, 'SIGTERM'];
-    this.#world.signal('SIGTERM');
+    const shutdown = listens ? this.#askers.shutdown(this.#world) : null;
+    if (shutdown === null) this.#world.signal('SIGTERM');
+    void shutdown?.then((code) => {
+      // Among many clients it may have been hung up on.
+      if (code !== 0 && !this.#stopping) this.#world.signal('SIGTERM');
+    });
     let askedAt = this.#clock.now;
     const goesOn = this.#random.chance(0.5);
     const hurries = listens && this.#random.chance(0.15) ? this.#random.between(0, 2_000) : null;
@@ -280,6 +313,8 @@ class PolicyLife {
       if (hurries !== null && !hurried && this.#clock.now - since > hurries && this.#stopping) {
         hurried = true;
         this.#policy.hurried();
+        // What is killed has a second: with upkeep itself stopped, or without a CPU, it may be over unseen.
+        this.#expected = [0, 1];
         this.#world.signal('SIGTERM');
       }
       if (goesOn && this.#random.chance(0.3)) this.#hit(this.#kinds);
@@ -319,12 +354,16 @@ class PolicyLife {
     const look = { fair: this.#clock.now, processes, upkeep: self === undefined ? null : upkeep };
     this.#violate(this.#general.look({ ...look, impaired: false, logged: true }));
     this.#violate(this.#policy.look(look));
+    this.#violate(this.#askers.look({ ...look, impaired: false, logged: true }));
+    if (this.#expected === null && upkeep !== null)
+      this.#violate(this.#askers.tick(this.#world, this.#clock.now, self?.state === 'T'));
     const events = life.events.splice(0);
     for (const event of events) {
       if (event.event === 'command.running') this.#leaders.set(event.command, event.leader.pid);
       if (event.event === 'upkeep.started') this.#started = true;
       if (event.event === 'supervisor.stopping') this.#stopping = true;
       this.#violate(this.#general.told(event));
+      this.#violate(this.#askers.told(event));
       this.#violate(this.#policy.told(event));
     }
     if (now - this.#sizedAt > 1_000 && upkeep !== null) {
@@ -484,6 +523,7 @@ class PolicyLife {
       fair: this.#clock.now,
       given: `a life that ends at ${end}, ${asInit ? 'as init' : 'beside an init'}; the policy that upkeep follows:\n${textOf(this.#policy.file)}${this.#file === this.#policy.file ? '' : `\nand the newest:\n${textOf(this.#file)}`}`,
       recent: this.#recent,
+      orders: this.#askers.operators.account,
       concerned: [...names].filter(
         (name) => found.some(({ what }) => what.includes(name)) || named.has(name),
       ),

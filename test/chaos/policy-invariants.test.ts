@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Seen, Told } from './invariants.ts';
 import { differenceOf, PolicyInvariants } from './policy-invariants.ts';
 import type { FileCommand, PolicyFile } from './policy-plan.ts';
+import { Wishes } from './wishes.ts';
 
 const BOUNDS = { unnamed: 10_000, atOnce: 3_000 };
 
@@ -30,11 +31,17 @@ const seen = (pid: number, command: string, role: Seen['role'] = 'master', of: P
 });
 
 function watched(file: PolicyFile) {
-  const invariants = new PolicyInvariants(file, BOUNDS);
+  const wishes = new Wishes(
+    Object.keys(file.commands),
+    { budget: 9_000, atOnce: 3_000, late: 1_000 },
+    (name) => Object.keys(file.commands[name]?.requires ?? {}),
+  );
+  const invariants = new PolicyInvariants(file, BOUNDS, wishes);
   let at = 0;
   let fair = 0;
   const told = (event: string, of: Told = {}): string[] => {
     at += 10;
+    wishes.told({ event, at, ...of });
     return invariants.told({ event, at, ...of }).map(({ invariant }) => invariant);
   };
   const look = (processes: readonly Seen[], later = 40): string[] => {
@@ -147,6 +154,9 @@ describe('starts and stops', () => {
     const late = begin();
     late.pass(9_000);
     expect(late.of('a', 'stopping')).toEqual([]);
+    const useless = begin();
+    useless.told('command.unhealthy', { command: 'a', next: 'restart' });
+    expect(useless.of('a', 'stopping')).toEqual([]);
     const hurried = begin();
     hurried.invariants.hurried();
     expect(hurried.of('a', 'stopping')).toEqual([]);
@@ -154,6 +164,66 @@ describe('starts and stops', () => {
     again.of('b', 'died');
     again.pass(1_000);
     expect(again.of('b', 'launched')).toContain('no start without a wish');
+  });
+});
+
+describe('orders', () => {
+  const file = fileOf({ a: { ready: { listening: 1 } }, b: { requires: { a: 'ready' } } });
+  const ordered = (one: ReturnType<typeof watched>, order: string, ...commands: string[]): string[] =>
+    one.told('operator.ordered', { order, commands });
+
+  test('are a reason to be stopped, also when it is not yet their turn', () => {
+    const one = watched(file);
+    one.of('a', 'launched', 'running', 'ready');
+    ordered(one, 'stop', 'a', 'b');
+    // It dies by itself, and begins anew before it comes to it.
+    one.of('a', 'died', 'launched', 'running');
+    expect(one.of('a', 'stopping')).toEqual([]);
+    const other = watched(file);
+    other.of('a', 'launched', 'running', 'ready');
+    ordered(other, 'signal SIGHUP', 'a');
+    expect(other.of('a', 'stopping')).toEqual(['no stop without a reason']);
+  });
+
+  test('start what had failed or completed', () => {
+    const once = watched(fileOf({ a: { kind: 'oneshot' } }));
+    once.of('a', 'launched', 'completed');
+    ordered(once, 'start', 'a');
+    expect(once.of('a', 'launched', 'completed', 'launched')).toEqual(['no start without a wish']);
+  });
+
+  test('wait for what is required, where something is to be started', () => {
+    const one = watched(file);
+    one.of('a', 'launched', 'running', 'ready');
+    one.of('b', 'launched', 'running', 'died');
+    one.of('a', 'died');
+    one.pass(5_000);
+    ordered(one, 'start', 'b');
+    expect(one.of('b', 'launched')).toEqual(['what is required comes first']);
+    // It runs: the order has nothing to start, and what it dies of later is another matter.
+    one.of('b', 'running');
+    ordered(one, 'start', 'b');
+    expect(one.of('b', 'died', 'launched')).toEqual([]);
+  });
+
+  test('leave nobody missing who was stopped, nor who waits for that', () => {
+    const one = watched(file);
+    one.of('a', 'launched', 'running', 'ready');
+    ordered(one, 'stop', 'a');
+    one.of('a', 'stopping', 'stopped');
+    one.of('b', 'waiting');
+    expect(one.invariants.missing([])).toEqual([]);
+    ordered(one, 'start', 'a');
+    expect(one.invariants.missing([])).toEqual(['a (stopped)']);
+  });
+
+  test('keep a member of a group that gives up stopped, not failed', () => {
+    const one = watched(fileOf({ a: {}, c: {} }, { g: { members: ['a', 'c'], strategy: 'one_for_all' } }));
+    ordered(one, 'stop', 'a');
+    one.of('a', 'stopping', 'stopped');
+    one.of('c', 'launched', 'stopping', 'stopped');
+    one.told('group.failed', { group: 'g' });
+    expect([one.invariants.stateOf('a'), one.invariants.stateOf('c')]).toEqual(['stopped', 'failed']);
   });
 });
 

@@ -4,6 +4,7 @@
  */
 import { isAlive, type Look, type Seen, type Told, type Violation } from './invariants.ts';
 import { commandsIn, groupsOf, type Milestone, type PolicyFile, relationsOf } from './policy-plan.ts';
+import { isWish, type Wishes } from './wishes.ts';
 
 export interface PolicyBounds {
   /** Fair ms that what the policy does not name any more may live. */
@@ -68,12 +69,19 @@ export class PolicyInvariants {
   #followed: readonly PolicyFile[];
   /** Those that upkeep may read at the next reload, the newest last. */
   #written: PolicyFile[];
+  readonly #wishes: Pick<Wishes, 'isDown' | 'isToStop'>;
   #fair = 0;
   #stoppingAt: number | null = null;
   #hurried = false;
 
-  constructor(file: PolicyFile, bounds: PolicyBounds) {
+  /** @param wishes those of operators; of each event they hear first */
+  constructor(
+    file: PolicyFile,
+    bounds: PolicyBounds,
+    wishes: Pick<Wishes, 'isDown' | 'isToStop'> = { isDown: () => false, isToStop: () => false },
+  ) {
     this.#bounds = bounds;
+    this.#wishes = wishes;
     this.#file = file;
     this.#followed = [file];
     this.#written = [file];
@@ -206,6 +214,9 @@ export class PolicyInvariants {
         return [];
       case 'policy.reloaded':
         return this.#reloaded(event);
+      case 'operator.ordered':
+        if (isWish(event.order)) this.#ordered(event.order, event.commands);
+        return [];
       case 'group.restarting':
         for (const name of event.members as string[]) {
           const book = this.#bookOf(name);
@@ -218,11 +229,24 @@ export class PolicyInvariants {
         // None but those who hold it start it again.
         for (const name of commandsIn(this.#file, event.group)) {
           const book = this.#bookOf(name);
-          if (book.state === 'stopped') book.state = 'failed';
+          if (book.state === 'stopped' && !this.#wishes.isDown(name)) book.state = 'failed';
         }
         return [];
       default:
         return typeof event.command === 'string' ? this.#toldOf(event.command, event) : [];
+    }
+  }
+
+  #ordered(order: 'start' | 'stop' | 'restart', names: readonly string[]): void {
+    for (const name of names) {
+      if (!(name in this.#file.commands)) continue;
+      const book = this.#bookOf(name);
+      if (order !== 'start') book.doomed = true;
+      if (order === 'stop') continue;
+      book.wished = true;
+      // Of several, it comes to each when it is its turn. What runs, or is being started, is not started by that.
+      const isUp = book.state === 'launched' || book.state === 'running' || book.state === 'ready';
+      if (order === 'start' ? !isUp : names.length === 1) book.bound = true;
     }
   }
 
@@ -376,7 +400,7 @@ export class PolicyInvariants {
     const found: Violation[] = [];
     if (this.#stoppingAt === null) {
       this.#check('no stop without a reason');
-      if (!book.doomed && this.#fair > book.groupUntil)
+      if (!book.doomed && !this.#wishes.isToStop(name) && this.#fair > book.groupUntil)
         found.push({
           invariant: 'no stop without a reason',
           what: `${name} is stopped, and nobody wanted it`,
@@ -387,7 +411,9 @@ export class PolicyInvariants {
     const isUp = book.state === 'running' || book.state === 'ready';
     // When the time is up, all that is left is killed.
     const hurries = this.#hurried || at - this.#stoppingAt >= this.#grace - SLACK;
-    if (hurries || !isUp || this.#file.commands[name]?.kind === 'cron') return found;
+    // Its probe may have said before that it is of no use.
+    const isLeft = hurries || !isUp || book.doomed;
+    if (isLeft || this.#file.commands[name]?.kind === 'cron') return found;
     this.#check('stopped in order');
     for (const [other, { state }] of this.#books) {
       if (!(other in this.#file.commands)) continue;
@@ -469,7 +495,7 @@ export class PolicyInvariants {
           const isOver = this.stateOf(other) === 'failed' || this.stateOf(other) === 'stopped';
           return hopeless.has(other) || isOver || (milestone === 'started' && this.stateOf(other) === 'down');
         }) || after.some((other) => hopeless.has(other));
-      if (state === 'failed' || stuck) {
+      if (state === 'failed' || stuck || this.#wishes.isDown(name)) {
         hopeless.add(name);
         continue;
       }

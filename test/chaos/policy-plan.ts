@@ -47,6 +47,10 @@ export interface LifePlan {
   readonly end: End;
   /** How long faults are made before that, ms. */
   readonly length: number;
+  /** Mean orders of operators a second; 0: there are none. */
+  readonly operators: number;
+  /** Upkeep answers orchestrators. */
+  readonly http: boolean;
 }
 
 export interface PolicyEpisodePlan {
@@ -66,7 +70,7 @@ const MOST = 18;
 export function planPolicyEpisode(runSeed: number, index: number, longest: number): PolicyEpisodePlan {
   const seed = seedOf(runSeed, 2_000_000 + index);
   const random = createRandom(seed);
-  const short = Array.from({ length: longest < 15_000 ? 0 : random.whole(1, 3) }, (): LifePlan => {
+  const short = Array.from({ length: longest < 15_000 ? 0 : random.whole(1, 3) }, (): Lived => {
     const end = random.pick(['start', 'waiting', 'group', 'reload', 'midst'] as const);
     return {
       asInit: random.chance(0.5),
@@ -81,9 +85,19 @@ export function planPolicyEpisode(runSeed: number, index: number, longest: numbe
     seed,
     rate: random.whole(3, 12),
     interval: random.pick([100, 500, 2_000, 5_000]),
-    lives: [...short, { asInit: random.chance(0.5), file: planFile(random), end: 'calm', length }],
+    lives: [
+      ...short,
+      { asInit: random.chance(0.5), file: planFile(random), end: 'calm' as const, length },
+    ].map((life) => ({
+      ...life,
+      // Drawn last: what a seed of an older report means does not change.
+      operators: random.chance(0.75) ? random.between(0.3, 2) : 0,
+      http: random.chance(0.5),
+    })),
   };
 }
+
+type Lived = Omit<LifePlan, 'operators' | 'http'>;
 
 export function planFile(random: Random): PolicyFile {
   const count = random.whole(6, 15);

@@ -24,6 +24,12 @@ let upkeep = resolve('dist/upkeep.js');
 export function shake(path: string): void {
   upkeep = resolve(path);
 }
+/** Words in front of upkeep: its namespace has a network of its own, which is down. */
+export const LOOPBACK = [
+  'perl',
+  '-e',
+  'socket S, 2, 2, 0; $_ = pack "Z16 s x22", "lo", 1; ioctl S, 0x8914, $_; exec @ARGV',
+];
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const SIGNALS = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name]));
 
@@ -66,6 +72,7 @@ export class World {
   #initHost = 0;
   #agent: ChildProcess | null = null;
   #table: Table | null = null;
+  readonly #helpers: ChildProcess[] = [];
   /** What the agent said and nobody has taken in yet. */
   readonly heard: string[] = [];
   life: Life | null = null;
@@ -77,7 +84,7 @@ export class World {
     this.dir = mkdtempSync(join(tmpdir(), 'upkeep-chaos-'));
     chmodSync(this.dir, 0o777);
     this.socket = join(this.dir, 'sock');
-    for (const fixture of ['service.pl', 'probe.pl', 'agent.pl', 'faulty-proc.cjs']) {
+    for (const fixture of ['service.pl', 'probe.pl', 'agent.pl', 'scraper.pl', 'faulty-proc.cjs']) {
       copyFileSync(join(FIXTURES, fixture), join(this.dir, fixture));
       chmodSync(join(this.dir, fixture), 0o755);
     }
@@ -126,14 +133,17 @@ export class World {
     this.life = follow(child, host);
     if (this.#agent === null) {
       this.#agent = this.#enter(['perl', join(this.dir, 'agent.pl'), this.socket], { PATH }, 'pipe');
-      let rest = '';
-      this.#agent.stdout!.setEncoding('utf8').on('data', (text: string) => {
-        const lines = (rest + text).split('\n');
-        rest = lines.pop()!;
-        this.heard.push(...lines);
-      });
+      lines(this.#agent.stdout, (line) => this.heard.push(line));
       this.#agent.stdin!.on('error', () => {});
     }
+  }
+
+  /** Starts a fixture in there that answers lines with lines. @returns what sends it one */
+  converse(fixture: string, args: readonly string[], heard: (line: string) => void): (line: string) => void {
+    const helper = this.#enter(['perl', join(this.dir, fixture), ...args], { PATH }, 'pipe');
+    this.#helpers.push(helper);
+    lines(helper.stdout, heard);
+    return (line) => void helper.stdin!.write(`${line}\n`);
   }
 
   #spawn(words: readonly string[], env: NodeJS.ProcessEnv, stdout: 'pipe' | 'ignore' | number): ChildProcess {
@@ -267,7 +277,8 @@ export class World {
 
   /** Ends everything in there. */
   async close(): Promise<void> {
-    const children = [this.#init, this.#agent, this.life?.child ?? null].filter((child) => child !== null);
+    const all = [this.#init, this.#agent, this.life?.child ?? null, ...this.#helpers];
+    const children = all.filter((child) => child !== null);
     if (this.#initHost > 0) quietly(() => process.kill(this.#initHost, 'SIGKILL'));
     for (const child of children)
       if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { eventLine, logLine, statusTable, whyText, widthOf } from '../../src/control/show.ts';
 import { type CommandStatus, type Status, statusOf } from '../../src/control/status.ts';
 import { whyOf } from '../../src/control/why.ts';
+import type { CrashReport } from '../../src/output/crash.ts';
 import { createInside } from './inside.ts';
 
 const plain: CommandStatus = statusOf(createInside(), null).commands[0]!;
@@ -94,6 +95,24 @@ describe('the table', () => {
     );
   });
 
+  test('tells whom the OOM killer has ended', () => {
+    const lastExit = { known: true, code: null, signal: 'SIGKILL', core: false };
+    const cell = (lastOom: boolean | null) =>
+      statusTable(status([{ lastExit, lastOom }]), { columns: 80, colour: false }).split('\n')[1]!;
+    expect(cell(true)).toMatch(/ SIGKILL oom$/);
+    for (const known of [false, null]) expect(cell(known)).toMatch(/ SIGKILL$/);
+  });
+
+  test('tells of a run that goes on how many were left out for it', () => {
+    const next = { what: 'run', in: 22_000, text: 'due again' } as const;
+    const of = (change: Partial<CommandStatus>) =>
+      statusTable(status([{ next, ...change }]), { columns: 100, colour: false }).split('\n')[1]!;
+    expect(of({ leftOut: 0 })).toMatch(/ {2}due again in 22 s$/);
+    expect(of({ leftOut: 1 })).toMatch(/ {2}1 run left out, due again in 22 s$/);
+    expect(of({ leftOut: 7, next: null })).toMatch(/ {2}7 runs left out$/);
+    expect(of({ leftOut: 7, state: 'scheduled' })).not.toMatch(/left out/);
+  });
+
   test('gives what comes next a line of its own before it cuts anything, and drops columns before it cuts names', () => {
     const name = 'a-name-that-is-as-long-as-it-can-be';
     const next = { what: 'release', in: null, text: 'waiting for something long: ready' } as const;
@@ -136,11 +155,147 @@ test('the evidence in words is of what a process calls itself, and steers no ter
   });
   inside.note('stop', ['web']);
   inside.note('signal SIGHUP', ['web']);
-  const text = whyText(whyOf(inside, 'web', () => null));
+  const text = whyText(
+    whyOf(inside, 'web', () => null),
+    80,
+  );
   expect(text).toMatch(/^ {2}- 5 \(parent 1, .* old\) evil/m);
   expect(text).not.toMatch(/[\x00-\x09\x0b-\x1f\x7f-\x9f]/);
   // A signal is no wish.
   expect(text).toMatch(/the last order was stop,/);
+});
+
+describe('the evidence in words', () => {
+  const crash: CrashReport = {
+    number: 12,
+    time: '2026-11-24T20:00:00.000Z',
+    at: 1_000,
+    event: 'command.died',
+    pid: 16,
+    exit: { known: true, code: null, signal: 'SIGKILL', core: false },
+    oom: false,
+    peak: null,
+    uptime: 60_000,
+    reason: null,
+    restart: 3,
+    failures: 0,
+    wait: 2_000,
+    remains: null,
+    gaveUp: null,
+    lastLines: [],
+  };
+  const textWith = (change: Partial<CrashReport>, columns = 80): string => {
+    const inside = createInside();
+    inside.crashes.push({ ...crash, ...change });
+    return whyText(
+      whyOf(inside, 'web', () => null),
+      columns,
+    );
+  };
+  const asOne = (text: string): string => text.replaceAll(/\n +/g, ' ');
+
+  test('fits, whatever a service has printed, and nothing of it is lost', () => {
+    const words = fc.array(fc.stringMatching(/^[\w.:/"-]{1,30}$/), { minLength: 1, maxLength: 60 });
+    fc.assert(
+      fc.property(words, fc.integer({ min: 80, max: 200 }), (printed, columns) => {
+        const line = printed.join(' ');
+        const text = textWith({ lastLines: [line], oom: true, peak: 167 * 2 ** 20 }, columns);
+        for (const each of text.split('\n')) expect(widthOf(each), each).toBeLessThanOrEqual(columns);
+        expect(asOne(text)).toContain(`> ${line}`);
+      }),
+    );
+  });
+
+  test('a word that is wider than the terminal stays whole', () => {
+    const word = 'x'.repeat(200);
+    expect(textWith({ lastLines: [`a ${word} b`] })).toContain(`> a\n           ${word}\n           b\n`);
+  });
+
+  test('has what it had printed before its last death, and before its last failure', () => {
+    const inside = createInside();
+    const start = { event: 'command.failedStart', reason: 'exited', oom: null } as const;
+    inside.crashes.push(
+      { ...crash, number: 1, lastLines: ['of an older death'] },
+      { ...crash, number: 2, lastLines: ['why it died'] },
+      { ...crash, ...start, number: 3, failures: 1, lastLines: ['of an older start'] },
+      { ...crash, ...start, number: 4, failures: 2, lastLines: ['why it does not start'] },
+    );
+    const text = whyText(
+      whyOf(inside, 'web', () => null),
+      80,
+    );
+    expect(text.match(/^ {2}\d\.|^ +> .*$/gm)).toEqual([
+      '  1.',
+      '  2.',
+      '       > why it died',
+      '  3.',
+      '  4.',
+      '       > why it does not start',
+    ]);
+  });
+
+  test('of a SIGKILL that was not the kernel says that somebody has sent it', () => {
+    const sent = 'memory had not run out: somebody has sent it';
+    expect(asOne(textWith({}))).toContain(`was killed by SIGKILL; ${sent}; after 1 m`);
+    expect(asOne(textWith({ event: 'command.failedStart', reason: 'exited' }))).toContain(sent);
+    // upkeep itself, that nobody can tell, another signal.
+    const others = [
+      { event: 'command.unhealthy', reason: 'no answer' },
+      { oom: null },
+      { oom: true },
+      { exit: { known: true, code: null, signal: 'SIGSEGV', core: false } },
+    ] as const;
+    for (const other of others) expect(asOne(textWith(other))).not.toContain(sent);
+  });
+
+  test('of many processes shows some of each kind, the leader first, and says how many more there are', () => {
+    const candidate = (verdict: 'leader' | 'member' | 'refused') => (_: unknown, pid: number) => ({
+      pid,
+      ppid: 1,
+      name: 'web',
+      state: 'S',
+      argv: ['web', verdict],
+      since: 0,
+      verdict,
+      because: 'so it is',
+    });
+    const many = (count: number) => [
+      ...Array.from({ length: count }, candidate('refused')),
+      ...Array.from({ length: 11 }, candidate('member')),
+      candidate('leader')(null, 5),
+    ];
+    const marked = (count: number): string[] =>
+      whyText(
+        whyOf(createInside({ candidatesOf: () => many(count) }), 'web', () => null),
+        80,
+      )
+        .split('\n')
+        .filter((line) => /^ {2}[*+-] /.test(line))
+        .map((line) => line.replace(/\d+ \(.*\) /, ''));
+    expect(marked(10)).toEqual([
+      '  * web leader',
+      ...Array(10).fill('  + web member'),
+      '  + … and 1 more, which --json has',
+      ...Array(10).fill('  - web refused'),
+    ]);
+    expect(marked(1_000).at(-1)).toBe('  - … and 990 more, which --json has');
+  });
+
+  test('of a schedule says which runs were left out', () => {
+    const inside = createInside();
+    const text = (count: number): string => {
+      for (let n = 0; n < count; n++) {
+        inside.journal.note({ type: 'command.overlapped', at: 1, command: 'web', next: 'skip' });
+      }
+      return whyText(
+        whyOf(inside, 'web', () => null),
+        80,
+      );
+    };
+    expect(text(0)).not.toContain('left out');
+    expect(text(1)).toContain('\n1 run that was due has been left out since its last one began.\n');
+    expect(text(2)).toContain('\n3 runs that were due have been left out since');
+  });
 });
 
 test('lines of logs and events', () => {

@@ -21,6 +21,26 @@ const HEALTH = {
 const LEADER = { pid: 17, startTicks: 1, name: 'web', rule: 'tag', since: 40_000 } as const;
 const EXITED = { known: true, code: 3, signal: null, core: false };
 
+/** Killed by the kernel after a minute. */
+const CRASH: CrashReport = {
+  number: 3,
+  time: '2026-11-24T20:00:00.000Z',
+  at: 1_000,
+  event: 'command.died',
+  pid: 16,
+  exit: { known: true, code: null, signal: 'SIGKILL', core: false },
+  oom: true,
+  peak: 167 * 2 ** 20,
+  uptime: 60_000,
+  reason: null,
+  restart: 3,
+  failures: 0,
+  wait: 2_000,
+  remains: null,
+  gaveUp: null,
+  lastLines: ['allocating', '\x1b[31mmore'],
+};
+
 /** What is told of one command in a state; the time is 100,000, and it came into the state at 90,000. */
 function of(
   state: string,
@@ -148,6 +168,40 @@ describe('each state', () => {
   });
 });
 
+describe('whether the kernel has ended it', () => {
+  const exit = CRASH.exit!;
+  test.each<[string, Partial<CommandContext>, Partial<CrashReport>, boolean | null]>([
+    ['of this end it is known', { lastExit: exit }, {}, true],
+    ['of this end it is known not to be', { lastExit: exit }, { oom: false }, false],
+    ['of this end nobody knows', { lastExit: exit }, { oom: null }, null],
+    ['another end, that looks the same', { lastExit: { ...exit } }, {}, null],
+    ['nothing has ended', {}, { exit: null }, null],
+  ])('%s', (_, context, report, expected) => {
+    const inside = createInside({}, ['web']);
+    inside.crashes.push({ ...CRASH, ...report });
+    expect(of('running.ready', context, inside).lastOom).toBe(expected);
+  });
+});
+
+describe('a schedule whose run goes on', () => {
+  const cron = { ...policy({ kind: 'cron' }), nextRun: 122_000 };
+  const leaveOut = (inside: PaperInside): void =>
+    inside.journal.note({ type: 'command.overlapped', at: 1, command: 'web', next: 'skip' });
+
+  test('says when the next one is due, and how many were left out', () => {
+    const inside = createInside({}, ['web']);
+    const next = { what: 'run', in: 22_000, text: 'due again' };
+    expect(of('running.ready', cron, inside)).toMatchObject({ leftOut: 0, next });
+    leaveOut(inside);
+    leaveOut(inside);
+    expect(of('running.ready', cron, inside)).toMatchObject({ leftOut: 2, asWished: true, next });
+  });
+
+  test('which has no further time says nothing of it', () => {
+    expect(of('running.ready', { ...cron, nextRun: null }).next).toBeNull();
+  });
+});
+
 describe('health', () => {
   const healthWith = (
     which: 'ready' | 'live',
@@ -180,6 +234,11 @@ describe('health', () => {
       ],
     });
     expect([state, text]).toEqual(['degraded', 'degraded: web is unhealthy']);
+  });
+
+  test('one that waits for its next try is called so', () => {
+    const { text } = healthWith('ready', { web: ['backoff', { failures: 1 }] });
+    expect(text).toBe('degraded: web is in backoff');
   });
 
   test('while everything is being stopped nothing is well', () => {
@@ -251,31 +310,14 @@ describe('what an order has come to', () => {
   });
 });
 
-/** Killed by the kernel after a minute. */
-const CRASH: CrashReport = {
-  number: 3,
-  time: '2026-11-24T20:00:00.000Z',
-  at: 1_000,
-  event: 'command.died',
-  pid: 16,
-  exit: { known: true, code: null, signal: 'SIGKILL', core: false },
-  oom: true,
-  peak: 167 * 2 ** 20,
-  uptime: 60_000,
-  reason: null,
-  restart: 3,
-  failures: 0,
-  wait: 2_000,
-  remains: null,
-  gaveUp: null,
-  lastLines: ['allocating', '\x1b[31mmore'],
-};
-
 test('how it has died is told with what it printed, and nothing of that steers the terminal', () => {
   const inside = createInside({}, ['web']);
   inside.crashes.push(CRASH);
-  const text = whyText(whyOf(inside, 'web', () => null));
-  expect(text).toContain(
+  const text = whyText(
+    whyOf(inside, 'web', () => null),
+    80,
+  );
+  expect(text.replaceAll(/\n {6}(?! )/g, ' ')).toContain(
     "3. 2026-11-24T20:00:00.000Z  was killed by SIGKILL; out of memory: the kernel's OOM killer; it had taken 167 MiB; after 1 m; tried again after 2 s",
   );
   expect(text).toContain('> allocating\n       > more');

@@ -29,12 +29,24 @@ const swarm = (web: string, others = '') => made('swarm', `commands: {web: {run:
 describe('what is run', () => {
   test('nothing but that: a service that is started again always', () => {
     expect(made('compose', 'commands: {web: "nginx -g \'daemon off;\'"}').whole).toEqual({
-      services: { web: { image: 'shop:1', entrypoint: ['nginx', '-g', 'daemon off;'], restart: 'always' } },
+      services: {
+        web: {
+          image: 'shop:1',
+          entrypoint: ['nginx', '-g', 'daemon off;'],
+          healthcheck: { disable: true },
+          restart: 'always',
+        },
+      },
     });
     expect(made('swarm', 'commands: {web: nginx}').whole).toEqual({
       version: '3.8',
       services: {
-        web: { image: 'shop:1', entrypoint: ['nginx'], deploy: { restart_policy: { condition: 'any' } } },
+        web: {
+          image: 'shop:1',
+          entrypoint: ['nginx'],
+          healthcheck: { disable: true },
+          deploy: { restart_policy: { condition: 'any' } },
+        },
       },
     });
   });
@@ -53,6 +65,8 @@ describe('what is run', () => {
     const { services, remarks } = compose('', 'x: {run: /etc/init.d/apache2 start, user: root}');
     expect(services.x!.entrypoint).toEqual(['upkeep', 'run', 'x: /etc/init.d/apache2 start']);
     expect(services.x).not.toHaveProperty('pre_stop');
+    // That of its image asks this upkeep.
+    expect(services.x).not.toHaveProperty('healthcheck');
     expect(remarks).toContain('An init script returns, and a container ends with its command');
   });
 
@@ -208,7 +222,7 @@ describe('probes', () => {
     ['health: {notify: true}', 'health.notify'],
   ])('%s: nobody can ask that', (probe, remark) => {
     const { web, remarks } = compose(probe);
-    expect(web).not.toHaveProperty('healthcheck');
+    expect(web.healthcheck).toEqual({ disable: true });
     expect(remarks).toContain(remark);
   });
 

@@ -88,12 +88,12 @@ describe('a replay', () => {
 describe('upkeep inspect --verify', () => {
   test('says that it is the same, in numbers', async () => {
     const { path } = await incident();
-    const { code, text } = runInspect(['--verify', path]);
+    const { code, text } = await runInspect(['--verify', path]);
     expect(text).toMatch(
       /: the same again: \d+ events reached 4 machines, and \d+ transitions and \d+ effects came of them\n$/,
     );
     expect(code).toBe(0);
-    expect(JSON.parse(runInspect(['--verify', '--json', path]).text)).toMatchObject({
+    expect(JSON.parse((await runInspect(['--verify', '--json', path])).text)).toMatchObject({
       version: 1,
       machines: 4,
       difference: null,
@@ -104,7 +104,7 @@ describe('upkeep inspect --verify', () => {
     const { path, recording } = await incident();
     const text = readFileSync(path, 'utf8').replace('"state":"backoff"', '"state":"stopped"');
     writeFileSync(path, text);
-    const found = runInspect(['--verify', path]);
+    const found = await runInspect(['--verify', path]);
     expect(found.code).toBe(1);
     expect(found.text).toMatch(
       /: line \d+: recorded was command:a in stopped, but the machines came to command:a in backoff\n$/,
@@ -122,28 +122,31 @@ describe('upkeep inspect --verify', () => {
     const { path } = await incident(size);
     const text = readFileSync(path, 'utf8');
     const tokens = [...text.matchAll(/"[\w.:#/]+"|\d+|null|true|false/g)].map(({ index }) => index);
-    fc.assert(
-      fc.property(
+    await fc.assert(
+      fc.asyncProperty(
         fc.constantFrom(...tokens),
         fc.constantFrom('null', '7', '"x"', '{}', '[]', '-1e9'),
-        (at, instead) => {
+        async (at, instead) => {
           const token = /^(?:"[^"]*"|\w+)/.exec(text.slice(at))![0];
           writeFileSync(path, text.slice(0, at) + instead + text.slice(at + token.length));
-          expect([0, 1, 78]).toContain(runInspect(['--verify', path]).code);
+          expect([0, 1, 78]).toContain((await runInspect(['--verify', path])).code);
         },
       ),
       { numRuns: 200 },
     );
   });
 
-  test('refuses what is no recording, and what it is not told', () => {
+  test('refuses what is no recording, and what it is not told', async () => {
     const path = join(folder(), 'f');
     writeFileSync(path, 'x');
-    expect(runInspect(['--verify', path])).toMatchObject({ code: 78 });
-    expect(runInspect(['--verify', join(path, 'none')]).code).toBe(78);
-    expect(runInspect([path])).toMatchObject({ code: 64 });
-    expect(runInspect(['--verify']).text).toContain('cannot inspect: no file is given');
-    expect(runInspect(['--verfy', path]).text).toContain('did you mean --verify?');
-    expect(runInspect(['--help'])).toMatchObject({ code: 0 });
+    expect(await runInspect(['--verify', path])).toMatchObject({ code: 78 });
+    expect((await runInspect(['--verify', join(path, 'none')])).code).toBe(78);
+    expect(await runInspect([path])).toMatchObject({ code: 78 });
+    expect(await runInspect(['--json', path])).toMatchObject({ code: 64 });
+    expect(await runInspect(['--port', '0', path])).toMatchObject({ code: 64 });
+    expect(await runInspect(['--verify', '--port=1', path])).toMatchObject({ code: 64 });
+    expect((await runInspect(['--verify'])).text).toContain('cannot inspect: no file is given');
+    expect((await runInspect(['--verfy', path])).text).toContain('did you mean --verify?');
+    expect(await runInspect(['--help'])).toMatchObject({ code: 0 });
   });
 });

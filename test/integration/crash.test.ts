@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type Cgroup, createCgroup } from '../chaos/cgroup.ts';
 import { hasProgram, Namespace, noNamespace } from './namespace.ts';
+import { ask } from './policies.ts';
 
 const MIB = 2 ** 20;
 
@@ -39,6 +41,11 @@ describe.skipIf(needs)(`what is found out about a death ${needs ?? ''}`, { concu
     expect(failed.peak).toBeGreaterThan(150 * MIB);
     // Less than what upkeep itself had in use.
     expect(await upkeep.event('command.failedStart', 'small')).toMatchObject({ oom: false, peak: null });
+    // Of the last end it is told who asks, too.
+    const status = await ask(inside, ['status', '--json', '--socket', join(inside.dir, 'sock')]);
+    expect(JSON.parse(status.stdout).commands.map(({ lastOom }: { lastOom: unknown }) => lastOom)).toEqual(
+      Array(4).fill(false),
+    );
     // Each is somebody’s: nobody waits for a launcher any more but upkeep.
     await upkeep.until('nobody unreaped', () => inside.zombies().length === 0);
   });

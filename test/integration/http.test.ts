@@ -2,17 +2,8 @@
 import { spawnSync } from 'node:child_process';
 import { createServer } from 'node:net';
 import { describe, expect, test } from 'vitest';
-import { Namespace, noNamespace, type Upkeep, until } from './namespace.ts';
+import { freePort, Namespace, noNamespace, type Upkeep, until } from './namespace.ts';
 import { keep } from './policies.ts';
-
-/** The namespace has this machine's network. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 type Series = Readonly<Record<string, number>>;
 

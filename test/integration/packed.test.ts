@@ -32,6 +32,7 @@ describe('the npm package', () => {
         'export.js',
         'http.js',
         'inspect.js',
+        'inspector.js',
         'package.json',
         'policy.js',
         'program.js',
@@ -40,6 +41,7 @@ describe('the npm package', () => {
         'syslog.js',
       ],
       ...['upkeep.1', 'upkeep.js', 'upkeep.schema.json'],
+      ...['charts.json', 'icon.svg', 'index.html', 'page.css', 'page.js'].map((name) => `inspector/${name}`),
     ].map((name) => `dist/${name}`);
     const pages = ['CHANGELOG.md', 'LICENSE', 'README.ja.md', 'README.md', 'dist/THIRD-PARTY.md'];
     expect(files.sort()).toEqual([...pages, ...program, 'package.json'].sort());
@@ -51,6 +53,7 @@ describe('the npm package', () => {
       ['policy.js', 'draft-2020-12'],
       ['export.js', 'startupProbe'],
       ['http.js', '# TYPE '],
+      ['inspector.js', 'Switching Protocols'],
       ['record.js', 'it is something else than a recording'],
       ['inspect.js', 'the same again: '],
       ['simulate.js', 'simulation.ended'],

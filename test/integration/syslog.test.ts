@@ -13,7 +13,7 @@ import {
   type Upkeep,
   until,
 } from './namespace.ts';
-import { freePort, keep } from './policies.ts';
+import { ask, freePort, keep } from './policies.ts';
 
 const missing = noNamespace ?? (['perl', 'logger'].every(hasProgram) ? null : 'perl and logger are needed');
 const noSshd =
@@ -79,6 +79,9 @@ describe.skipIf(missing)(`syslog ${missing ?? ''}`, { concurrent: true }, () => 
       pid,
       line: 'up',
     });
+    // Who comes later asks for it, and reads what the plain log would have.
+    const logs = await ask(inside, ['logs', '--socket', join(inside.dir, 'sock'), 'quiet']);
+    expect(logs).toMatchObject({ code: 0, stdout: `quiet | reporter[${pid}]: up\n` });
     const test = (...words: string[]) =>
       new Promise((resolve) => inside.run(['test', ...words]).once('exit', resolve));
     expect(await test('-S', '/dev/log')).toBe(0);

@@ -81,3 +81,26 @@ test('who follows is woken at each entry, until it ends that', () => {
   journal.note(notice(3));
   expect(woken).toBe(2);
 });
+
+test('runs that were left out are counted from the last launch on, of each command', () => {
+  const journal = createJournal();
+  const due = (command: string, next: 'skip' | 'queue' | 'kill' = 'skip'): void =>
+    journal.note({ type: 'command.overlapped', at: 0, command, next });
+  const launch = (command: string): void =>
+    journal.note({ type: 'command.launched', at: 0, command, pid: 5, start: 1 });
+  expect(journal.leftOutOf('a')).toBe(0);
+  launch('a');
+  due('a');
+  due('b');
+  due('a', 'queue');
+  due('a', 'kill');
+  due('a');
+  expect([journal.leftOutOf('a'), journal.leftOutOf('b')]).toEqual([2, 1]);
+  // More than are kept have happened since.
+  for (let count = 0; count < 2 * KEPT; count++) journal.note(notice(count));
+  expect(journal.leftOutOf('a')).toBe(2);
+  launch('a');
+  expect([journal.leftOutOf('a'), journal.leftOutOf('b')]).toEqual([0, 1]);
+  journal.forget('b');
+  expect(journal.leftOutOf('b')).toBe(0);
+});

@@ -220,6 +220,22 @@ test.each<[string, readonly Told[], Record<string, number>, Record<string, numbe
     { order: 1 },
     { 0: 1 },
   ],
+  [
+    'an order to restart many, of whom one was back by itself before it came to it',
+    [...begin, died(2_000), ordered('restart'), launched(2_100), stopped(3_000, exit()), launched(3_001)],
+    { order: 2 },
+    { SIGKILL: 1, 0: 1 },
+  ],
+  [
+    'a stop that replaced a restart before it came to it',
+    [
+      ...begin,
+      ...[ordered('restart'), launched(2_000)],
+      ...[ordered('stop'), stopped(3_000, exit()), launched(3_001)],
+    ],
+    { order: 1 },
+    { 0: 1 },
+  ],
   ['an order to start what never ran', [started('web'), ordered('start'), launched(1)], {}, {}],
   ['an order to stop what had died', [...begin, died(2_000), stopped(2_100, KILLED)], {}, { SIGKILL: 1 }],
   [

@@ -1,10 +1,12 @@
 import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { buildSync } from 'esbuild';
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { createTail, type Tail, type TailOptions } from '../../src/output/tail.ts';
 
 // For a slow machine: nothing here waits for a time.
@@ -273,13 +275,35 @@ describe('the end', () => {
     expect(got).toBe('one\ntwo\n');
   });
 
-  test('nothing of it keeps the process alive', async () => {
-    append('before\n');
-    const before = process.getActiveResourcesInfo().sort();
-    create();
-    append('one\n');
-    await gets('one\n');
-    expect(process.getActiveResourcesInfo().sort()).toEqual(before);
+  test('nothing of it keeps the process alive: one that has nothing else to do ends', async () => {
+    const program = join(folder, 'program.mjs');
+    buildSync({
+      stdin: {
+        contents: `
+          import { writeFileSync } from 'node:fs';
+          import { createTail } from './src/output/tail.ts';
+          const [path] = process.argv.slice(2);
+          writeFileSync(path, 'before\\n');
+          const tail = createTail([path], (_, chunk) => process.stdout.write(chunk), { notice: console.log });
+          writeFileSync(path, 'one\\n', { flag: 'a' });
+          tail.drain();`,
+        resolveDir: join(import.meta.dirname, '../..'),
+        loader: 'ts',
+      },
+      bundle: true,
+      platform: 'node',
+      format: 'esm',
+      outfile: program,
+      logLevel: 'silent',
+    });
+    const child = spawn(process.execPath, [program, path], { stdio: ['ignore', 'pipe', 'inherit'] });
+    // Ended with the test, where it does not end by itself.
+    onTestFinished(() => void child.kill('SIGKILL'));
+    child.stdout.on('data', (chunk) => {
+      got += chunk;
+    });
+    expect(await once(child, 'close')).toEqual([0, null]);
+    expect(got).toBe('one\n');
   });
 
   test('other paths: those that stay are read on, those that go are ended', () => {

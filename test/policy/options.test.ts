@@ -49,6 +49,7 @@ test('the defaults', () => {
     logMemory: 65_536,
     syslog: null,
     http: null,
+    inspect: null,
     record: null,
     recordSize: 16_777_216,
   });
@@ -82,6 +83,9 @@ test.each<[string[], Partial<RunOptions>]>([
   [['--http=9000'], { http: '127.0.0.1:9000' }],
   [['--http=0.0.0.0:1'], { http: '0.0.0.0:1' }],
   [['--http=[::1]:65535'], { http: '[::1]:65535' }],
+  [['--inspect'], { inspect: '127.0.0.1:9777' }],
+  [['--inspect=9778'], { inspect: '127.0.0.1:9778' }],
+  [['--inspect=0.0.0.0:9777'], { inspect: '0.0.0.0:9777' }],
   [['--socket=-a=b'], { socket: '-a=b' }],
 ])('%j', (argv, options) => {
   for (const end of [[], ['--']]) {
@@ -153,6 +157,10 @@ test.each<[string[], RegExp]>([
         /cannot use "--http=.*": it is neither a port nor ADDRESS:PORT .*; write --http alone for 127\.0\.0\.1:8753, or/,
       ] as [string[], RegExp],
   ),
+  [
+    ['run', '--inspect=localhost:9777', 'a'],
+    /cannot use "--inspect=localhost:9777": it is neither a port nor ADDRESS:PORT .*; write --inspect alone for 127\.0\.0\.1:9777, or --inspect=PORT/,
+  ],
   [['run', '--adopt=no', 'a'], /--adopt takes no value; write --adopt or --no-adopt alone/],
   [['run', '--help=x', 'a'], /--help takes no value/],
   [['run', '--interval', '49ms', 'a'], /"49ms" for --interval: the least is 50 ms/],
@@ -357,6 +365,7 @@ describe('help', () => {
         '--exit-on-failed',
         '--help',
         '--http',
+        '--inspect',
         '--no-adopt',
         '--no-control',
         '--syslog',

@@ -1246,3 +1246,41 @@ describe('whose a process is', () => {
     expect([11, 12].map(lineage.commandOf)).toEqual(['web', 'web']);
   });
 });
+
+describe('what all processes are to the commands', () => {
+  test('whose each is, what it is there, and by which rule; one that no look has listed as well', () => {
+    const { lineage, launch, put, look } = world();
+    launch('web', 10);
+    expect(lineage.standings().map(({ row, verdict }) => [row.pid, verdict])).toEqual([[10, 'leader']]);
+    put(11, { command: 'web', ppid: 10 });
+    put(12, { comm: 'web', argv: ['web'] });
+    put(20, {});
+    look();
+    expect(lineage.standings()).toEqual([
+      expect.objectContaining({
+        command: 'web',
+        verdict: 'leader',
+        because: "it carries the command's tag; upkeep started it, and it stayed",
+      }),
+      expect.objectContaining({
+        row: expect.objectContaining({ pid: 11 }),
+        command: 'web',
+        verdict: 'member',
+      }),
+      expect.objectContaining({
+        command: 'web',
+        verdict: 'refused',
+        because: 'only its name fits: web has a leader that is known by more',
+      }),
+      { row: expect.objectContaining({ pid: 20 }), command: null, verdict: null, because: null },
+    ]);
+  });
+
+  test('costs no more the more commands and strangers there are: names are compared up to a bound', () => {
+    const { lineage, put, look } = world();
+    for (let pid = 1_000; pid < 4_000; pid++) put(pid, { comm: 'web', argv: ['web'] });
+    look();
+    const verdicts = new Set(lineage.standings().map(({ verdict }) => verdict));
+    expect(verdicts).toEqual(new Set([null]));
+  });
+});

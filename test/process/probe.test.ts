@@ -52,6 +52,8 @@ function world(probes: readonly Probe[] = []) {
     waiting,
     path: '/run/notify/web' as string | { error: string },
     helpers: [] as ChildProcess[],
+    /** What an ended one has started goes at once, unless a test says otherwise. */
+    goes: (gone: () => void) => gone(),
     pids: [] as number[],
   };
   const all: Probes = createProbes({
@@ -62,8 +64,10 @@ function world(probes: readonly Probe[] = []) {
       made.helpers.push(child);
       child.on('error', (error) => ended({ error: error.message }));
       child.on('exit', (code, signal) => ended({ known: true, code, signal, core: false }));
-      return () => {
-        if (child.exitCode === null && child.signalCode === null) process.kill(-child.pid!, 'SIGKILL');
+      return (gone) => {
+        if (child.exitCode !== null || child.signalCode !== null) return gone();
+        child.once('exit', () => made.goes(gone));
+        process.kill(-child.pid!, 'SIGKILL');
       };
     },
     pidsOf: () => made.pids,
@@ -363,12 +367,31 @@ describe('exec', () => {
   test('it is killed when it takes too long, and when nobody wants to know', async () => {
     const { ask, run, made } = world();
     expect(await ask(sh('sleep 1000'), 50)).toEqual(failed('it took longer than 50 ms'));
+    await soon(() => expect(made.helpers[0]!.signalCode).toBe('SIGKILL'));
     const answer = vi.fn();
     run('web', sh('sleep 1000'), null, answer)();
     await soon(() =>
       expect(made.helpers.map(({ signalCode }) => signalCode)).toEqual(['SIGKILL', 'SIGKILL']),
     );
     expect(answer).not.toHaveBeenCalled();
+  });
+
+  test('the next one begins when nothing is left of the one before, unless it is not wanted any more', async () => {
+    const { ask, run, made } = world();
+    const gone: (() => void)[] = [];
+    made.goes = (told) => void gone.push(told);
+    expect(await ask(sh('sleep 1000'), 50)).toEqual(failed('it took longer than 50 ms'));
+    await soon(() => expect(gone).toHaveLength(1));
+    const unwanted = vi.fn();
+    const end = run('web', sh('exit 0'), null, unwanted);
+    end();
+    expect(await ask(sh('exit 0'), 50)).toEqual(failed('it took longer than 50 ms'));
+    const next = ask(sh('exit 4'));
+    expect(made.helpers).toHaveLength(1);
+    gone[0]!();
+    expect(await next).toEqual(failed('its program exited with 4'));
+    expect(made.helpers).toHaveLength(2);
+    expect(unwanted).not.toHaveBeenCalled();
   });
 });
 

@@ -41,7 +41,7 @@ function world(of: Partial<Runnable> = {}, how: 'prefix' | 'tag' | 'descent' | '
   const launched: number[] = [];
   const ends: [number, Exit][] = [];
   const tagged: bigint[] = [];
-  const state = { runnable };
+  const state = { runnable, looks: 0 };
   const table = procfsTable();
   const members = new Set<number>();
   const programs = createPrograms({
@@ -72,7 +72,8 @@ function world(of: Partial<Runnable> = {}, how: 'prefix' | 'tag' | 'descent' | '
     signaller: { forget: () => {} },
     onEnd: (pid, exit) => ends.push([pid, exit]),
     // As far as it is there when this returns.
-    look: () => void table.scan(),
+    look: () => void table.scan().then(() => state.looks++),
+    looks: () => state.looks,
   });
   return { programs, helpers, launched, ends, tagged, state, members, table };
 }
@@ -163,9 +164,13 @@ describe('a helper', () => {
     const pids = () => readFileSync(file, 'utf8').trim().split('\n').map(Number);
     await vi.waitFor(() => expect(pids()).toHaveLength(3), 10_000);
     expect(pids().every(isAlive)).toBe(true);
-    end();
-    end();
-    await vi.waitFor(() => expect(pids().some(isAlive)).toBe(false), 10_000);
+    // It hears of it when nothing is left, and so does who asks later.
+    const left: number[] = [];
+    const gone = (): void => void left.push(pids().filter(isAlive).length);
+    end(gone);
+    await vi.waitFor(() => expect(left).toEqual([0]), 10_000);
+    end(gone);
+    expect(left).toEqual([0, 0]);
     await vi.waitFor(() => expect([...helpers.values()]).toEqual([false]));
     expect(heard).not.toHaveBeenCalled();
   });

@@ -1,0 +1,306 @@
+/** A drawing of a machine that can be moved and zoomed, with a small one of the whole in its corner. */
+import type { Lit } from './cards.ts';
+import { h, s } from './dom.ts';
+import type { Drawing } from './drawings.ts';
+import type { Move } from './machine.ts';
+
+export interface DrawingView extends Lit {
+  readonly element: HTMLElement;
+  /** Where the badges of a state hang: its box, in the drawing's measure. */
+  readonly boxOf: (id: string) => Drawing['boxes'][number] | null;
+  /** What is drawn over everything else. */
+  readonly overlay: SVGGElement;
+  /** Brings states into sight. `jump`: at once. */
+  readonly lookAt: (ids: readonly string[], jump?: boolean) => void;
+  readonly showAll: () => void;
+  readonly zoom: (factor: number) => void;
+  /** Lights the same in the small one. */
+  readonly light: (active: ReadonlySet<string>) => void;
+}
+
+const LINE = 14;
+const LARGEST = 2.5;
+const MOVE_MS = 350;
+
+/** @param onMoved the viewer has moved it by hand */
+export function createDrawing(name: string, drawing: Drawing, onMoved: () => void): DrawingView {
+  const states = new Map<string, Element>();
+  const arrows = new Map<string, Element[]>();
+  const notes = new Map<string, Element>();
+  const minis = new Map<string, Element>();
+  const boxes = new Map(drawing.boxes.map((box) => [box.id, box]));
+  const overlay = s('g', { class: 'overlay' });
+  const head = `head-${name}`;
+
+  const boxElements = drawing.boxes.map((box) => {
+    let at = box.y + LINE + 4;
+    const texts = [
+      ...box.description.map((text) => ['dim', text] as const),
+      ...box.notes.map((text) => ['note', text] as const),
+    ].map(([kind, text]) => {
+      at += LINE;
+      const element = s('text', { class: kind, x: box.x + 12, y: at }, text);
+      if (kind === 'note') notes.set(`${box.id} ${text}`, element);
+      return element;
+    });
+    const group = s(
+      'g',
+      { class: 'state' },
+      s('rect', { x: box.x, y: box.y, width: box.width, height: box.height, rx: 7 }),
+      s('text', { class: 'state-name', x: box.x + 12, y: box.y + LINE + 4 }, box.key),
+      ...texts,
+    );
+    states.set(box.id, group);
+    return group;
+  });
+  const lines: Element[] = [];
+  const labels: Element[] = [];
+  for (const { from, to, d, label } of drawing.arrows) {
+    const key = `${from} ${to}`;
+    const path = s('path', { class: 'arrow', d, 'marker-end': `url(#${head})` });
+    lines.push(path);
+    arrows.set(key, [...(arrows.get(key) ?? []), path]);
+    if (label === null) continue;
+    const { x, y, width, height } = label;
+    labels.push(s('rect', { class: 'label-back', x, y, width, height, rx: 3 }));
+    for (const [index, text] of label.lines.entries()) {
+      const element = s('text', { class: 'label', x: x + 4, y: y + LINE * (index + 0.8) }, text);
+      labels.push(element);
+      const own = `${key} ${text}`;
+      arrows.set(own, [...(arrows.get(own) ?? []), element]);
+    }
+  }
+  const svg = s(
+    'svg',
+    { class: 'drawing', 'aria-hidden': 'true' },
+    s(
+      'defs',
+      {},
+      s(
+        'marker',
+        {
+          id: head,
+          viewBox: '0 0 8 8',
+          refX: 7,
+          refY: 4,
+          markerWidth: 9,
+          markerHeight: 9,
+          markerUnits: 'userSpaceOnUse',
+          orient: 'auto',
+        },
+        s('path', { d: 'M0 0.5L8 4L0 7.5z', class: 'arrow-head' }),
+      ),
+    ),
+    ...boxElements,
+    ...drawing.dots.map(([cx, cy]) => s('circle', { class: 'dot', cx, cy, r: 5 })),
+    ...lines,
+    ...labels,
+    overlay,
+  );
+
+  const sight = s('rect', { class: 'mini-sight', rx: 12 });
+  const mini = s(
+    'svg',
+    {
+      class: 'mini',
+      viewBox: `0 0 ${drawing.width} ${drawing.height}`,
+      'aria-hidden': 'true',
+      pointerdown: (event: PointerEvent) => {
+        const { left, top, width, height } = mini.getBoundingClientRect();
+        const x = ((event.clientX - left) / width) * drawing.width;
+        const y = ((event.clientY - top) / height) * drawing.height;
+        onMoved();
+        glide({ x, y, scale: view.scale });
+      },
+    },
+    ...drawing.boxes.map((box) => {
+      const rect = s('rect', {
+        class: 'mini-state',
+        x: box.x,
+        y: box.y,
+        width: box.width,
+        height: box.height,
+        rx: 14,
+      });
+      minis.set(box.id, rect);
+      return rect;
+    }),
+    sight,
+  );
+  const element = h(
+    'div',
+    {
+      class: 'drawing-frame',
+      tabindex: 0,
+      role: 'group',
+      'aria-label': `Statechart of ${name}: arrow keys move it, plus and minus zoom, 0 shows all of it`,
+      wheel: (event: WheelEvent) => {
+        event.preventDefault();
+        onMoved();
+        if (event.ctrlKey || event.metaKey)
+          zoomAt(event.clientX, event.clientY, Math.exp(-event.deltaY / 150));
+        else put({ ...view, x: view.x + event.deltaX / view.scale, y: view.y + event.deltaY / view.scale });
+      },
+      pointerdown: (event: PointerEvent) => drag(event),
+      keydown: (event: KeyboardEvent) => key(event),
+    },
+    svg,
+    mini,
+  );
+
+  /** The middle of what is in sight, in the drawing's measure, and px for each unit of it. */
+  let view = { x: drawing.width / 2, y: drawing.height / 2, scale: 1 };
+  let motion = 0;
+
+  function put(next: typeof view): void {
+    const { clientWidth: width, clientHeight: height } = element;
+    const scale = Math.min(LARGEST, Math.max(smallest(), next.scale));
+    view = {
+      scale,
+      x: Math.min(drawing.width, Math.max(0, next.x)),
+      y: Math.min(drawing.height, Math.max(0, next.y)),
+    };
+    const shown = [view.x - width / scale / 2, view.y - height / scale / 2, width / scale, height / scale];
+    svg.setAttribute('viewBox', shown.map((each) => each.toFixed(2)).join(' '));
+    for (const [index, name] of ['x', 'y', 'width', 'height'].entries()) {
+      sight.setAttribute(name, shown[index]!.toFixed(1));
+    }
+  }
+
+  const smallest = (): number =>
+    Math.min(1, element.clientWidth / drawing.width, element.clientHeight / drawing.height) || 0.1;
+
+  function glide(to: typeof view): void {
+    cancelAnimationFrame(motion);
+    if (matchMedia('(prefers-reduced-motion: reduce)').matches) {
+      put(to);
+      return;
+    }
+    const from = view;
+    const began = performance.now();
+    const step = (): void => {
+      const share = Math.min(1, (performance.now() - began) / MOVE_MS);
+      const eased = 1 - (1 - share) ** 3;
+      put({
+        x: from.x + (to.x - from.x) * eased,
+        y: from.y + (to.y - from.y) * eased,
+        scale: from.scale + (to.scale - from.scale) * eased,
+      });
+      if (share < 1) motion = requestAnimationFrame(step);
+    };
+    step();
+  }
+
+  function zoomAt(clientX: number, clientY: number, factor: number): void {
+    cancelAnimationFrame(motion);
+    const { left, top, width, height } = element.getBoundingClientRect();
+    const dx = clientX - left - width / 2;
+    const dy = clientY - top - height / 2;
+    const scale = Math.min(LARGEST, Math.max(smallest(), view.scale * factor));
+    put({
+      scale,
+      x: view.x + dx / view.scale - dx / scale,
+      y: view.y + dy / view.scale - dy / scale,
+    });
+  }
+
+  const touches = new Map<number, { readonly x: number; readonly y: number }>();
+  function drag(event: PointerEvent): void {
+    if (event.button !== 0 || (event.target as Element).closest('.mini') !== null) return;
+    cancelAnimationFrame(motion);
+    touches.set(event.pointerId, { x: event.clientX, y: event.clientY });
+    element.setPointerCapture(event.pointerId);
+    const move = (next: PointerEvent): void => {
+      const before = touches.get(next.pointerId);
+      if (before === undefined) return;
+      const other = [...touches].find(([id]) => id !== next.pointerId)?.[1];
+      touches.set(next.pointerId, { x: next.clientX, y: next.clientY });
+      onMoved();
+      if (other === undefined) {
+        put({
+          ...view,
+          x: view.x - (next.clientX - before.x) / view.scale,
+          y: view.y - (next.clientY - before.y) / view.scale,
+        });
+      } else {
+        const apart = (point: { x: number; y: number }): number =>
+          Math.max(10, Math.hypot(point.x - other.x, point.y - other.y));
+        const now = { x: next.clientX, y: next.clientY };
+        zoomAt((now.x + other.x) / 2, (now.y + other.y) / 2, apart(now) / apart(before));
+      }
+    };
+    const end = (last: PointerEvent): void => {
+      if (last.pointerId !== event.pointerId) return;
+      touches.delete(last.pointerId);
+      element.removeEventListener('pointermove', move);
+      element.removeEventListener('pointerup', end);
+      element.removeEventListener('pointercancel', end);
+    };
+    if (touches.size === 1) element.addEventListener('pointermove', move);
+    element.addEventListener('pointerup', end);
+    element.addEventListener('pointercancel', end);
+  }
+
+  function key(event: KeyboardEvent): void {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const by = 60 / view.scale;
+    const moves: Readonly<Record<string, readonly [number, number]>> = {
+      ArrowLeft: [-by, 0],
+      ArrowRight: [by, 0],
+      ArrowUp: [0, -by],
+      ArrowDown: [0, by],
+    };
+    const move = moves[event.key];
+    if (move !== undefined) put({ ...view, x: view.x + move[0], y: view.y + move[1] });
+    else if (event.key === '+' || event.key === '=') zoom(1.25);
+    else if (event.key === '-') zoom(0.8);
+    else if (event.key === '0') showAll();
+    else return;
+    onMoved();
+    event.preventDefault();
+  }
+
+  const zoom = (factor: number): void => glide({ ...view, scale: view.scale * factor });
+  function showAll(): void {
+    glide({ x: drawing.width / 2, y: drawing.height / 2, scale: smallest() });
+  }
+  new ResizeObserver(() => put(view)).observe(element);
+
+  return {
+    element,
+    states,
+    overlay,
+    moves({ from, to, label }: Move) {
+      const key = `${from} ${to}`;
+      const text = `${from} ${label} → ${(to ?? '').split('.').at(-1)}`;
+      return [
+        ...(arrows.get(key) ?? []),
+        ...(arrows.get(`${key} ${label}`) ?? []),
+        notes.get(text) ?? [],
+      ].flat();
+    },
+    boxOf: (id) => boxes.get(id) ?? null,
+    lookAt(ids, jump = false) {
+      const seen = ids.flatMap((id) => boxes.get(id) ?? []);
+      if (seen.length === 0) return;
+      const left = Math.min(...seen.map(({ x }) => x));
+      const right = Math.max(...seen.map(({ x, width }) => x + width));
+      const top = Math.min(...seen.map(({ y }) => y));
+      const bottom = Math.max(...seen.map(({ y, height }) => y + height));
+      const room = Math.min(
+        element.clientWidth / (right - left + 60),
+        element.clientHeight / (bottom - top + 60),
+      );
+      const scale = Math.min(1, Math.max(0.62, room));
+      // Below what stands in the corners.
+      const to = { x: (left + right) / 2, y: (top + bottom) / 2 - 30 / scale, scale };
+      if (jump) put(to);
+      else glide(to);
+    },
+    showAll,
+    zoom,
+    light(active) {
+      for (const [id, rect] of minis) rect.classList.toggle('active', active.has(id));
+    },
+  };
+}

@@ -1,0 +1,304 @@
+/** The statechart of what is selected: what is active is lit, what was taken last is marked, and what is due counts down. */
+import { createDrawing, type DrawingView } from './canvas.ts';
+import { createCards, type Lit } from './cards.ts';
+import { h, s, say } from './dom.ts';
+import { type Drawings, drawingOf } from './drawings.ts';
+import { glyph } from './glyph.ts';
+import { lookOf } from './looks.ts';
+import { activeIn, eventLabel, type Machine, type Move, taken, valueText } from './machine.ts';
+import { type Actor, actorTitle, type Store } from './store.ts';
+import { lookOfStatus, wordOf } from './tree.ts';
+import { duration } from './words.ts';
+
+export interface ChartPane {
+  readonly element: HTMLElement;
+  readonly show: () => void;
+  /** @param session null: nothing is selected */
+  readonly select: (session: string | null, command: string | null) => void;
+  readonly tick: () => void;
+  readonly draw: (drawings: Drawings) => void;
+}
+
+interface Shown {
+  readonly machine: Machine;
+  readonly lit: Lit;
+  readonly drawing: DrawingView | null;
+}
+
+export function createChart(store: Store): ChartPane {
+  const views = new Map<Machine, Shown>();
+  let drawings: Drawings | null = null;
+  let session: string | null = null;
+  let command: string | null = null;
+  let shown: Shown | null = null;
+  /** The number of the last event whose way is marked. */
+  let seen = 0;
+  let active: ReadonlySet<string> = new Set();
+  let marked: readonly Element[] = [];
+  let follows = true;
+
+  const title = h('h2', {});
+  const state = h('p', { class: 'chart-state', role: 'status' });
+  const countdown = h('div', { class: 'countdown', 'aria-hidden': 'true' }, h('span', {}), h('i', {}));
+  const last = h('p', { class: 'quiet chart-last' });
+  const follow = h(
+    'button',
+    {
+      type: 'button',
+      'aria-pressed': 'true',
+      title: 'Keep the active state in sight',
+      click: () => setFollows(!follows),
+    },
+    'Follow',
+  );
+  const tools = h(
+    'div',
+    { class: 'tools', role: 'group', 'aria-label': 'Chart' },
+    follow,
+    h('button', { type: 'button', click: () => showWhole() }, 'All'),
+    h('button', { type: 'button', 'aria-label': 'Smaller', click: () => shown?.drawing?.zoom(0.8) }, '−'),
+    h('button', { type: 'button', 'aria-label': 'Larger', click: () => shown?.drawing?.zoom(1.25) }, '+'),
+  );
+  const stage = h('div', { class: 'stage' });
+  const element = h(
+    'section',
+    { class: 'pane chart', id: 'chart', 'aria-label': 'Chart' },
+    h('div', { class: 'chart-status' }, title, state, countdown, last),
+    tools,
+    stage,
+  );
+
+  function setFollows(next: boolean): void {
+    follows = next;
+    follow.setAttribute('aria-pressed', String(next));
+    if (next) lookAtActive();
+  }
+
+  function showWhole(): void {
+    setFollows(false);
+    shown?.drawing?.showAll();
+  }
+
+  function lookAtActive(jump = false): void {
+    if (!follows) return;
+    const leaf = leafOf(active);
+    if (leaf === null) return;
+    if (shown?.drawing != null) {
+      // With what holds it, where both fit.
+      shown.drawing.lookAt([leaf], jump);
+    } else shown?.lit.states.get(leaf)?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+  }
+
+  function viewOf(machine: Machine): Shown {
+    let view = views.get(machine);
+    if (view === undefined) {
+      const drawing = drawingOf(drawings ?? {}, machine);
+      const drawn = drawing === null ? null : createDrawing(machine.id, drawing, () => setFollows(false));
+      view = { machine, lit: drawn ?? createCards(machine), drawing: drawn };
+      views.set(machine, view);
+    }
+    return view;
+  }
+
+  function show(): void {
+    const actor = session === null ? null : (store.actors.get(session) ?? null);
+    if (actor === null || actor.machine === null || drawings === null) {
+      shown = null;
+      const why =
+        actor === null
+          ? command === null
+            ? 'Select something of the fleet.'
+            : `There is no machine of ${command} at this time.`
+          : actor.machine === null
+            ? `${actorTitle(actor.name)} is no machine: there is no chart of it.`
+            : '';
+      stage.replaceChildren(h('p', { class: 'empty' }, why));
+      say(title, actor === null ? '' : actorTitle(actor.name));
+      tools.hidden = true;
+      showStatus(actor);
+      return;
+    }
+    const view = viewOf(actor.machine);
+    const isNew = view !== shown;
+    if (isNew) {
+      shown = view;
+      stage.replaceChildren(view.lit.element);
+      for (const each of view.lit.states.values()) each.classList.remove('active', 'leaf');
+    }
+    tools.hidden = view.drawing === null;
+    const before = active;
+    active = activeIn(view.machine, actor.snapshot.value);
+    const hasMoved = isNew || before.size !== active.size || [...before].some((id) => !active.has(id));
+    if (hasMoved) {
+      const leaf = leafOf(active);
+      for (const [id, each] of view.lit.states) {
+        each.classList.toggle('active', active.has(id));
+        each.classList.toggle('leaf', id === leaf && view.machine.states.get(id)?.children.length === 0);
+      }
+      view.drawing?.light(active);
+    }
+    markTaken(view, actor);
+    showStatus(actor);
+    if (hasMoved) lookAtActive(isNew);
+  }
+
+  /** Marks the way of the last event that led somewhere, and flashes what is new of it. */
+  function markTaken({ machine, lit }: Shown, actor: Actor): void {
+    const news = store.sent.filter(
+      (sent) => sent.number > seen && sent.to === actor.sessionId && sent.became !== null,
+    );
+    let way: readonly Move[] = [];
+    for (const { number, event, became } of news) {
+      seen = number;
+      const { before, after } = became!;
+      const moves = taken(
+        machine,
+        activeIn(machine, before.value),
+        activeIn(machine, after.value),
+        event.type,
+      ).filter(({ to }) => to !== null);
+      if (moves.length > 0) way = moves;
+    }
+    if (way.length === 0) return;
+    for (const each of marked) each.classList.remove('taken', 'flash');
+    marked = way.flatMap((move) => lit.moves(move));
+    for (const each of marked) {
+      each.classList.add('taken');
+      // Begins the animation again where the same way is taken twice.
+      void each.getBoundingClientRect();
+      each.classList.add('flash');
+    }
+  }
+
+  function showStatus(actor: Actor | null): void {
+    const status = command === null ? null : (store.commands.get(command)?.status ?? null);
+    const value = actor === null ? '' : valueText(actor.snapshot.value);
+    if (status !== null) {
+      // The machine is told of at once, the status a moment later.
+      const isNews = value !== '' && value.split('.', 1)[0] !== status.state;
+      const look = isNews ? lookOf(value) : lookOfStatus(status);
+      const wish = status.asWished ? 'as wished' : 'not as wished';
+      const text = `${isNews ? value.split('.', 1)[0] : wordOf(status)} · wish: ${status.desired}, ${wish}`;
+      if (state.dataset.drawn !== text + look.kind) {
+        state.dataset.drawn = text + look.kind;
+        state.replaceChildren(glyph(look), ` ${text}`);
+      }
+    } else if (state.dataset.drawn !== value) {
+      state.dataset.drawn = value;
+      state.replaceChildren(...(value === '' ? [] : [glyph(lookOf(value)), ` ${value}`]));
+    }
+    say(title, actor === null ? (command ?? '') : actorTitle(actor.name));
+    const sent = actor?.last ?? null;
+    say(
+      last,
+      sent === null || sent.became === null
+        ? value
+        : `${value} · last: ${eventLabel(sent.event.type, actor?.machine?.states)}`,
+    );
+    showBadges();
+    tick();
+  }
+
+  /** The wish and the countdown, at the box of what is active. */
+  function showBadges(): void {
+    const drawing = shown?.drawing;
+    if (drawing == null) return;
+    const status = command === null ? undefined : store.commands.get(command)?.status;
+    const box = drawing.boxOf(leafOf(active) ?? '');
+    if (box === null || status === undefined) {
+      drawing.overlay.replaceChildren();
+      return;
+    }
+    const wish = `wish: ${status.desired}`;
+    const width = wish.length * 6.4 + 14;
+    // Of a small box the name would be hidden.
+    const x = box.width > width + 100 ? box.x + box.width - width - 8 : box.x + box.width + 6;
+    const badge = s(
+      'g',
+      {},
+      s('rect', {
+        class: status.asWished ? 'badge' : 'badge differs',
+        x,
+        y: box.y - 9,
+        width,
+        height: 18,
+        rx: 9,
+      }),
+      s('text', { x: x + 7, y: box.y + 4 }, wish),
+    );
+    const due = dueOf();
+    if (due === null) {
+      drawing.overlay.replaceChildren(badge);
+      return;
+    }
+    const y = box.y + box.height + 4;
+    const wide = Math.max(box.width, 150);
+    drawing.overlay.replaceChildren(
+      badge,
+      s(
+        'g',
+        { class: 'due' },
+        s('rect', { class: 'due-back', x: box.x, y, width: wide, height: 22, rx: 6 }),
+        s('rect', { class: 'due-bar', x: box.x, y, width: wide, height: 22, rx: 6 }),
+        s('text', { class: 'due-text', x: box.x + 8, y: y + 15 }, ''),
+      ),
+    );
+  }
+
+  /** What is due, and when, ms since 1970. */
+  function dueOf(): { readonly text: string; readonly at: number; readonly whole: number } | null {
+    const known = command === null ? undefined : store.commands.get(command);
+    const { next } = known?.status ?? {};
+    if (known === undefined || next == null || next.in === null) return null;
+    // It has moved on since.
+    if (shown !== null && !active.has(`${shown.machine.id}.${known.status.state}`)) return null;
+    return { text: next.text, at: known.at + next.in, whole: Math.max(1, next.in + known.status.for) };
+  }
+
+  function tick(): void {
+    const due = dueOf();
+    countdown.hidden = due === null;
+    if (due === null) return;
+    const left = Math.max(0, due.at - store.now());
+    const text = left === 0 ? `${due.text} now` : `${due.text} in ${duration(left)}`;
+    const share = Math.min(1, left / due.whole);
+    say(countdown.firstElementChild!, text);
+    (countdown.lastElementChild as HTMLElement).style.transform = `scaleX(${share})`;
+    const drawn = shown?.drawing?.overlay.querySelector('.due');
+    if (drawn == null) return;
+    const [back, bar, words] = drawn.children;
+    bar!.setAttribute('width', String(Number(back!.getAttribute('width')) * share));
+    say(words!, text);
+  }
+
+  return {
+    element,
+    show,
+    select(nextSession, nextCommand) {
+      if (session === nextSession && command === nextCommand) return;
+      session = nextSession;
+      command = nextCommand;
+      for (const each of marked) each.classList.remove('taken', 'flash');
+      marked = [];
+      // Of what was before it only the last is marked.
+      const actor = session === null ? undefined : store.actors.get(session);
+      seen = actor?.last == null ? (store.sent.at(-1)?.number ?? 0) : actor.last.number - 1;
+      shown = null;
+      follows = true;
+      follow.setAttribute('aria-pressed', 'true');
+      show();
+    },
+    tick,
+    draw(next) {
+      drawings = next;
+      show();
+    },
+  };
+}
+
+/** The innermost of what is active. */
+function leafOf(active: ReadonlySet<string>): string | null {
+  let leaf: string | null = null;
+  for (const id of active) if (leaf === null || id.split('.').length > leaf.split('.').length) leaf = id;
+  return leaf;
+}

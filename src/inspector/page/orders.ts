@@ -1,0 +1,68 @@
+/** Orders and signals for what is selected, where they are taken from this viewer. */
+import type { Connection } from './connection.ts';
+import { h, say } from './dom.ts';
+import type { Store } from './store.ts';
+
+export interface OrdersBar {
+  readonly element: HTMLElement;
+  readonly show: () => void;
+  readonly select: (command: string | null) => void;
+}
+
+const SIGNALS = ['SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGINT', 'SIGTERM', 'SIGKILL', 'SIGSTOP', 'SIGCONT'];
+
+export function createOrders(store: Store, connection: Connection): OrdersBar {
+  let command: string | null = null;
+  const answer = h('span', { class: 'answer', role: 'status' });
+  const signal = h(
+    'select',
+    { 'aria-label': 'Signal' },
+    ...SIGNALS.map((name) => h('option', { value: name }, name)),
+  );
+  const button = (text: string, click: () => void): HTMLButtonElement =>
+    h('button', { type: 'button', click }, text);
+  const order = (verb: 'start' | 'stop' | 'restart' | 'reload') => () => {
+    if (command !== null) void send({ order: verb, command });
+  };
+  const element = h(
+    'section',
+    { class: 'orders', 'aria-label': 'Try it' },
+    h('span', { class: 'quiet' }, 'Try it'),
+    button('Start', order('start')),
+    button('Stop', order('stop')),
+    button('Restart', order('restart')),
+    button('Reload', order('reload')),
+    signal,
+    button('Send', () => {
+      if (command !== null) void send({ order: 'signal', command, signal: signal.value });
+    }),
+    answer,
+  );
+
+  async function send(ordered: Parameters<Connection['order']>[0]): Promise<void> {
+    const what = ordered.order === 'signal' ? ordered.signal : ordered.order;
+    say(answer, `${what} …`);
+    answer.classList.remove('bad');
+    const { done, text } = await connection.order(ordered);
+    say(answer, done ? `${what} ${ordered.command}: ${text}` : text);
+    answer.classList.toggle('bad', !done);
+  }
+
+  function show(): void {
+    element.hidden = store.hello?.orders !== true;
+    // It stays where it is: what lies below must not move under the pointer.
+    for (const each of element.querySelectorAll('button, select')) {
+      each.toggleAttribute('disabled', command === null);
+    }
+  }
+
+  return {
+    element,
+    show,
+    select(next) {
+      if (next !== command) say(answer, '');
+      command = next;
+      show();
+    },
+  };
+}

@@ -1,0 +1,315 @@
+/** The page in Chromium, with a real upkeep and real processes. */
+import { spawn } from 'node:child_process';
+import { connect, createServer, type Socket } from 'node:net';
+import type { Page } from 'playwright-core';
+import { afterEach, describe, expect, inject, test } from 'vitest';
+import {
+  type Cleanup,
+  freePort,
+  Namespace,
+  noNamespace,
+  type Upkeep,
+  until,
+} from '../integration/namespace.ts';
+import { isPictured, NARROW, openBrowser, screenshot, type Viewer, violationsOf, WIDE } from './browser.ts';
+
+const STAYS = 'exec sleep 100000';
+const closing: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close();
+});
+
+async function browser(looks = WIDE): Promise<Viewer> {
+  const viewer = await openBrowser(looks);
+  closing.push(viewer.close);
+  return viewer;
+}
+
+interface Shop {
+  readonly inside: Namespace;
+  readonly upkeep: Upkeep;
+  /** The page's address, with the token. */
+  readonly url: string;
+}
+
+const POLICY = (inside: Namespace): string => `
+commands:
+  db: { run: "${STAYS}", ready: { exec: "test -e ${inside.dir}/open", interval: 100ms } }
+  cache: { run: "${STAYS}" }
+  web: { run: "${inside.install('daemon.sh', 'web')} --double", requires: [db] }
+  api: { run: "sleep 0.3; exit 7", backoff: { first: 3s } }
+  report: { run: "exit 0", kind: oneshot }
+  backup: { run: "${STAYS}", schedule: "30 3 1 1 *" }
+groups:
+  shop: { members: [db, cache, web], strategy: one_for_one }
+`;
+
+/** A fleet of all kinds. */
+async function shop(cleanup: Cleanup): Promise<Shop> {
+  const inside = new Namespace(cleanup);
+  inside.write('open', '', 0o666);
+  inside.write('upkeep.yaml', POLICY(inside), 0o644);
+  const upkeep = await inside.upkeep([], {
+    args: ['--policy', `${inside.dir}/upkeep.yaml`, `--inspect=${await freePort()}`],
+  });
+  await upkeep.running('db', 'cache', 'web');
+  const message: string = await upkeep.until(
+    'the address',
+    () =>
+      upkeep.events('upkeep.notice').find((told) => /^the inspector is at/.test(told.message))?.message ??
+      null,
+  );
+  return { inside, upkeep, url: /http:\S+/.exec(message)![0].replace(/[;,]$/, '') };
+}
+
+const row = (page: Page, name: string) =>
+  page.locator('.fleet .row').filter({ has: page.locator('.name', { hasText: new RegExp(`^${name}$`) }) });
+const go = (page: Page, pane: string): Promise<void> => page.locator(`.tab-${pane}`).click();
+const leaf = (page: Page) => page.locator('.drawing .state.leaf .state-name');
+
+/** The pid of a command's leader, as upkeep has told it last. */
+const leaderOf = (upkeep: Upkeep, name: string): number =>
+  upkeep.events('command.running', name).at(-1)!.leader.pid;
+
+describe.skipIf(noNamespace)(`a real fleet ${noNamespace ?? ''}`, () => {
+  test('is shown by each pane; axe finds nothing, nothing is asked for elsewhere', async (context) => {
+    const { url, inside, upkeep } = await shop(context);
+    const viewer = await browser();
+    const page = await viewer.open(url);
+    expect(page.url()).not.toContain('token');
+    for (const [name, word] of [
+      ['db', 'ready'],
+      ['cache', 'running'],
+      ['report', 'completed'],
+      ['backup', 'scheduled'],
+    ] as const) {
+      await row(page, name).filter({ hasText: word }).waitFor();
+    }
+    await row(page, 'shop').filter({ hasText: 'as wished' }).waitFor();
+    await row(page, 'api').click();
+    await go(page, 'chart');
+    await leaf(page).filter({ hasText: 'backoff' }).waitFor();
+    await page.locator('.drawing .due-text', { hasText: 'retry' }).waitFor();
+    await row(page, 'shop').click();
+    await page.locator('.drawing').waitFor();
+    await row(page, 'upkeep').click();
+    await leaf(page).filter({ hasText: 'supervising' }).waitFor();
+
+    await row(page, 'db').click();
+    await go(page, 'messages');
+    await inside.end(leaderOf(upkeep, 'db'));
+    const message = page.locator('#messages .row', { hasText: 'leader.exited' }).first();
+    await message.click();
+    const detail = page.locator('#messages .detail');
+    await detail.getByText('missing.assessing').first().waitFor();
+    await expect.poll(() => detail.textContent()).toMatch(/bury.*tell.*reach/s);
+    await expect.poll(() => detail.textContent()).toMatch(/Assigned.*restarts.*0 1/s);
+    await expect.poll(() => detail.textContent()).toMatch(/"signal": "SIGKILL"/);
+    expect(await violationsOf(page)).toEqual([]);
+    await page.locator('#messages').getByRole('button', { name: 'Diagram' }).click();
+    await page.locator('.sequence .step-label', { hasText: 'leader.exited' }).first().waitFor();
+
+    await go(page, 'processes');
+    const process = page.locator('#processes .row', { hasText: 'leader' });
+    await process.filter({ hasText: 'web: ' }).waitFor();
+    await page.locator('#processes .row', { hasText: 'upkeep' }).first().waitFor();
+    expect(await violationsOf(page)).toEqual([]);
+    await go(page, 'timeline');
+    await page.locator('#timeline').getByRole('button', { name: 'Table' }).click();
+    await page.locator('tbody tr', { hasText: 'killed by SIGKILL' }).first().waitFor();
+    expect(viewer.troubles()).toEqual([]);
+  });
+
+  test('a kill from outside is seen on chart, timeline and process tree within a second', async (context) => {
+    const { url, inside, upkeep } = await shop(context);
+    const viewer = await browser();
+    const chart = await viewer.open(`${url}`);
+    await row(chart, 'cache').click();
+    await go(chart, 'chart');
+    await leaf(chart).filter({ hasText: 'unchecked' }).waitFor();
+    const base = chart.url().split('#')[0]!;
+    const token = url.split('#')[1]!;
+    const timeline = await viewer.open(`${base}#${token}`);
+    await go(timeline, 'timeline');
+    await timeline.locator('#timeline').getByRole('button', { name: 'Table' }).click();
+    const processes = await viewer.open(`${base}#${token}`);
+    await go(processes, 'processes');
+    const panes: readonly [string, Page, (pid: number) => Promise<boolean>][] = [
+      [
+        'processes',
+        processes,
+        async (pid) => !(await processes.locator('#processes .pid').allTextContents()).includes(String(pid)),
+      ],
+      [
+        'timeline',
+        timeline,
+        async (pid) =>
+          (await timeline.locator('tbody tr', { hasText: `died: pid ${pid} killed by SIGKILL` }).count()) > 0,
+      ],
+      ['chart', chart, async () => (await leaf(chart).textContent()) !== 'unchecked'],
+    ];
+    for (const [name, page, isSeen] of panes) {
+      // Of some times one has to be: the machine may be busy with something else.
+      let best = Number.POSITIVE_INFINITY;
+      for (let times = 0; times < 5 && best >= 1_000; times++) {
+        await page.bringToFront();
+        await leaf(chart).filter({ hasText: 'unchecked' }).waitFor();
+        const pid = leaderOf(upkeep, 'cache');
+        await processes.locator('#processes .pid', { hasText: new RegExp(`^${pid}$`) }).waitFor();
+        const runs = upkeep.events('command.running', 'cache').length;
+        const began = performance.now();
+        inside.kill(pid, 'SIGKILL');
+        await until(`the death, by ${name}`, () => isSeen(pid));
+        best = Math.min(best, performance.now() - began);
+        await upkeep.event('command.running', 'cache', runs + 1);
+      }
+      context.annotate(`${name}: ${Math.round(best)} ms`);
+      expect(best, name).toBeLessThan(1_000);
+    }
+    expect(viewer.troubles()).toEqual([]);
+  });
+
+  test('an order and a signal from the page are carried out, and watched', async (context) => {
+    const { url, upkeep } = await shop(context);
+    const viewer = await browser();
+    const page = await viewer.open(url);
+    await row(page, 'cache').click();
+    await go(page, 'chart');
+    await page.getByRole('button', { name: 'Stop', exact: true }).click();
+    await leaf(page).filter({ hasText: 'stopped' }).waitFor();
+    await expect.poll(() => page.locator('.chart-state').textContent()).toContain('wish: down');
+    await page.getByRole('button', { name: 'Start', exact: true }).click();
+    await leaf(page).filter({ hasText: 'unchecked' }).waitFor();
+    const before = upkeep.events('command.died', 'cache').length;
+    await page.getByLabel('Signal').selectOption('SIGKILL');
+    await page.getByRole('button', { name: 'Send' }).click();
+    await upkeep.event('command.died', 'cache', before + 1);
+    await row(page, 'cache').filter({ hasText: '↻' }).waitFor();
+  });
+
+  test('who comes late sees what was; two at once see the same; who was away sees what it has missed', async (context) => {
+    const { url, inside, upkeep } = await shop(context);
+    await inside.end(leaderOf(upkeep, 'cache'));
+    await upkeep.event('command.running', 'cache', 2);
+    // Between the page and upkeep, to be cut.
+    const port = Number(new URL(url).port);
+    const cut = new Set<Socket>();
+    let isOpen = true;
+    const between = createServer((client) => {
+      if (!isOpen) return void client.destroy();
+      const server = connect(port, '127.0.0.1');
+      for (const [from, to] of [
+        [client, server],
+        [server, client],
+      ] as const) {
+        cut.add(from);
+        from.on('error', () => {});
+        from.on('close', () => {
+          cut.delete(from);
+          to.destroy();
+        });
+        from.pipe(to);
+      }
+    });
+    await new Promise<void>((resolve) => between.listen(0, '127.0.0.1', resolve));
+    closing.push(async () => {
+      for (const socket of cut) socket.destroy();
+      between.close();
+    });
+    const sleeper = await browser();
+    const other = await browser(NARROW);
+    const away = await sleeper.open(
+      url.replace(String(port), String((between.address() as { port: number }).port)),
+    );
+    const there = await other.open(url);
+    const died = (page: Page, count: number): Promise<void> =>
+      expect
+        .poll(() => page.locator('tbody tr', { hasText: 'cache' }).filter({ hasText: 'died:' }).count())
+        .toBe(count);
+    for (const page of [away, there]) {
+      await go(page, 'timeline');
+      const tools = page.locator('#timeline .tools');
+      await tools.getByRole('button', { name: 'All' }).click();
+      await tools.getByRole('button', { name: 'Table' }).click();
+      await died(page, 1);
+    }
+    isOpen = false;
+    for (const socket of cut) socket.destroy();
+    await away.locator('.link[data-link="lost"]').waitFor();
+    await inside.end(leaderOf(upkeep, 'cache'));
+    await died(there, 2);
+    expect(await away.locator('.link', { hasText: 'live' }).count()).toBe(0);
+    isOpen = true;
+    await away.locator('.link', { hasText: 'live' }).waitFor();
+    await died(away, 2);
+  });
+
+  test('is seen in its recording as it was: before its death, and at its end', async (context) => {
+    const inside = new Namespace(context);
+    const upkeep = await inside.upkeep([`web: ${STAYS}`], { args: ['--record', `${inside.dir}/record`] });
+    const [web] = await upkeep.running('web');
+    await inside.end(web!);
+    await upkeep.event('command.running', 'web', 2);
+    const died = Date.parse(upkeep.events('command.died', 'web')[0]!.time);
+    expect(await upkeep.stop()).toMatchObject({ code: 0 });
+    const shown = spawn(
+      process.execPath,
+      [inject('upkeep'), 'inspect', '--port', String(await freePort()), `${inside.dir}/record`],
+      { stdio: ['ignore', 'pipe', 'pipe'] },
+    );
+    closing.push(async () => void shown.kill('SIGKILL'));
+    let said = '';
+    for (const stream of [shown.stdout, shown.stderr]) {
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        said += text;
+      });
+    }
+    const url = await until(
+      'the address',
+      () => /http:\/\/\S+#token=[\w-]+/.exec(said)?.[0] ?? null,
+      () => said,
+    );
+    const viewer = await browser();
+    const page = await viewer.open(`${url}&chart/command:web`);
+    await page.getByText('the machines decide the same again').waitFor();
+    // Upkeep itself has ended there, and all machines with it.
+    await page.getByText('no machine of web at this time').waitFor();
+    await page.getByLabel('Time of the recording').fill(String(died - 1));
+    await page.locator('.drawing .state.active .state-name').getByText('running', { exact: true }).waitFor();
+    await row(page, 'web').filter({ hasText: 'running' }).waitFor();
+    expect(await page.getByRole('button', { name: 'Restart' }).isVisible()).toBe(false);
+    await page.getByLabel('Time of the recording').focus();
+    await page.keyboard.press('End');
+    await page.getByText('no machine of web at this time').waitFor();
+    expect(await violationsOf(page)).toEqual([]);
+    await screenshot(page, 'recording');
+    expect(viewer.troubles()).toEqual([]);
+  });
+
+  test('is a picture: light and dark, wide and narrow', async (context) => {
+    const { url, inside, upkeep } = await shop(context);
+    for (const [name, looks] of [
+      ['light', WIDE],
+      ['dark', { ...WIDE, dark: true }],
+      ['narrow', NARROW],
+    ] as const) {
+      const viewer = await browser(looks);
+      const page = await viewer.open(`${url}&chart/command:api`);
+      const starts = upkeep.events('command.running', 'web').length;
+      await inside.end(leaderOf(upkeep, 'web'));
+      await upkeep.event('command.running', 'web', starts + 1);
+      // Pictures are of some interest only when something has happened.
+      if (isPictured) await upkeep.event('command.failedStart', 'api', name === 'light' ? 4 : 5);
+      for (const pane of ['timeline', 'messages', 'processes', 'chart']) {
+        await go(page, pane);
+        await page.locator(`#${pane}`).waitFor();
+        if (pane === 'messages')
+          await page.locator('#messages').getByRole('button', { name: 'Diagram' }).click();
+        if (pane === 'processes') await page.locator('#processes .row').first().waitFor();
+        if (pane === 'chart') await page.locator('.drawing').waitFor();
+        await screenshot(page, `fleet-${pane}-${name}`);
+      }
+      expect(viewer.troubles()).toEqual([]);
+    }
+  });
+});

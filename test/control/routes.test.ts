@@ -1,0 +1,50 @@
+import { describe, expect, test } from 'vitest';
+import { answerPost, turnsOf } from '../../src/control/routes.ts';
+import { createInside } from './inside.ts';
+import { Served } from './served.ts';
+
+describe('an order that is given elsewhere', () => {
+  test('is carried out and answered as one over the socket, mistakes too', async () => {
+    const inside = createInside();
+    expect(await answerPost(inside, '/v1/stop', { names: ['web'] })).toMatchObject({
+      status: 202,
+      body: { before: [{ name: 'web' }] },
+    });
+    expect(inside.asked).toEqual(['command.stop web']);
+    expect(await answerPost(inside, '/v1/signal', { names: ['db'], signal: 'SIGHUP' })).toMatchObject({
+      status: 200,
+    });
+    expect(inside.asked.at(-1)).toBe('SIGHUP db');
+    expect(await answerPost(inside, '/v1/stop', { names: ['nobody'] })).toMatchObject({
+      status: 404,
+      body: { error: expect.stringContaining('cannot find nobody') },
+    });
+    const broken = createInside({
+      note: () => {
+        throw new Error('no');
+      },
+    });
+    expect(await answerPost(broken, '/v1/stop', { names: ['web'] })).toMatchObject({ status: 500 });
+  });
+
+  test('replaces what one over the socket has not come to: there is one book of orders', async (context) => {
+    // Nobody ever stops: whoever needs others is waited for.
+    const plans = createInside().groups();
+    const [group] = plans;
+    const groups = [
+      {
+        ...group!,
+        members: group!.members.map((member) =>
+          member.name === 'web' ? { ...member, requires: { db: 'started' as const } } : member,
+        ),
+      },
+    ];
+    const inside = createInside({ groups: () => groups });
+    const served = await Served.of(inside);
+    context.onTestFinished(() => served.close());
+    expect(await served.post('/v1/stop', { all: true })).toMatchObject({ status: 202 });
+    expect(turnsOf(inside)('db')).toEqual({ order: 'stop', behind: ['web'] });
+    await answerPost(inside, '/v1/start', { names: ['web', 'db'] });
+    expect(turnsOf(inside)('db')).toBeNull();
+  });
+});

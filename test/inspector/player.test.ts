@@ -1,0 +1,133 @@
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { describe, expect, test, vi } from 'vitest';
+import WebSocket from 'ws';
+import { runInspect } from '../../src/inspector/inspect.ts';
+import { createPlayer } from '../../src/inspector/player.ts';
+import { status } from '../machines/harness.ts';
+import { command } from '../machines/supervisor-world.ts';
+import { folder, record } from './helpers.ts';
+import { PaperViewer, type Told } from './viewers.ts';
+
+/** `a` runs from the beginning, dies at 1 s, cannot be started until 5 s, and is back at 10 s. */
+async function incident() {
+  const recorded = record({ commands: [command('a'), command('b')] }, [], { size: Number.POSITIVE_INFINITY });
+  recorded.world.advance(1_000);
+  recorded.world.broken.add('a');
+  recorded.world.die('a', status(3));
+  recorded.world.advance(4_000);
+  recorded.world.broken.delete('a');
+  recorded.world.advance(5_000);
+  return { ...recorded, recording: await recorded.end() };
+}
+
+const seen = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 60_000, interval: 5 });
+const types = (viewer: PaperViewer): Set<string> => new Set(viewer.messages().map(({ type }) => type));
+/** What was told since the last hello. */
+const anew = (viewer: PaperViewer): Told[] => {
+  const all = viewer.messages();
+  return all.slice(all.findLastIndex(({ type }) => type === 'upkeep.hello'));
+};
+const commandIn = (viewer: PaperViewer, name: string): Told | undefined =>
+  anew(viewer)
+    .filter(({ type }) => type === 'upkeep.fleet')
+    .flatMap(({ commands }) => commands as Told[])
+    .findLast((each) => each.name === name);
+
+describe('a recording', () => {
+  test('is shown as it was in the end, and at any other time', async () => {
+    const { recording } = await incident();
+    const viewer = new PaperViewer().look(createPlayer(recording, null));
+    await seen(() =>
+      expect(commandIn(viewer, 'a')).toMatchObject({ state: 'running', lastExit: expect.anything() }),
+    );
+    const { from, to } = recording;
+    expect(viewer.messages()[0]).toMatchObject({ mode: 'recording', from, to, replay: { differs: null } });
+    expect(types(viewer)).toEqual(
+      new Set(['upkeep.hello', '@xstate.actor', 'upkeep.fleet', 'upkeep.entries']),
+    );
+    const a = anew(viewer).find(({ name }) => name === 'command:a')!;
+    expect(JSON.parse(a.definition)).toMatchObject({ id: 'command' });
+    expect(a.snapshot.value).toHaveProperty('running');
+
+    for (const time of [from + 990, from + 3_000]) viewer.want({ type: 'seek', at: time });
+    await seen(() => expect(commandIn(viewer, 'a')).toMatchObject({ state: 'backoff' }));
+    // Only the last of them is gone to.
+    expect(viewer.messages('upkeep.hello')).toHaveLength(2);
+    expect(anew(viewer).find(({ name }) => name === 'command:a')!.snapshot.value).toBe('backoff');
+    const told = anew(viewer).flatMap(({ entries = [] }) => entries as Told[]);
+    expect(Math.max(...told.map(({ time }) => time))).toBeLessThanOrEqual(from + 3_000);
+    viewer.want({ type: 'seek', at: from + 990 });
+    await seen(() => expect(commandIn(viewer, 'a')).toMatchObject({ state: 'running', lastExit: null }));
+    viewer.leave();
+  });
+
+  test('is shown to each viewer at a time of his own; times beyond it are its ends', async () => {
+    const { recording } = await incident();
+    const player = createPlayer(recording, 'line 5: x');
+    const [one, other] = [new PaperViewer().look(player), new PaperViewer(false).look(player)];
+    one.want({ type: 'seek', at: 0 });
+    await seen(() => expect(one.messages('upkeep.hello')).toHaveLength(2));
+    one.want({ type: 'seek', at: Number.MAX_SAFE_INTEGER });
+    await seen(() =>
+      expect(commandIn(one, 'a')).toMatchObject({ state: 'running', lastExit: expect.anything() }),
+    );
+    expect(one.messages()[0]).toMatchObject({ replay: { differs: 'line 5: x' } });
+    expect(types(other)).toEqual(new Set(['@xstate.actor']));
+    one.want({ type: 'seek', at: 0 });
+    const before = one.texts.length;
+    one.leave();
+    other.leave();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(one.texts.length).toBe(before);
+  });
+});
+
+describe('upkeep inspect', () => {
+  test('serves the page with the recording, and takes no orders', async () => {
+    const { path } = await incident();
+    const port = await freePort();
+    const { code, text, inspector } = await runInspect(['--port', String(port), path]);
+    expect(code).toBe(0);
+    const [, token] = /#token=([\w-]{43})\n/.exec(text)!;
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/ws?token=${token}`);
+    const told: Told[] = [];
+    socket.on('message', (data) => void told.push(JSON.parse(String(data))));
+    await seen(() => expect(told.some(({ type }) => type === 'upkeep.fleet')).toBe(true));
+    expect(told[0]).toMatchObject({ type: 'upkeep.hello', mode: 'recording', orders: false });
+    const answer = await fetch(`http://127.0.0.1:${port}/order`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-upkeep-token': token! },
+      body: '{"order":"stop","command":"a"}',
+    });
+    expect([answer.status, await answer.json()]).toEqual([
+      403,
+      { error: 'cannot order anything: this is a recording' },
+    ]);
+    inspector!.close();
+  });
+
+  test('says where it cannot be shown', async () => {
+    const { path } = await incident();
+    const holder = createServer();
+    const port = await new Promise<number>((resolve) => {
+      holder.listen(0, '127.0.0.1', () => resolve((holder.address() as { port: number }).port));
+    });
+    const { code, text } = await runInspect([`--port=${port}`, path]);
+    holder.close();
+    expect(code).toBe(1);
+    expect(text).toBe(
+      `upkeep: cannot show ${path} at 127.0.0.1:${port}: somebody listens there already; name another port, as in --port 9778\n`,
+    );
+    expect((await runInspect([join(folder(), 'none')])).code).toBe(78);
+  });
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  const port = await new Promise<number>((resolve) => {
+    server.listen(0, '127.0.0.1', () => resolve((server.address() as { port: number }).port));
+  });
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
