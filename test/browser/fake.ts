@@ -139,6 +139,7 @@ export function status(name: string, more: Partial<CommandStatus> = {}): Command
     restarts: 0,
     failures: 0,
     lastExit: null,
+    lastOom: null,
     lastCrash: null,
     lastSuccess: null,
     reason: null,
@@ -146,6 +147,7 @@ export function status(name: string, more: Partial<CommandStatus> = {}): Command
     next: null,
     ordered: null,
     left: 0,
+    leftOut: 0,
     ...more,
   };
 }

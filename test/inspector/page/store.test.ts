@@ -61,6 +61,7 @@ function status(name: string, more: Partial<CommandStatus> = {}): CommandStatus 
     restarts: 0,
     failures: 0,
     lastExit: null,
+    lastOom: null,
     lastCrash: null,
     lastSuccess: null,
     reason: null,
@@ -68,6 +69,7 @@ function status(name: string, more: Partial<CommandStatus> = {}): CommandStatus 
     next: null,
     ordered: null,
     left: 0,
+    leftOut: 0,
     ...more,
   };
 }
