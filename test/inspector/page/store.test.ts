@@ -70,6 +70,7 @@ function status(name: string, more: Partial<CommandStatus> = {}): CommandStatus 
     next: null,
     ordered: null,
     left: 0,
+    leftOut: 0,
     ...more,
   };
 }
