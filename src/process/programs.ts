@@ -180,8 +180,10 @@ export function createPrograms(options: ProgramsOptions): Programs {
     let over = false;
     let endIt = (gone: () => void): void => gone();
     const finish = (result: Exit | { error: string }): void => {
-      if (!over) ended(result);
+      if (over) return;
+      // Before it is told: whoever hears of it may want it ended, and there is nothing to be ended any more.
       over = true;
+      ended(result);
     };
     const launched = spawn(command, helper, tag, output);
     if ('child' in launched) {
