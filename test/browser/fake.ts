@@ -148,7 +148,6 @@ export function status(name: string, more: Partial<CommandStatus> = {}): Command
     next: null,
     ordered: null,
     left: 0,
-    leftOut: 0,
     ...more,
   };
 }

@@ -70,7 +70,6 @@ function status(name: string, more: Partial<CommandStatus> = {}): CommandStatus 
     next: null,
     ordered: null,
     left: 0,
-    leftOut: 0,
     ...more,
   };
 }
