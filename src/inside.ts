@@ -1,6 +1,7 @@
 /** WIRES what control may know of a running upkeep, and ask of it. */
 import type { ActorRefFrom, InspectionEvent } from 'xstate';
 import type { commandMachine } from '../machines/command.ts';
+import type { CommandContext } from '../machines/command-books.ts';
 import { explain, isAtRest, unmet } from '../machines/dependencies.ts';
 import { ownOf } from '../machines/own.ts';
 import type { SupervisorContext } from '../machines/supervisor.ts';
@@ -13,9 +14,15 @@ type CommandRef = ActorRefFrom<typeof commandMachine>;
 export interface States {
   /** For XState's `inspect`: notes every transition of every command. */
   readonly inspect: (event: InspectionEvent) => void;
-  readonly viewOf: (name: string) => CommandView | null;
+  readonly viewOf: (name: string, root: RootState) => CommandView | null;
   /** It is there no more. */
   readonly forget: (name: string) => void;
+}
+
+/** The root, as it is now. */
+export interface RootState {
+  readonly isEnding: boolean;
+  readonly context: Pick<SupervisorContext, 'down' | 'reached'>;
 }
 
 interface Known {
@@ -55,13 +62,21 @@ export function createStates(journal: Journal, now: () => number): States {
       if (!('value' in snapshot) || !(actorRef as CommandRef).id.startsWith(PREFIX)) return;
       note(actorRef as CommandRef, snapshot.value, wordOf(event.event.type));
     },
-    viewOf(name) {
+    viewOf(name, root) {
       const found = known.get(name);
       if (found === undefined) return null;
-      return { state: found.state, since: found.since, context: found.ref.getSnapshot().context };
+      const { context } = found.ref.getSnapshot();
+      return { state: found.state, since: found.since, wished: wishOf(root, context), context };
     },
     forget: (name) => void known.delete(name),
   };
+}
+
+/** What a command is told to be is its wish, unless it is told so by its group, which starts it again. */
+function wishOf(root: RootState, { name, desired }: CommandContext): CommandView['wished'] {
+  if (desired === 'up' || root.isEnding || root.context.down.has(name)) return desired;
+  // A group that has given up starts nobody.
+  return ownOf(root.context.reached, name)?.state === 'failed' ? 'down' : 'up';
 }
 
 /** `running.ready` of `{running: {ready: 'pausing'}}`; null: it is passing through. */

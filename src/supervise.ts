@@ -650,7 +650,10 @@ export async function supervise(
     isEnding,
     names: () => [...specs.keys()],
     groups: () => plan.groups,
-    viewOf: (name) => (specs.has(name) ? states.viewOf(name) : null),
+    viewOf(name) {
+      const { context } = root.getSnapshot();
+      return specs.has(name) ? states.viewOf(name, { isEnding: isEnding(), context }) : null;
+    },
     waitingFor: (name) => waitingFor(root.getSnapshot().context, name),
     crashesOf: crashes.of,
     candidatesOf: (name) => lineage.evidenceOf(name).map(candidateOf(sinceOf)),

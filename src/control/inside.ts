@@ -12,6 +12,8 @@ export interface CommandView {
   readonly state: string;
   /** Monotonic ms at which the first of these levels was entered. */
   readonly since: number;
+  /** The wish of an operator or a policy. A group that stops a command to start it again wishes for nothing else. */
+  readonly wished: 'up' | 'down';
   readonly context: CommandContext;
 }
 

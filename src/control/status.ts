@@ -112,7 +112,7 @@ export function statusOf(
 function commandStatus(
   inside: Inside,
   name: string,
-  { state, since, context }: CommandView,
+  { state, since, wished, context }: CommandView,
   group: string | null,
   turn: Turn | null,
 ): CommandStatus {
@@ -128,8 +128,8 @@ function commandStatus(
     group,
     state: first,
     detail: detailOf(state, second, health.healthy),
-    desired: context.desired,
-    asWished: isAsWished(first, context),
+    desired: wished,
+    asWished: isAsWished(first, wished, context),
     since: new Date(inside.timeOf(since)).toISOString(),
     for: Math.max(0, Math.round(now - since)),
     leader:
@@ -184,8 +184,12 @@ export function wordOf({ state, detail, ready }: Pick<CommandStatus, 'state' | '
 /** Behind "it is": a backoff is nothing that it could be. */
 export const predicateOf = (word: string): string => (word === 'backoff' ? 'in backoff' : word);
 
-function isAsWished(state: string, { desired, policy, isReady, health }: CommandContext): boolean {
-  if (desired === 'down') return state === 'stopped';
+function isAsWished(
+  state: string,
+  wished: CommandView['wished'],
+  { policy, isReady, health }: CommandContext,
+): boolean {
+  if (wished === 'down') return state === 'stopped';
   switch (state) {
     case 'running':
       return (policy.ready === null || isReady) && health.healthy;

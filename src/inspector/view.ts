@@ -16,18 +16,19 @@ const REFUSED = 'cannot order anything: nothing runs here';
 /** Orders to it do nothing. */
 export function insideOf({ root, states, journal, ...rest }: Paper): Inside {
   const plan = () => root.getSnapshot().context.plan;
+  const isEnding = (): boolean => {
+    const snapshot = root.getSnapshot();
+    return snapshot.status !== 'active' || snapshot.matches('stopping') || snapshot.matches('killing');
+  };
   return {
     ...rest,
-    isEnding() {
-      const snapshot = root.getSnapshot();
-      return snapshot.status !== 'active' || snapshot.matches('stopping') || snapshot.matches('killing');
-    },
+    isEnding,
     names: () =>
       plan()
         .groups.flatMap(commandsOf)
         .map(({ name }) => name),
     groups: () => plan().groups,
-    viewOf: states.viewOf,
+    viewOf: (name) => states.viewOf(name, { isEnding: isEnding(), context: root.getSnapshot().context }),
     waitingFor: (name) => waitingFor(root.getSnapshot().context, name),
     candidatesOf: () => [],
     grace: () => plan().grace,

@@ -25,7 +25,12 @@ export function createInside(
   const crashes: CrashReport[] = [];
   const views = new Map<string, CommandView>();
   const put: PaperInside['put'] = (name, state, context = {}, since = 90_000) =>
-    void views.set(name, { state, since, context: commandContext(name, context) });
+    void views.set(name, {
+      state,
+      since,
+      wished: context.desired ?? 'up',
+      context: commandContext(name, context),
+    });
   for (const name of names) put(name, 'running.ready');
   const journal = createJournal({ wallClock: () => 1_700_000_000_000 });
   return {

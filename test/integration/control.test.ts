@@ -62,6 +62,33 @@ describe.skipIf(noNamespace !== null)(`with a policy (needs PID namespaces: ${no
     });
   });
 
+  test('what a group stops to start it again is wished up all the while', async (context) => {
+    const kept = await keep(
+      context,
+      ({ dir }) => `
+commands:
+  a: sleep 1000
+  slow: |
+    sh -c 'trap "until test -e ${dir}/go; do sleep 0.02; done; exit 0" TERM; echo begins; while :; do sleep 0.05; done'
+groups: { g: { members: [a, slow], strategy: one_for_all } }
+`,
+    );
+    const { upkeep, inside } = kept;
+    const [pid] = await upkeep.running('a', 'slow');
+    await upkeep.until('its trap', () => upkeep.said('slow').length > 0);
+    await inside.end(pid!);
+    await upkeep.event('command.stopping', 'slow');
+    const { code, stdout } = await verb(kept, 'status', '--json', 'slow');
+    expect(code).toBe(3);
+    expect(JSON.parse(stdout).commands).toMatchObject([
+      { state: 'stopping', desired: 'up', asWished: false },
+    ]);
+    const started = verb(kept, 'start', 'a', 'slow');
+    await upkeep.event('operator.ordered');
+    kept.touch('go');
+    expect(await started).toMatchObject({ code: 0, stderr: '' });
+  });
+
   test('orders go in order, are waited for, and what stops them is told', async (context) => {
     const kept = await keep(context, policy);
     await kept.upkeep.running('db', 'api', 'web');
