@@ -5,6 +5,7 @@ import { Arena } from './arena.ts';
 import { judge } from './goals.ts';
 import { machine } from './machine.ts';
 import type { Figure, Measure } from './measure.ts';
+import { control } from './measures/control.ts';
 import { crash } from './measures/crash.ts';
 import { death } from './measures/death.ts';
 import { idle } from './measures/idle.ts';
@@ -20,7 +21,19 @@ import { PEERS, type Peer } from './peers.ts';
 import { cell, chartOf, goalsTable, page, type Results } from './report.ts';
 import { makeTools, type Tools } from './tools.ts';
 
-const MEASURES: readonly Measure[] = [death, start, idle, scan, storms, logs, crash, pid1, masters, policy];
+const MEASURES: readonly Measure[] = [
+  death,
+  start,
+  idle,
+  scan,
+  storms,
+  logs,
+  crash,
+  pid1,
+  masters,
+  policy,
+  control,
+];
 
 const idOf = ({ name }: Peer): string => name.toLowerCase().replaceAll(' ', '-');
 

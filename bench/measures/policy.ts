@@ -1,7 +1,7 @@
 /** What a policy file costs: upkeep's own, so nobody is beside it. */
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Arena, sleep } from '../arena.ts';
+import { allBorn, nameOf, namesOf, type Policy, plain, withPolicy, write } from '../kept.ts';
 import { type Context, figure, type Measure } from '../measure.ts';
 
 const CHECKED = 1_000;
@@ -11,55 +11,6 @@ const GROUP = 10;
 const PATIENCE = 60_000;
 const SIGHUP = 1;
 const SIGKILL = 9;
-
-const nameOf = (index: number): string => `s${`${index + 1}`.padStart(4, '0')}`;
-const namesOf = (count: number): string[] => Array.from({ length: count }, (_, index) => nameOf(index));
-
-interface Policy {
-  readonly commands: Readonly<Record<string, unknown>>;
-  readonly groups?: Readonly<Record<string, unknown>>;
-}
-
-/** JSON is YAML. */
-function write(arena: Arena, policy: Policy): string {
-  const path = join(arena.dir, 'upkeep.yaml');
-  writeFileSync(path, JSON.stringify(policy));
-  return path;
-}
-
-/** Has upkeep run a policy, and does something with it. */
-async function withPolicy<T>(
-  { tools }: Context,
-  make: (arena: Arena) => Policy,
-  use: (arena: Arena, upkeep: { readonly pid: number; readonly at: number }) => Promise<T>,
-): Promise<T> {
-  const arena = await Arena.open(tools);
-  try {
-    const path = write(arena, make(arena));
-    const words = [tools.node('upkeep'), tools.upkeep, 'run', '--socket', join(arena.dir, 'sock')];
-    return await use(arena, await arena.run([...words, '--policy', path], join(arena.dir, 'said')));
-  } finally {
-    await arena.close();
-  }
-}
-
-const plain =
-  (count: number, more: (name: string) => object = () => ({})) =>
-  ({ tools, fifo }: Arena): Policy => ({
-    commands: Object.fromEntries(
-      namesOf(count).map((name) => [name, { run: [tools.svc, 'run', fifo, name], ...more(name) }]),
-    ),
-  });
-
-/** @throws Error where not all have been born in time */
-async function allBorn(arena: Arena, names: readonly string[], from = 0): Promise<number> {
-  const at = await arena.heard(PATIENCE, () => {
-    const born = new Map(arena.births.slice(from).map((birth) => [birth.name, birth.at]));
-    return names.every((name) => born.has(name)) ? Math.max(...names.map((name) => born.get(name)!)) : null;
-  });
-  if (at === null) throw new Error(`not all of ${names.length} commands were started in ${PATIENCE} ms`);
-  return at;
-}
 
 async function checks({ tools, quick, record, say }: Context): Promise<void> {
   const took: number[] = [];
