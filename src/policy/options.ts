@@ -268,6 +268,7 @@ function parseRun(argv: readonly string[]): RunRequest {
         options.syslog = value ?? SYSLOG_PATH;
         break;
       case '--http':
+        if (value === null) refuseApart(name, argv[at + 1]);
         options.http = value === null ? HTTP_ADDRESS : parseHttpAddress(value);
         if (options.http === null) {
           throw new UsageError(
@@ -276,6 +277,7 @@ function parseRun(argv: readonly string[]): RunRequest {
         }
         break;
       case '--inspect':
+        if (value === null) refuseApart(name, argv[at + 1]);
         options.inspect = value === null ? INSPECT_ADDRESS : parseHttpAddress(value);
         if (options.inspect === null) {
           throw new UsageError(
@@ -436,6 +438,14 @@ export function parseHttpAddress(text: string): string | null {
   const port = Number(digits);
   if (!(port >= 1 && port <= 65_535) || isIP(address.replace(/[[\]]/g, '')) === 0) return null;
   return `${address}:${port}`;
+}
+
+/** An address that stands apart from its option would be a command. */
+function refuseApart(name: string, next: string | undefined): void {
+  if (next === undefined || parseHttpAddress(next) === null) return;
+  throw new UsageError(
+    `cannot use ${shown(next)} as a command: it is an address; write ${name}=${next}, or, if it really is a command, put -- first: ${name} -- ${next}`,
+  );
 }
 
 function bounded(text: string, what: string, least: number, most: number): number {

@@ -126,6 +126,11 @@ test.each<[string[], RegExp]>([
   [['run', '--log', '--adopt', 'a'], /--log: it needs a value; write --log json/],
   [['run', '--socket=', 'a'], /it needs a value/],
   [
+    ['run', '--http', '9000', 'a'],
+    /cannot use "9000" as a command: it is an address; write --http=9000, or, if/,
+  ],
+  [['run', '--inspect', '127.0.0.1:1', 'a'], /write --inspect=127.0.0.1:1, or, .* --inspect -- 127.0.0.1:1$/],
+  [
     ['run', '--log-memory', '10', 'a'],
     /cannot use "10" for --log-memory: it is no size from 1k to 1G; write, for instance, --log-memory 256k/,
   ],
