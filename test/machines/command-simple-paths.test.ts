@@ -46,7 +46,7 @@ const SCOPES: Record<string, Scope> = {
   'with health, restarted': { orders: ['command.stop'], failures: 3 },
   'never restarted': { orders: ['command.start', 'command.stop'], failures: 1, least: 200 },
   'restarted on failure': { orders: ['command.start', 'command.stop'], failures: 1 },
-  'with signals in steps': { orders: ['command.restart', 'command.stop'], failures: 1 },
+  'with signals in steps': { orders: ['command.restart'], failures: 1 },
   'in a group, that waits for others': { orders: ['command.stop'], failures: 2 },
 };
 
@@ -197,7 +197,7 @@ function canBeIn(leaf: string, { policy, role }: Entrant): boolean {
 }
 
 describe.each(Object.keys(SCOPES))('a command %s', (name) => {
-  test('keeps its promises on every simple path', { timeout: 300_000 }, () => {
+  test('keeps its promises on every simple path', { timeout: 900_000 }, () => {
     const entrant = ENTRANTS[name]!;
     const world: World = { leader: entrant.found, wished: true, released: false, joined: true };
     const start = { state: initial(entrant), world };
