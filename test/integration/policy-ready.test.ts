@@ -128,7 +128,7 @@ commands:
         trap '' TERM
         sleep 1111 &
         echo $! $$$$ >> tries
-        test -e open && kill $! && exit 0
+        test -e open && kill -KILL $! && exit 0
         sleep 1112
       ${SOON}
 `,
