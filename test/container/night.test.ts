@@ -47,7 +47,13 @@ const DATA = '/var/lib/postgresql/15/main';
 /** ms that a service has to have run to be started again at once. */
 const STABLE = 10_000;
 
-describe('a night', () => {
+// A container at its limit of memory may stand still for minutes before the kernel ends anybody, and who asks is as stuck as all.
+const asleep =
+  process.env.UPKEEP_TEST_NIGHT === '1'
+    ? null
+    : 'not asked for: when the OOM killer comes is not sure; UPKEEP_TEST_NIGHT=1 runs it';
+
+describe.skipIf(asleep !== null)(`a night ${asleep ?? ''}`, () => {
   let box: Container;
   let login: number;
 
