@@ -215,13 +215,10 @@ const base = setup({
 });
 
 /** Those that rest until an order starts them. Who runs already goes on. */
-function resting(
-  commands: readonly CommandPlan[],
-  found: Readonly<Record<string, Leader>>,
-): (readonly [name: string, state: 'stopped'])[] {
+function resting(commands: readonly CommandPlan[], found: Readonly<Record<string, Leader>>): string[] {
   return commands
     .filter(({ name, policy }) => !policy.autostart && !Object.hasOwn(found, name))
-    .map(({ name }) => [name, 'stopped']);
+    .map(({ name }) => name);
 }
 
 /** Releases whoever waits for nothing any more. */
@@ -355,7 +352,7 @@ const change = base.enqueueActions(({ context, event, enqueue }) => {
     }
   }
   const added = plan.groups.flatMap(commandsOf).filter(({ name }) => !Object.hasOwn(context.plans, name));
-  for (const [name, state] of resting(added, found)) rest.set(name, state);
+  for (const name of resting(added, found)) rest.set(name, 'stopped');
   enqueue.assign(afterChange(context, plan, changes, restarted, rest));
   const busy = new Set(Object.entries(groupOf).flatMap(([name, group]) => (moved.has(name) ? [] : [group])));
   for (const group of groups) if (!busy.has(group)) enqueue.stopChild(group);
@@ -393,6 +390,7 @@ function afterChange(
   const busy = new Set(groupOf.map(([, group]) => group));
   // Who was on its way out is started again as well.
   const returned = [...context.leaving].filter((name) => stay.has(name) && !down.has(name));
+  const stopped = [...rest.keys()].filter((name) => rest.get(name) === 'stopped');
   let { reached } = context;
   for (const name of [...restarted, ...returned]) reached = noted({ reached }, name, 'begun');
   return {
@@ -401,7 +399,7 @@ function afterChange(
     groups: groups.filter((group) => busy.has(group)),
     groupOf: Object.fromEntries(groupOf),
     leaving: removed,
-    down: new Set([...down, ...wishedDown(rest)].filter((name) => known.has(name))),
+    down: new Set([...down, ...stopped].filter((name) => known.has(name))),
     // Those who move tell anew how far they come.
     waiting: new Set([...waiting].filter((name) => stay.has(name))),
     reached: Object.fromEntries(
@@ -411,9 +409,6 @@ function afterChange(
     ),
   };
 }
-
-const wishedDown = (rest: ReadonlyMap<string, CommandRested['state']>): ReadonlySet<string> =>
-  new Set([...rest].flatMap(([name, state]) => (state === 'stopped' ? [name] : [])));
 
 const byName = (plans: readonly CommandPlan[]): SupervisorContext['plans'] =>
   Object.fromEntries(plans.map((plan) => [plan.name, plan]));
@@ -571,7 +566,7 @@ export const supervisorMachine = base
             target: 'supervising',
             actions: [
               assign(({ context, event }) => ({
-                down: wishedDown(new Map(resting(Object.values(context.plans), event.found))),
+                down: new Set(resting(Object.values(context.plans), event.found)),
               })),
               {
                 type: 'makeGroups',
@@ -579,7 +574,7 @@ export const supervisorMachine = base
                   plans: context.plan.groups,
                   found: event.found,
                   remains: {},
-                  rest: Object.fromEntries(resting(Object.values(context.plans), event.found)),
+                  rest: Object.fromEntries([...context.down].map((name) => [name, 'stopped'])),
                   roles: rolesOf(context.plan.groups),
                 }),
               },

@@ -1,10 +1,10 @@
 /** WIRES what control may know of a running upkeep, and ask of it. */
-import type { ActorRefFrom, InspectionEvent } from 'xstate';
+import type { ActorRefFrom, InspectionEvent, SnapshotFrom } from 'xstate';
 import type { commandMachine } from '../machines/command.ts';
 import type { CommandContext } from '../machines/command-books.ts';
 import { explain, isAtRest, unmet } from '../machines/dependencies.ts';
 import { ownOf } from '../machines/own.ts';
-import type { SupervisorContext } from '../machines/supervisor.ts';
+import type { SupervisorContext, supervisorMachine } from '../machines/supervisor.ts';
 import type { Awaited, Candidate, CommandView } from './control/inside.ts';
 import type { Journal } from './output/journal.ts';
 import type { Evidence } from './process/lineage.ts';
@@ -20,10 +20,10 @@ export interface States {
 }
 
 /** The root, as it is now. */
-export interface RootState {
-  readonly isEnding: boolean;
-  readonly context: Pick<SupervisorContext, 'down' | 'reached'>;
-}
+type RootState = SnapshotFrom<typeof supervisorMachine>;
+
+export const isEnding = (root: RootState): boolean =>
+  root.status !== 'active' || root.matches('stopping') || root.matches('killing');
 
 interface Known {
   ref: CommandRef;
@@ -74,7 +74,7 @@ export function createStates(journal: Journal, now: () => number): States {
 
 /** What a command is told to be is its wish, unless it is told so by its group, which starts it again. */
 function wishOf(root: RootState, { name, desired }: CommandContext): CommandView['wished'] {
-  if (desired === 'up' || root.isEnding || root.context.down.has(name)) return desired;
+  if (desired === 'up' || isEnding(root) || root.context.down.has(name)) return desired;
   // A group that has given up starts nobody.
   return ownOf(root.context.reached, name)?.state === 'failed' ? 'down' : 'up';
 }

@@ -19,7 +19,7 @@ import { claimSocket, defaultSocketPath } from './control/socket.ts';
 import { exitCodeOf } from './exit-code.ts';
 import type { createExtras } from './extras.ts';
 import type { Http } from './http.ts';
-import { candidateOf, createStates, waitingFor } from './inside.ts';
+import { candidateOf, createStates, isEnding, waitingFor } from './inside.ts';
 import type { Inspect } from './inspect.ts';
 import { createCrashes } from './output/crash.ts';
 import { formatDuration } from './output/duration.ts';
@@ -29,7 +29,7 @@ import { createRecent } from './output/recent.ts';
 import { openSink } from './output/sink.ts';
 import { differenceOf, howItEnded } from './output/tell.ts';
 import type { RunOptions } from './policy/options.ts';
-import { planOf } from './policy/plan.ts';
+import { planOf, toldDifference } from './policy/plan.ts';
 import type { Read } from './policy/reader.ts';
 import type { CommandSpec, Policy } from './policy/spec.ts';
 import { createAutopsy } from './process/autopsy.ts';
@@ -507,15 +507,10 @@ export async function supervise(
   const root = createActor(supervisor, { input, inspect: states.inspect });
   recorder?.attach(root, input);
 
-  const isEnding = (): boolean => {
-    const snapshot = root.getSnapshot();
-    return snapshot.status !== 'active' || snapshot.matches('stopping') || snapshot.matches('killing');
-  };
-
   /** Reads the policy again. What is wrong in it is returned, and then nothing changes. */
   function reload(): { readonly diff: PolicyDiff } | { readonly error: string } {
     if (files === null) return { error: 'there is no policy file to read again; nothing has changed' };
-    if (isEnding()) return { error: ENDING };
+    if (isEnding(root.getSnapshot())) return { error: ENDING };
     const read = files.read();
     if ('error' in read) return { error: `${read.error}\nnothing has changed` };
     const back = read.policy.commands.find(({ name }) => leaving.has(name));
@@ -524,7 +519,7 @@ export async function supervise(
     }
     for (const message of read.warnings) notice(null, message);
     const difference = files.diffPolicies(policy, read.policy);
-    const { added, removed, restarted, adjusted, unchanged, notes } = difference;
+    const { added, removed, restarted, adjusted } = difference;
     policy = read.policy;
     plan = planOf(policy, options);
     for (const name of removed) {
@@ -539,19 +534,7 @@ export async function supervise(
     for (const name of adjusted) if (launchedAs.has(name)) launchedAs.set(name, runnableNow(name));
     log.rename([...specs.keys()]);
     extras.setHooks(policy.hooks);
-    const diff: PolicyDiff = {
-      started: added,
-      stopped: removed,
-      restarted,
-      adjusted,
-      unchanged: unchanged.length,
-      sections: [
-        ...(difference.groupsChanged ? ['groups'] : []),
-        ...(difference.containerChanged ? ['container'] : []),
-        ...(difference.hooksChanged ? ['on'] : []),
-      ],
-      notes,
-    };
+    const diff = toldDifference(difference);
     const found = lineage.leaders();
     root.send({ type: 'policy.changed', at: now(), plan, diff, found, remains: remainsWithout(found) });
     void listenForSyslog();
@@ -580,7 +563,7 @@ export async function supervise(
       return { status: 409, body: { error } };
     }
     if (wanted.length > 0) {
-      if (isEnding()) return { status: 409, body: { error: ENDING } };
+      if (isEnding(root.getSnapshot())) return { status: 409, body: { error: ENDING } };
       const leaders = lineage.leaders();
       const absent = wanted.find((name) => leaders[name] === undefined);
       if (absent !== undefined) {
@@ -647,13 +630,10 @@ export async function supervise(
     version,
     now,
     timeOf: (at) => began + at,
-    isEnding,
+    isEnding: () => isEnding(root.getSnapshot()),
     names: () => [...specs.keys()],
     groups: () => plan.groups,
-    viewOf(name) {
-      const { context } = root.getSnapshot();
-      return specs.has(name) ? states.viewOf(name, { isEnding: isEnding(), context }) : null;
-    },
+    viewOf: (name) => (specs.has(name) ? states.viewOf(name, root.getSnapshot()) : null),
     waitingFor: (name) => waitingFor(root.getSnapshot().context, name),
     crashesOf: crashes.of,
     candidatesOf: (name) => lineage.evidenceOf(name).map(candidateOf(sinceOf)),

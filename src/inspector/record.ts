@@ -10,6 +10,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Telling } from '../../machines/events.ts';
 import type { SupervisorInput } from '../../machines/supervisor.ts';
 import type { ToldOfDeath } from '../output/crash.ts';
+import { adviceOn, reasonOf } from '../output/unwritable.ts';
 import { keptOf, timersOf } from './kept.ts';
 import { encoded, type Header, RECORDING_VERSION } from './recording.ts';
 import type { Root } from './root.ts';
@@ -219,7 +220,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
     queued = 0;
     if (isNews) {
       notice(
-        `cannot record to ${path}: ${reasonOf(error)}; ${adviceOn(error)}. Nothing else suffers, and it is tried again`,
+        `cannot record to ${path}: ${reasonOf(error)}; ${adviceOn(error, 'name another file')}. Nothing else suffers, and it is tried again`,
         'warn',
       );
     }
@@ -356,25 +357,4 @@ async function shiftFiles(path: string): Promise<void> {
 
 function ignoreMissing(error: NodeJS.ErrnoException): void {
   if (error.code !== 'ENOENT') throw error;
-}
-
-/** Node's messages go on with the system call and the path. */
-function reasonOf({ code, message }: NodeJS.ErrnoException): string {
-  return code === 'ELOOP' ? 'it is a symbolic link' : message.split(',')[0]!;
-}
-
-function adviceOn({ code }: NodeJS.ErrnoException): string {
-  switch (code) {
-    case 'ENOSPC':
-    case 'EDQUOT':
-      return 'make room';
-    case 'ELOOP':
-      return 'name the file that it leads to';
-    case 'EACCES':
-    case 'EPERM':
-    case 'EROFS':
-      return 'give upkeep the right to write there';
-    default:
-      return 'name another file';
-  }
 }

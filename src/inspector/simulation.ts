@@ -1,6 +1,6 @@
 /** Runs a policy on virtual time, in a world that goes as a script says. The machines are the real ones. */
 
-import type { PolicyDiff, Telling, Told } from '../../machines/events.ts';
+import type { Telling, Told } from '../../machines/events.ts';
 import type { SupervisorInput } from '../../machines/supervisor.ts';
 import { commandsOf } from '../../machines/tree.ts';
 import type { Inside } from '../control/inside.ts';
@@ -11,7 +11,7 @@ import { createJournal, type Happening, type Journal } from '../output/journal.t
 import type { diffPolicies } from '../policy/diff.ts';
 import { extrasOf } from '../policy/extras.ts';
 import type { RunOptions } from '../policy/options.ts';
-import { planOf } from '../policy/plan.ts';
+import { planOf, toldDifference } from '../policy/plan.ts';
 import type { nextRun } from '../policy/schedule.ts';
 import type { Policy } from '../policy/spec.ts';
 import { createVirtualClock } from './clock.ts';
@@ -173,26 +173,12 @@ export function simulate(options: SimulationOptions): SimulationEnd {
       notice(null, found.error);
       return;
     }
-    const difference = options.diffPolicies(policy, found.policy);
-    const { added, removed, restarted, adjusted, unchanged, notes } = difference;
+    const diff = toldDifference(options.diffPolicies(policy, found.policy));
     policy = found.policy;
     plan = planOf(policy, options.run);
     // Those that leave are stopped by what they were.
     for (const spec of policy.commands) specs.set(spec.name, spec);
     for (const each of plan.groups.flatMap(commandsOf)) plans.set(each.name, each);
-    const diff: PolicyDiff = {
-      started: added,
-      stopped: removed,
-      restarted,
-      adjusted,
-      unchanged: unchanged.length,
-      sections: [
-        ...(difference.groupsChanged ? ['groups'] : []),
-        ...(difference.containerChanged ? ['container'] : []),
-        ...(difference.hooksChanged ? ['on'] : []),
-      ],
-      notes,
-    };
     root.send({ type: 'policy.changed', at: now(), plan, diff, found: world.leaders() });
   }
 

@@ -1,7 +1,7 @@
 /** What a running upkeep would let control know, of machines that run on paper. */
 import { commandsOf } from '../../machines/tree.ts';
 import type { Inside } from '../control/inside.ts';
-import { type States, waitingFor } from '../inside.ts';
+import { isEnding, type States, waitingFor } from '../inside.ts';
 import type { Journal } from '../output/journal.ts';
 import type { Root } from './root.ts';
 
@@ -16,19 +16,15 @@ const REFUSED = 'cannot order anything: nothing runs here';
 /** Orders to it do nothing. */
 export function insideOf({ root, states, journal, ...rest }: Paper): Inside {
   const plan = () => root.getSnapshot().context.plan;
-  const isEnding = (): boolean => {
-    const snapshot = root.getSnapshot();
-    return snapshot.status !== 'active' || snapshot.matches('stopping') || snapshot.matches('killing');
-  };
   return {
     ...rest,
-    isEnding,
+    isEnding: () => isEnding(root.getSnapshot()),
     names: () =>
       plan()
         .groups.flatMap(commandsOf)
         .map(({ name }) => name),
     groups: () => plan().groups,
-    viewOf: (name) => states.viewOf(name, { isEnding: isEnding(), context: root.getSnapshot().context }),
+    viewOf: (name) => states.viewOf(name, root.getSnapshot()),
     waitingFor: (name) => waitingFor(root.getSnapshot().context, name),
     candidatesOf: () => [],
     grace: () => plan().grace,

@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { HARD_LIMIT, HIGH_WATER } from './sink.ts';
+import { adviceOn, reasonOf } from './unwritable.ts';
 
 /** How long a file that cannot be written is left alone, and how often one is looked at, ms. */
 const RETRY = 1000;
@@ -131,7 +132,7 @@ export function createLogFile(path: string, options: LogFileOptions): LogFile {
     if (!failing) {
       notice(
         'warn',
-        `cannot write the log ${path}: ${reasonOf(error)}; ${adviceOn(error)}, or lines are lost`,
+        `cannot write the log ${path}: ${reasonOf(error)}; ${adviceOn(error, 'see to the path')}, or lines are lost`,
       );
     }
     failing = true;
@@ -210,7 +211,7 @@ export function createLogFile(path: string, options: LogFileOptions): LogFile {
     if (!stuck) {
       notice(
         'warn',
-        `cannot begin a new log ${path}: ${reasonOf(error)}; ${adviceOn(error)}; until then the old one is written on`,
+        `cannot begin a new log ${path}: ${reasonOf(error)}; ${adviceOn(error, 'see to the path')}; until then the old one is written on`,
       );
     }
     stuck = true;
@@ -356,25 +357,4 @@ function countLines(bytes: Buffer): number {
 function linesLost(lost: number): string {
   if (lost === 0) return 'no line was lost';
   return lost === 1 ? '1 line was lost' : `${lost} lines were lost`;
-}
-
-/** Node's messages go on with the system call and the path. */
-function reasonOf({ code, message }: NodeJS.ErrnoException): string {
-  return code === 'ELOOP' ? 'it is a symbolic link' : message.split(',')[0]!;
-}
-
-function adviceOn({ code }: NodeJS.ErrnoException): string {
-  switch (code) {
-    case 'ENOSPC':
-    case 'EDQUOT':
-      return 'make room';
-    case 'ELOOP':
-      return 'name the file that it leads to';
-    case 'EACCES':
-    case 'EPERM':
-    case 'EROFS':
-      return 'give upkeep the right to write there';
-    default:
-      return 'see to the path';
-  }
 }

@@ -1,7 +1,8 @@
 /** From what a policy says to what the machines decide by. Pure. */
-import type { CommandPlan } from '../../machines/events.ts';
+import type { CommandPlan, PolicyDiff } from '../../machines/events.ts';
 import type { CommandPolicy } from '../../machines/restart-policy.ts';
 import { type GroupPlan, type SupervisorPlan, unwritten } from '../../machines/tree.ts';
+import type { PolicyDiff as Difference } from './diff.ts';
 import { DEFAULT_CONTAINER, extrasOf } from './extras.ts';
 import type { RunOptions } from './options.ts';
 import type { CommandSpec, Policy } from './spec.ts';
@@ -67,4 +68,31 @@ function machinePolicy(policy: CommandPolicy, ends: boolean): CommandPolicy {
 /** The policy of commands that were given as arguments alone. */
 export function policyOf(commands: readonly CommandSpec[]): Policy {
   return { commands, groups: [], container: DEFAULT_CONTAINER, hooks: [] };
+}
+
+/** What the root is told of two policies' difference. */
+export function toldDifference({
+  added,
+  removed,
+  restarted,
+  adjusted,
+  unchanged,
+  groupsChanged,
+  containerChanged,
+  hooksChanged,
+  notes,
+}: Difference): PolicyDiff {
+  return {
+    started: added,
+    stopped: removed,
+    restarted,
+    adjusted,
+    unchanged: unchanged.length,
+    sections: [
+      ...(groupsChanged ? ['groups'] : []),
+      ...(containerChanged ? ['container'] : []),
+      ...(hooksChanged ? ['on'] : []),
+    ],
+    notes,
+  };
 }
