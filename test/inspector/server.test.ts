@@ -377,7 +377,7 @@ describe('a viewer', () => {
     socket.send('x'.repeat(5_000));
     const [code] = await once(socket, 'close');
     expect(code).toBe(1009);
-    expect(shown.size).toBe(0);
+    await expect.poll(() => shown.size).toBe(0);
   });
 
   test('too many are refused, and leave the others', async () => {

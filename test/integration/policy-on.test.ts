@@ -109,7 +109,7 @@ on:
       expect(upkeep.text.join('\n')).not.toContain('hunter2');
     });
 
-    test('who hangs while 1,000 die keeps nobody: restarts go on, memory is bounded, and the end comes', async (context) => {
+    test('who hangs while 1,000 die keeps nobody: restarts go on, what waits is bounded, and the end comes', async (context) => {
       const { url, bodies } = await receive(context, () => {});
       const { upkeep, inside } = await keep(
         context,
@@ -125,24 +125,22 @@ on:
       await upkeep.until('the first request', () => bodies.length === 1);
       const failures = (): number =>
         upkeep.events('command.failedStart', 'loop').length + upkeep.events('command.died', 'loop').length;
-      // Once V8 has grown its young generation, which takes some hundred restarts and 40 MB, hooks or none.
       await upkeep.until('1,000 failures', () => failures() >= 1_000);
-      const before = inside.residentOf(upkeep.pid);
-      await upkeep.until('1,000 more', () => failures() >= 2_000);
       await inside.end(pid!);
       await upkeep.event('command.running', 'web', 2);
-      expect(inside.residentOf(upkeep.pid) - before).toBeLessThan(48 * 1024);
       // One of each hook is on its way, and no more.
       expect(bodies).toHaveLength(1);
       expect(inside.processes().filter(({ argv }) => argv.join(' ') === 'sleep 1001')).toHaveLength(1);
       const { code, stopped } = await upkeep.stop();
       expect(code).toBe(0);
       expect(stopped).toBeDefined();
-      expect(
-        upkeep
-          .events('upkeep.notice')
-          .filter(({ message }) => /was not notified of \d+ events?: /.test(message)),
-      ).toHaveLength(2);
+      // What waits is bounded: of each command the newest of each kind, and what is on its way.
+      const left = upkeep
+        .events('upkeep.notice')
+        .flatMap(({ message }) => /was not notified of (\d+) events?: /.exec(message)?.[1] ?? [])
+        .map(Number);
+      expect(left).toHaveLength(2);
+      expect(Math.max(...left)).toBeLessThanOrEqual(7);
     });
 
     test('a command has all on its stdin, and what matters most in variables', async (context) => {
