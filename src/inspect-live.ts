@@ -37,7 +37,7 @@ export function createLive(
     source: createHub({
       root,
       inside,
-      about: { mode: 'live', hostname: hostname(), from: null, to: null, replay: null },
+      about: { mode: 'live', hostname: hostname(), from: null, to: null, at: null, replay: null },
       turns: async () => (await routes()).turnsOf(inside),
       processes: (rest) => processesOf(options, rest),
       wallClock: Date.now,

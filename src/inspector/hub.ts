@@ -57,7 +57,7 @@ export interface HubOptions {
   readonly redact: (text: string) => string;
 }
 
-export type About = Pick<Hello, 'mode' | 'hostname' | 'from' | 'to' | 'replay'>;
+export type About = Pick<Hello, 'mode' | 'hostname' | 'from' | 'to' | 'at' | 'replay'>;
 
 interface Watching {
   readonly viewer: Viewer;
@@ -73,6 +73,8 @@ interface Watching {
   /** The last one of the journal that it knows. */
   entry: number;
   knowsFleet: boolean;
+  /** Once. */
+  onTold: (() => void) | null;
   wantsProcesses: boolean;
 }
 
@@ -230,6 +232,8 @@ export function createHub(options: HubOptions): Source {
     if (each.isBehind && each.viewer.own) say(each, { type: 'upkeep.missed', messages: each.missed });
     each.isBehind = false;
     if (each.viewer.own && !each.knowsFleet) planFleet();
+    each.onTold?.();
+    each.onTold = null;
     return true;
   }
 
@@ -343,7 +347,7 @@ export function createHub(options: HubOptions): Source {
   }
 
   return {
-    show(viewer): Shown {
+    show(viewer, onTold): Shown {
       if (watching.size === 0) begin();
       const each: Watching = {
         viewer,
@@ -354,6 +358,7 @@ export function createHub(options: HubOptions): Source {
         isBehind: false,
         entry: 0,
         knowsFleet: false,
+        onTold: onTold ?? null,
         wantsProcesses: false,
       };
       watching.add(each);

@@ -1,13 +1,15 @@
 /** A recording, shown like a running upkeep: to each viewer as it was at the time that he has chosen. */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import type { Inside } from '../control/inside.ts';
 import { whyNotListening } from '../control/listening.ts';
 import { pageFiles } from './files.ts';
 import { createHub } from './hub.ts';
-import type { Recording } from './recording.ts';
-import { differenceText, replay } from './replay.ts';
+import type { ProcessView } from './protocol.ts';
+import type { Part, Recording } from './recording.ts';
+import { differenceText, partAt, type Replay, replay } from './replay.ts';
 import { createInspector, type Inspector } from './server.ts';
-import type { Shown, Source, Viewer } from './source.ts';
+import { MUCH_WAITING, type Shown, type Source, type Viewer } from './source.ts';
 import { verify } from './verify.ts';
 
 /** `cannot show FILE at ADDRESS: why; what to do`. */
@@ -15,52 +17,165 @@ export class ShowError extends Error {}
 
 const HOST = '127.0.0.1';
 
+/** Events before the time that is shown that a viewer is told one by one. */
+const TOLD_BEFORE = 300;
+/** Of those, at once: more when they are taken. */
+const AT_ONCE = 20;
+
+/** A part of the recording, run for one viewer up to a time. */
+interface Playing {
+  readonly part: number;
+  readonly replayed: Replay;
+  readonly shown: Shown;
+  /** ms since 1970: everything up to then has happened. */
+  reached: number;
+  /** The viewer knows how things were in the beginning. */
+  isKnown: boolean;
+}
+
 /** @param differs from where on the machines do otherwise today, in words; null: nowhere */
 export function createPlayer(recording: Recording, differs: string | null): Source {
   const { from, to, parts } = recording;
   const { hostname } = parts[0]!.header;
+  const opensAt = openingOf(recording);
+  const times = parts.map(timesOfEvents);
 
-  function showAt(time: number, viewer: Viewer): Shown {
-    const replayed = replay(recording, { until: time });
-    const { root, inside } = replayed;
-    return createHub({
-      root,
-      inside,
-      about: { mode: 'recording', hostname, from, to, replay: { differs } },
-      turns: async () => () => null,
-      processes: async () => [],
-      wallClock: replayed.time,
-      redact: inside.redact,
-    }).show(viewer);
+  function play(viewer: Viewer): Shown {
+    /** null: it is gone. */
+    let playing: Playing | null = null;
+    let target = opensAt;
+    let isDue = false;
+    let wantsProcesses = false;
+
+    function begin(): void {
+      const part = partAt(recording, target);
+      const events = times[part]!;
+      const reached = (events[countUntil(events, target) - TOLD_BEFORE] ?? parts[part]!.header.time) - 1;
+      const replayed = replay(recording, { part, until: reached });
+      const { root, inside } = replayed;
+      const hub = createHub({
+        root,
+        inside,
+        about: { mode: 'recording', hostname, from, to, at: target, replay: { differs } },
+        turns: async () => () => null,
+        processes: async () => leadersIn(inside),
+        wallClock: replayed.time,
+        redact: inside.redact,
+      });
+      const shown = hub.show(viewer, () => {
+        if (playing?.shown !== shown) return;
+        playing.isKnown = true;
+        schedule();
+      });
+      playing = { part, replayed, shown, reached, isKnown: false };
+      shown.want({ type: 'processes', wanted: wantsProcesses });
+    }
+
+    function schedule(): void {
+      if (isDue) return;
+      isDue = true;
+      setImmediate(goOn);
+    }
+
+    function goOn(): void {
+      isDue = false;
+      if (playing === null) return;
+      const { part, replayed, shown, reached, isKnown } = playing;
+      const events = times[part]!;
+      const count = countUntil(events, reached);
+      const isFar =
+        target < reached ||
+        partAt(recording, target) !== part ||
+        countUntil(events, target) - count > 2 * TOLD_BEFORE;
+      if (isFar) {
+        shown.end();
+        begin();
+      } else if (isKnown && reached < target && viewer.waiting() <= MUCH_WAITING) {
+        playing.reached = Math.min(target, events[count + AT_ONCE - 1] ?? target);
+        replayed.advance(playing.reached);
+        schedule();
+      }
+    }
+
+    begin();
+    return {
+      want(said) {
+        if (said.type === 'processes') {
+          wantsProcesses = said.wanted;
+          playing?.shown.want(said);
+        } else {
+          target = Math.min(to, Math.max(from, said.at));
+          // A scrubber that is drawn says much at once, and means where it ends.
+          schedule();
+        }
+      },
+      taken() {
+        playing?.shown.taken();
+        schedule();
+      },
+      end() {
+        playing?.shown.end();
+        playing = null;
+      },
+    };
   }
 
-  return {
-    show(viewer) {
-      let shown: Shown | null = showAt(to, viewer);
-      /** null: it is shown already. */
-      let wanted: number | null = null;
-      const seek = (): void => {
-        const time = wanted!;
-        wanted = null;
-        if (shown === null) return;
-        shown.end();
-        shown = showAt(time, viewer);
-      };
-      return {
-        want(said) {
-          if (said.type !== 'seek') return;
-          // A scrubber that is drawn says much at once, and means where it ends.
-          if (wanted === null) setImmediate(seek);
-          wanted = Math.min(to, Math.max(from, said.at));
-        },
-        taken: () => shown?.taken(),
-        end() {
-          shown?.end();
-          shown = null;
-        },
-      };
-    },
-  };
+  return { show: play };
+}
+
+/** What is shown first: how it was right before upkeep ended, if it did. In its end nothing is left. */
+function openingOf({ parts, from, to }: Recording): number {
+  let ending: number | null = null;
+  for (const { header, lines } of parts) {
+    if ('input' in header.start) ending = null;
+    const line = lines.find(
+      (each) => 'state' in each && each.of === '' && /^(?:stopping|killing)/.test(each.state ?? ''),
+    );
+    ending ??= line?.time ?? null;
+  }
+  return ending === null ? to : Math.max(from, ending - 1);
+}
+
+/** When events reached machines, ms since 1970. The clock may have been set back meanwhile; here it stands still then. */
+function timesOfEvents({ header, lines }: Part): readonly number[] {
+  let last = header.time;
+  return lines.flatMap((line) => {
+    last = Math.max(last, line.time);
+    return 'to' in line ? [last] : [];
+  });
+}
+
+/** How many of them, which rise, are not later. */
+function countUntil(times: readonly number[], time: number): number {
+  let [low, high] = [0, times.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (times[middle]! <= time) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** All that the machines know of processes. */
+function leadersIn({ names, viewOf, timeOf }: Inside): ProcessView[] {
+  return names().flatMap((command) => {
+    const leader = viewOf(command)?.context.leader ?? null;
+    if (leader === null) return [];
+    const { pid, name, since } = leader;
+    return [
+      {
+        pid,
+        ppid: 0,
+        name,
+        state: '',
+        argv: [],
+        since: Math.round(timeOf(since)),
+        command,
+        part: 'leader',
+        because: `a leader by the rule "${leader.rule}"`,
+      },
+    ];
+  });
 }
 
 /**

@@ -62,9 +62,11 @@ export interface Hello {
   readonly hostname: string;
   /** ms since 1970 when upkeep began. */
   readonly began: number;
-  /** Of a recording, ms since 1970: what the scrubber spans. Of a live one both are null. */
+  /** Of a recording, ms since 1970: what the scrubber spans. Of a live one all three are null. */
   readonly from: number | null;
   readonly to: number | null;
+  /** Of a recording, ms since 1970: the time that is shown. */
+  readonly at: number | null;
   /** What a replay of the recording came to; null: it is live. */
   readonly replay: { readonly differs: string | null } | null;
 }

@@ -57,8 +57,10 @@ export interface Counts {
 }
 
 export interface ReplayOptions {
-  /** Time of day, ms since 1970; default: the end. The part of the recording that this time is in is what is replayed. */
+  /** Time of day, ms since 1970; default: the end. */
   readonly until?: number;
+  /** What is replayed, by its index; default: the part that this time is in. */
+  readonly part?: number;
   /** As XState's `inspect`, from the first actor on. */
   readonly inspect?: (event: InspectionEvent) => void;
 }
@@ -70,13 +72,20 @@ const TOO_EARLY = 3;
  * told in the parts before, but not their transitions. */
 export function replay(
   recording: Recording,
-  { until = Number.POSITIVE_INFINITY, inspect }: ReplayOptions = {},
+  { until = Number.POSITIVE_INFINITY, part = partAt(recording, until), inspect }: ReplayOptions = {},
 ): Replay {
-  const part = recording.parts.findLast(({ header }) => header.time <= until) ?? recording.parts[0]!;
-  const before = recording.parts.slice(0, recording.parts.indexOf(part)).flatMap(({ lines }) => lines);
-  const replayed = replayPart(part, inspect, before);
+  const before = recording.parts.slice(0, part).flatMap(({ lines }) => lines);
+  const replayed = replayPart(recording.parts[part]!, inspect, before);
   replayed.advance(until);
   return replayed;
+}
+
+/** Index of the part that this time is in. */
+export function partAt({ parts }: Recording, time: number): number {
+  return Math.max(
+    0,
+    parts.findLastIndex(({ header }) => header.time <= time),
+  );
 }
 
 /** For a human: where it differs, and in what. */

@@ -24,8 +24,8 @@ export interface Shown {
 }
 
 export interface Source {
-  /** From now on it is told everything there is, then what happens. */
-  readonly show: (viewer: Viewer) => Shown;
+  /** From now on it is told everything there is, then what happens. @param onTold it has been told everything there is */
+  readonly show: (viewer: Viewer, onTold?: () => void) => Shown;
 }
 
 /** Bytes that may wait for a viewer while it is told what there is; it has to take them before it is told more. */

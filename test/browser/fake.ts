@@ -116,6 +116,7 @@ export function hello(more: Partial<Hello> = {}): Hello {
     began: Date.now() - 60_000,
     from: null,
     to: null,
+    at: null,
     replay: null,
     ...more,
   };

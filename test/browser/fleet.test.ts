@@ -274,14 +274,18 @@ describe.skipIf(noNamespace)(`a real fleet ${noNamespace ?? ''}`, () => {
     const viewer = await browser();
     const page = await viewer.open(`${url}&chart/command:web`);
     await page.getByText('the machines decide the same again').waitFor();
-    // Upkeep itself has ended there, and all machines with it.
-    await page.getByText('no machine of web at this time').waitFor();
+    // Right before its end it ran again.
+    await row(page, 'web').filter({ hasText: 'running' }).waitFor();
     await page.getByLabel('Time of the recording').fill(String(settling));
     await leaf(page).filter({ hasText: 'patient' }).waitFor();
     await row(page, 'web').filter({ hasText: 'restarting' }).waitFor();
+    await go(page, 'messages');
+    await page.locator('#messages .row').filter({ hasText: 'launcher.started' }).first().waitFor();
+    await go(page, 'chart');
     expect(await page.getByRole('button', { name: 'Restart' }).isVisible()).toBe(false);
     await page.getByLabel('Time of the recording').focus();
     await page.keyboard.press('End');
+    // Upkeep itself has ended there, and all machines with it.
     await page.getByText('no machine of web at this time').waitFor();
     expect(await violationsOf(page)).toEqual([]);
     await screenshot(page, 'recording');

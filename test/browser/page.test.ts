@@ -255,7 +255,7 @@ describe('a recording', () => {
   const from = 1_795_000_000_000;
   const to = from + 600_000;
   const recorded = (differs: string | null): readonly Message[] => [
-    hello({ mode: 'recording', began: from, from, to, replay: { differs } }),
+    hello({ mode: 'recording', began: from, from, to, at: to, replay: { differs } }),
     ...one().slice(1),
   ];
 

@@ -6,6 +6,7 @@ import type { Kind, Scene, Setup } from './faults.ts';
 import { Invariants, isAlive, type Seen, type Told, type Violation } from './invariants.ts';
 import type { CommandPlan, EpisodePlan } from './plan.ts';
 import { createRandom, seedOf } from './random.ts';
+import { keepRecording, replayed } from './recorded.ts';
 import { LOOPBACK, pause, type UpkeepOptions, World } from './world.ts';
 
 export interface Outcome {
@@ -25,6 +26,8 @@ export interface Outcome {
   readonly violations: readonly Violation[];
   /** What is needed to understand the violations; empty where there is none. */
   readonly account: string;
+  /** Where upkeep's recording of a violation is; null: there is none. */
+  readonly recording: string | null;
 }
 
 /** ms between two looks. */
@@ -97,6 +100,7 @@ class Episode {
   readonly #held = { count: 0, groups: 0, until: 0 };
   readonly #begun = performance.now();
   #account = '';
+  #recording: string | null = null;
   readonly #clock = new FairClock();
   #sizedAt = 0;
   #processes: Seen[] = [];
@@ -154,7 +158,7 @@ class Episode {
         { invariant: 'upkeep lives', what: `the episode could not be had: ${(error as Error).stack}` },
       ]);
     } finally {
-      await this.#world.close();
+      await this.#world.close(() => this.#replay());
       this.#special?.end?.(this.#plan.index);
       this.#noMoreAskers();
     }
@@ -166,7 +170,19 @@ class Episode {
       curve: this.#curve,
       violations: this.#violations,
       account: this.#account,
+      recording: this.#recording,
     };
+  }
+
+  #replay(): void {
+    const { recording } = this.#world;
+    this.#violate(replayed(recording, this.#invariants.checks));
+    if (this.#failed()) {
+      this.#recording = keepRecording(
+        recording,
+        `upkeep-chaos-${this.#plan.seed}-${this.#plan.index}.record`,
+      );
+    }
   }
 
   /** Starts upkeep in its world. */
@@ -238,7 +254,7 @@ class Episode {
       this.#count('startup-term', 1);
       await this.#stop();
       if (this.#failed()) return;
-      await this.#world.close();
+      await this.#world.close(() => this.#replay());
       this.#world = new World({ asInit: this.#random.chance(0.5) });
     }
   }

@@ -85,7 +85,8 @@ export type Invariant =
   | 'an answer is true'
   | 'scrapes are answered'
   | 'scrapes fit what is told'
-  | 'events without a gap';
+  | 'events without a gap'
+  | 'what is recorded can be replayed';
 
 export interface Violation {
   readonly invariant: Invariant;

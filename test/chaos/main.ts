@@ -116,7 +116,10 @@ function tell(seed: number, outcome: Outcome): void {
   );
   if (outcome.violations.length === 0) return;
   for (const { invariant, what } of outcome.violations) console.log(`  ${invariant}: ${what}`);
-  console.log(`  have it again: npm run chaos -- --seed ${seed} --episode ${label}\n${outcome.account}`);
+  console.log(`  have it again: npm run chaos -- --seed ${seed} --episode ${label}`);
+  if (outcome.recording !== null)
+    console.log(`  look at it: node dist/upkeep.js inspect ${outcome.recording}`);
+  console.log(outcome.account);
 }
 
 /** Why nothing can be done here; null: it can. */

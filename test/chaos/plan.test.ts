@@ -195,6 +195,7 @@ test('the report tells what was made, what was not, and what was violated', () =
           curve: [[1, 2_048, 20]],
           violations: [{ invariant: 'one leader', what: 'web has two' }],
           account: '',
+          recording: null,
         },
       ],
       skipped: new Map([['oom', 'needs root']]),

@@ -20,6 +20,7 @@ import {
   textOf,
 } from './policy-plan.ts';
 import { createRandom, type Random, seedOf } from './random.ts';
+import { keepRecording, replayed } from './recorded.ts';
 import { quietly } from './table.ts';
 import { LOOPBACK, pause, World } from './world.ts';
 
@@ -49,6 +50,7 @@ export async function runPolicyEpisode(
     curve: [],
     violations: [],
     account: '',
+    recording: null,
     begun: performance.now(),
   };
   const weighted = kinds
@@ -58,7 +60,7 @@ export async function runPolicyEpisode(
     if (sum.violations.length > 0 || stopAsked()) break;
     await new PolicyLife(plan, life, index, weighted, asking, sum, stopAsked).run();
   }
-  const { violations, account, curve, faults, checks, longest } = sum;
+  const { violations, account, recording, curve, faults, checks, longest } = sum;
   return {
     plan: {
       label: `p${plan.index}`,
@@ -73,6 +75,7 @@ export async function runPolicyEpisode(
     curve,
     violations,
     account,
+    recording,
   };
 }
 
@@ -83,6 +86,7 @@ interface Results {
   readonly curve: [number, number, number][];
   readonly violations: Violation[];
   account: string;
+  recording: string | null;
   readonly begun: number;
 }
 
@@ -172,7 +176,7 @@ class PolicyLife {
         { invariant: 'upkeep lives', what: `the episode could not be had: ${(error as Error).stack}` },
       ]);
     } finally {
-      await this.#world.close();
+      await this.#world.close(() => this.#replay());
       this.#askers.close();
     }
     for (const checks of [this.#general.checks, this.#policy.checks, ...this.#askers.checks])
@@ -181,6 +185,17 @@ class PolicyLife {
     for (const { longest } of [this.#general, this.#policy]) {
       for (const [what, value] of longest)
         this.#sum.longest.set(what, Math.max(this.#sum.longest.get(what) ?? 0, value));
+    }
+  }
+
+  #replay(): void {
+    const { recording } = this.#world;
+    this.#violate(replayed(recording, this.#sum.checks));
+    if (this.#failed) {
+      this.#sum.recording = keepRecording(
+        recording,
+        `upkeep-chaos-${this.#plan.seed}-p${this.#plan.index}.record`,
+      );
     }
   }
 

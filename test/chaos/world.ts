@@ -67,6 +67,8 @@ export interface Life {
 export class World {
   readonly dir: string;
   readonly socket: string;
+  /** What upkeep records of itself; its older files are beside it. */
+  readonly recording: string;
   readonly #options: WorldOptions;
   #init: ChildProcess | null = null;
   #initHost = 0;
@@ -84,6 +86,7 @@ export class World {
     this.dir = mkdtempSync(join(tmpdir(), 'upkeep-chaos-'));
     chmodSync(this.dir, 0o777);
     this.socket = join(this.dir, 'sock');
+    this.recording = join(this.dir, 'record');
     for (const fixture of ['service.pl', 'probe.pl', 'agent.pl', 'scraper.pl', 'faulty-proc.cjs']) {
       copyFileSync(join(FIXTURES, fixture), join(this.dir, fixture));
       chmodSync(join(this.dir, fixture), 0o755);
@@ -103,6 +106,7 @@ export class World {
     const words = [
       ...(options.prefix ?? []),
       ...[process.execPath, upkeep, 'run', '--log', 'json', '--socket', this.socket],
+      ...['--record', this.recording],
       ...options.args,
       ...options.commands,
     ];
@@ -275,8 +279,8 @@ export class World {
     return path;
   }
 
-  /** Ends everything in there. */
-  async close(): Promise<void> {
+  /** Ends everything in there. @param last what is to be done before its folder is removed */
+  async close(last: () => void): Promise<void> {
     const all = [this.#init, this.#agent, this.life?.child ?? null, ...this.#helpers];
     const children = all.filter((child) => child !== null);
     if (this.#initHost > 0) quietly(() => process.kill(this.#initHost, 'SIGKILL'));
@@ -286,6 +290,7 @@ export class World {
       if (child.pid !== undefined && child.exitCode === null && child.signalCode === null)
         await once(child, 'exit');
     }
+    last();
     if (existsSync(this.dir)) rmSync(this.dir, { recursive: true, force: true });
   }
 }

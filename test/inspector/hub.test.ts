@@ -62,7 +62,7 @@ function stage(names: readonly string[] = ['web', 'db'], change: Partial<HubOpti
   const source = createHub({
     root,
     inside,
-    about: { mode: 'live', hostname: 'here', from: null, to: null, replay: null },
+    about: { mode: 'live', hostname: 'here', from: null, to: null, at: null, replay: null },
     turns: async () => () => null,
     processes: async () => [],
     wallClock: () => 1_700_000_000_000,
@@ -102,6 +102,7 @@ describe('a viewer', () => {
       mode: 'live',
       hostname: 'here',
       orders: true,
+      at: null,
       replay: null,
     });
     const actors = late.messages('@xstate.actor');

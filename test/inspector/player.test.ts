@@ -28,6 +28,15 @@ const anew = (viewer: PaperViewer): Told[] => {
   const all = viewer.messages();
   return all.slice(all.findLastIndex(({ type }) => type === 'upkeep.hello'));
 };
+/** What state an actor is in, null: the root, by all that was told since the last hello. */
+function stateOf(viewer: PaperViewer, actor: string | null): unknown {
+  const told = anew(viewer);
+  const session = told.find(({ name, parentId }) =>
+    actor === null ? name !== undefined && parentId === undefined : name === actor,
+  )?.sessionId;
+  return told.findLast(({ sessionId, snapshot }) => sessionId === session && snapshot !== undefined)?.snapshot
+    .value;
+}
 const commandIn = (viewer: PaperViewer, name: string): Told | undefined =>
   anew(viewer)
     .filter(({ type }) => type === 'upkeep.fleet')
@@ -44,17 +53,24 @@ describe('a recording', () => {
     const { from, to } = recording;
     expect(viewer.messages()[0]).toMatchObject({ mode: 'recording', from, to, replay: { differs: null } });
     expect(types(viewer)).toEqual(
-      new Set(['upkeep.hello', '@xstate.actor', 'upkeep.fleet', 'upkeep.entries']),
+      new Set([
+        'upkeep.hello',
+        '@xstate.actor',
+        '@xstate.event',
+        '@xstate.snapshot',
+        'upkeep.fleet',
+        'upkeep.entries',
+      ]),
     );
     const a = anew(viewer).find(({ name }) => name === 'command:a')!;
     expect(JSON.parse(a.definition)).toMatchObject({ id: 'command' });
-    expect(a.snapshot.value).toHaveProperty('running');
+    expect(stateOf(viewer, 'command:a')).toHaveProperty('running');
 
     for (const time of [from + 990, from + 3_000]) viewer.want({ type: 'seek', at: time });
     await seen(() => expect(commandIn(viewer, 'a')).toMatchObject({ state: 'backoff' }));
     // Only the last of them is gone to.
     expect(viewer.messages('upkeep.hello')).toHaveLength(2);
-    expect(anew(viewer).find(({ name }) => name === 'command:a')!.snapshot.value).toBe('backoff');
+    expect(stateOf(viewer, 'command:a')).toBe('backoff');
     const told = anew(viewer).flatMap(({ entries = [] }) => entries as Told[]);
     expect(Math.max(...told.map(({ time }) => time))).toBeLessThanOrEqual(from + 3_000);
     viewer.want({ type: 'seek', at: from + 990 });
@@ -62,10 +78,70 @@ describe('a recording', () => {
     viewer.leave();
   });
 
+  test('tells what happened until then one by one, and goes on from there', async () => {
+    const { recording } = await incident();
+    const { from } = recording;
+    const viewer = new PaperViewer().look(createPlayer(recording, null));
+    viewer.want({ type: 'seek', at: from + 990 });
+    await seen(() => expect(commandIn(viewer, 'a')).toMatchObject({ state: 'running', lastExit: null }));
+    const heard = (): string[] =>
+      anew(viewer).flatMap(({ type, event }) => (type === '@xstate.event' ? [event.type] : []));
+    expect(heard()).toContain('launcher.started');
+    expect(heard()).not.toContain('leader.exited');
+    const hellos = viewer.messages('upkeep.hello').length;
+    viewer.want({ type: 'seek', at: from + 1_500 });
+    await seen(() => expect(commandIn(viewer, 'a')).toMatchObject({ lastExit: expect.anything() }));
+    expect(heard()).toContain('leader.exited');
+    expect(viewer.messages('upkeep.hello')).toHaveLength(hellos);
+    const times = anew(viewer).flatMap(({ type, createdAt }) =>
+      type === '@xstate.event' ? [Number(createdAt)] : [],
+    );
+    expect(times).toEqual(times.toSorted((a, b) => a - b));
+    viewer.leave();
+  });
+
+  test('goes on when what was told is taken', async () => {
+    const { recording } = await incident();
+    const viewer = new PaperViewer();
+    viewer.takes = false;
+    viewer.look(createPlayer(recording, null));
+    await seen(() => expect(viewer.messages('@xstate.actor').length).toBeGreaterThan(2));
+    viewer.take();
+    await seen(() =>
+      expect(commandIn(viewer, 'a')).toMatchObject({ state: 'running', lastExit: expect.anything() }),
+    );
+    viewer.leave();
+  });
+
+  test('is opened as it was before upkeep ended, with the leaders that there were', async () => {
+    const { world, end } = record({ commands: [command('a'), command('b')] }, [], {
+      size: Number.POSITIVE_INFINITY,
+    });
+    world.advance(5_000);
+    world.shutdown();
+    world.advance(20_000);
+    const recording = await end();
+    const viewer = new PaperViewer().look(createPlayer(recording, null));
+    viewer.want({ type: 'processes', wanted: true });
+    await seen(() => expect(commandIn(viewer, 'a')).toMatchObject({ state: 'running' }));
+    const [hello] = viewer.messages('upkeep.hello');
+    expect(hello!.at).toBeLessThan(recording.to);
+    await seen(() =>
+      expect(viewer.messages('upkeep.processes').at(-1)?.processes).toMatchObject([
+        { command: 'a', part: 'leader', state: '', argv: [] },
+        { command: 'b', part: 'leader' },
+      ]),
+    );
+    viewer.want({ type: 'seek', at: recording.to });
+    await seen(() => expect(stateOf(viewer, null)).toBe('done'));
+    viewer.leave();
+  });
+
   test('is shown to each viewer at a time of his own; times beyond it are its ends', async () => {
     const { recording } = await incident();
     const player = createPlayer(recording, 'line 5: x');
     const [one, other] = [new PaperViewer().look(player), new PaperViewer(false).look(player)];
+    await seen(() => expect(commandIn(one, 'a')).toMatchObject({ lastExit: expect.anything() }));
     one.want({ type: 'seek', at: 0 });
     await seen(() => expect(one.messages('upkeep.hello')).toHaveLength(2));
     one.want({ type: 'seek', at: Number.MAX_SAFE_INTEGER });
@@ -73,7 +149,7 @@ describe('a recording', () => {
       expect(commandIn(one, 'a')).toMatchObject({ state: 'running', lastExit: expect.anything() }),
     );
     expect(one.messages()[0]).toMatchObject({ replay: { differs: 'line 5: x' } });
-    expect(types(other)).toEqual(new Set(['@xstate.actor']));
+    expect(types(other)).toEqual(new Set(['@xstate.actor', '@xstate.event', '@xstate.snapshot']));
     one.want({ type: 'seek', at: 0 });
     const before = one.texts.length;
     one.leave();

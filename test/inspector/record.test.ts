@@ -235,7 +235,7 @@ describe('what was recorded', () => {
       at: recorded.world.clock.now(),
       command: 'a',
       level: 'warn',
-      message: `the password is ${secret}`,
+      message: `the password is ${secret}, and the inspector is at http://127.0.0.1:9777/#token=ab-c_d; others`,
     });
     recorded.world.root.send({
       type: 'shutdown.ordered',
@@ -246,7 +246,9 @@ describe('what was recorded', () => {
     const recording = await recorded.end();
     const text = readFileSync(recorded.path, 'utf8');
     expect(text).not.toContain('swordfish');
-    expect(text).toContain('the password is ***');
+    expect(text).toContain(
+      'the password is ***, and the inspector is at http://127.0.0.1:9777/#token=***; others',
+    );
     expect(text).toContain('"reason":"by ***"');
     expect(verify(recording).difference).toBeNull();
   });

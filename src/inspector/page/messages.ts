@@ -153,7 +153,7 @@ export function createMessages(store: Store): MessagesPane {
       empty,
       store.sent.length > 0 || store.hello?.mode !== 'recording'
         ? 'Nothing yet. What is sent while this page is open is shown here.'
-        : 'A recording is shown as it was at one time: there is nothing on its way.',
+        : 'Nothing has been sent yet at this time of the recording.',
     );
     list.element.hidden = asDiagram || messages.length === 0;
     diagram.hidden = !asDiagram || messages.length === 0;

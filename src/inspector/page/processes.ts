@@ -69,7 +69,9 @@ export function createProcesses(store: Store, onSelect: (key: string) => void): 
       count,
       store.processesAt === 0
         ? 'asking …'
-        : `${store.processes.length} processes, ${ours} owned${zombies === 0 ? '' : `, ${zombies === 1 ? '1 zombie' : `${zombies} zombies`}`}`,
+        : store.hello?.mode === 'recording'
+          ? `${ours} leaders: all that the machines knew of processes`
+          : `${store.processes.length} processes, ${ours} owned${zombies === 0 ? '' : `, ${zombies === 1 ? '1 zombie' : `${zombies} zombies`}`}`,
     );
     list.show(rows);
     drawDetail();
@@ -115,13 +117,13 @@ export function createProcesses(store: Store, onSelect: (key: string) => void): 
     detail.hidden = shown === undefined;
     if (shown === undefined) return;
     const facts: readonly (readonly [string, string])[] = [
-      ['pid', `${shown.pid}, child of ${shown.ppid}`],
-      ['state', stateText(shown)],
+      ['pid', shown.ppid === 0 ? String(shown.pid) : `${shown.pid}, child of ${shown.ppid}`],
+      ['state', shown.state === '' ? 'not recorded' : stateText(shown)],
       ['since', `${duration(Math.max(0, store.processesAt - shown.since))}`],
       ['command', shown.command ?? 'nobody’s'],
       ['part', shown.part ?? 'none'],
       ['because', shown.because ?? 'no rule was asked'],
-      ['argv', shown.argv.join(' ')],
+      ['argv', shown.argv.length === 0 ? 'not recorded' : shown.argv.join(' ')],
     ];
     detail.replaceChildren(
       h(

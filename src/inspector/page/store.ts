@@ -189,7 +189,7 @@ export class Store {
         ? before.from === hello.from && before.to === hello.to
         : before.began === hello.began);
     this.hello = hello;
-    if (hello.mode === 'recording') this.at ??= hello.to;
+    if (hello.mode === 'recording') this.at ??= hello.at;
     this.actors.clear();
     this.commandActors.clear();
     this.groupActors.clear();

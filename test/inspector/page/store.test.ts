@@ -15,6 +15,7 @@ const hello: Hello = {
   began: 500,
   from: null,
   to: null,
+  at: null,
   replay: null,
 };
 const definition = JSON.stringify({ id: 'command', initial: 'a', states: { a: { on: { go: 'b' } }, b: {} } });
