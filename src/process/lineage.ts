@@ -61,7 +61,7 @@ interface Service {
   /** So it is, but only because nobody was listed. */
   hasty: boolean;
   emptySeen: boolean;
-  /** Who was killed by a signal since the launch, before the launcher's end was told. */
+  /** Who was killed by a signal since the launch, before anybody took over from the launcher. */
   fallen: { readonly row: ProcessRow; readonly exit: Exit }[];
   /** The launcher left with status 0 and without an heir: whoever appears before this time may be the service. */
   awaitsUntil: number;
@@ -411,7 +411,8 @@ export function createLineage(options: LineageOptions): Lineage {
     );
     // In the launcher's own session are its helpers as well.
     const fallen = heirRow === null || heirRow.session === session ? null : masterOf(service, heirRow);
-    service.fallen = [];
+    const awaits = heirRow === null && starting && !apart && exit.code === 0;
+    if (!awaits) service.fallen = [];
     if (fallen !== null) {
       // It has died before it could take over: that is how the start has ended.
       service.deadSession = heirRow!.session;
@@ -425,7 +426,7 @@ export function createLineage(options: LineageOptions): Lineage {
       };
     }
     const heir = heirRow === null ? null : lead(service, heirRow, ruleOf(owners.get(heirRow.pid)!.via));
-    if (heir === null && starting && !apart && exit.code === 0) service.awaitsUntil = at + options.linger;
+    if (awaits) service.awaitsUntil = at + options.linger;
     return {
       type: 'leader.exited',
       at,
@@ -479,7 +480,8 @@ export function createLineage(options: LineageOptions): Lineage {
     const at = now();
     for (const service of services.values()) {
       if (isQuiet(service)) continue;
-      for (const fact of [endOf(service, change, at), arrivalOf(service, at), countOf(service, change, at)]) {
+      const found = [endOf(service, change, at), ...arrivalOf(service, at), countOf(service, change, at)];
+      for (const fact of found) {
         if (fact !== null) facts.push({ command: service.name, fact });
       }
     }
@@ -554,12 +556,18 @@ export function createLineage(options: LineageOptions): Lineage {
   }
 
   /** Whoever has come in place of a launcher that left without an heir. */
-  function arrivalOf(service: Service, at: number): CommandFact | null {
-    if (at >= service.awaitsUntil) return null;
+  function arrivalOf(service: Service, at: number): CommandFact[] {
+    if (at >= service.awaitsUntil) return [];
     const found = findAwaited(service);
-    if (found === null) return null;
+    if (found === null) return [];
     if (!owners.has(found.row.pid)) joinWithBelow(found.row, service);
-    return { type: 'leader.seen', at, leader: lead(service, found.row, ruleOf(found.via)) };
+    // In the launcher's own session are its helpers as well.
+    const fallen = found.row.session === service.deadSession ? null : masterOf(service, found.row);
+    const row = fallen?.row ?? found.row;
+    const seen: CommandFact = { type: 'leader.seen', at, leader: lead(service, row, ruleOf(found.via)) };
+    service.fallen = [];
+    // It has come and gone between two looks: what is there are its workers.
+    return fallen === null ? [seen] : [seen, bury(service, fallen.exit, at)];
   }
 
   /** What is left of a service that a signal was sent to, where that has changed. */
@@ -582,9 +590,9 @@ export function createLineage(options: LineageOptions): Lineage {
     return { type: 'lineage.counted', at, remains };
   }
 
-  /** Its launcher may still hand over to somebody. */
-  const isStarting = (service: Service): boolean =>
-    service.leader?.rule === 'launcher' && now() < service.startingUntil;
+  /** Its launcher may still hand over to somebody, or has left, and somebody is awaited. */
+  const isStarting = ({ leader, startingUntil, awaitsUntil }: Service): boolean =>
+    leader === null ? now() < awaitsUntil : leader.rule === 'launcher' && now() < startingUntil;
 
   /** What is left may be what this look could not read. It is waited for a better one, but not for ever. */
   function isBlind(change: TableChange, since: number, at: number): boolean {

@@ -265,6 +265,37 @@ describe('a start', () => {
     expect(lineage.isAttentive()).toBe(false);
   });
 
+  test.each([
+    ['before', true],
+    ['after', false],
+  ])('nor from one that was killed unseen %s the launcher’s end, while a daemon was awaited', (_, before) => {
+    const { lineage, launch, put, alter, look, die } = world();
+    launch('web', 10);
+    look();
+    const comeAndGo = (): void => {
+      put(11, { command: 'web' });
+      lineage.dying(11);
+      die(11, KILLED);
+    };
+    if (before) comeAndGo();
+    die(10, OK);
+    expect(factsOf(look(), 'web')).toMatchObject([{ id: { pid: 10 }, exit: OK, heir: null }]);
+    if (!before) comeAndGo();
+    put(12, { command: 'web', session: 11 });
+    alter(12, { ppid: SELF });
+    expect(factsOf(look(), 'web')).toMatchObject([
+      { type: 'leader.seen', leader: { pid: 11 } },
+      {
+        type: 'leader.exited',
+        id: { pid: 11 },
+        exit: KILLED,
+        heir: null,
+        remains: { workers: 1, tagged: 1 },
+      },
+    ]);
+    expect(lineage.isAttentive()).toBe(false);
+  });
+
   test('workers are known by the session that a daemon made after it was read', () => {
     const { launch, put, look, die } = world();
     launch('web', 10);
