@@ -123,15 +123,18 @@ export function createPlayer(recording: Recording, differs: string | null): Sour
   return { show: play };
 }
 
-/** What is shown first: how it was right before upkeep ended, if it did. In its end nothing is left. */
+/** What is shown first: how it was right before the event by which upkeep ended, if it did. In its end nothing is left. */
 function openingOf({ parts, from, to }: Recording): number {
   let ending: number | null = null;
   for (const { header, lines } of parts) {
     if ('input' in header.start) ending = null;
-    const line = lines.find(
-      (each) => 'state' in each && each.of === '' && /^(?:stopping|killing)/.test(each.state ?? ''),
-    );
-    ending ??= line?.time ?? null;
+    let event = header.time;
+    for (const line of lines) {
+      if ('to' in line) event = line.time;
+      else if ('state' in line && line.of === '' && /^(?:stopping|killing)/.test(line.state ?? '')) {
+        ending ??= event;
+      }
+    }
   }
   return ending === null ? to : Math.max(from, ending - 1);
 }

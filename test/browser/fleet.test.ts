@@ -285,7 +285,8 @@ describe.skipIf(noNamespace)(`a real fleet ${noNamespace ?? ''}`, () => {
     expect(await page.getByRole('button', { name: 'Restart' }).isVisible()).toBe(false);
     await page.getByLabel('Time of the recording').focus();
     await page.keyboard.press('End');
-    // Upkeep itself has ended there, and all machines with it.
+    await row(page, 'web').filter({ hasText: 'stopped' }).waitFor();
+    await page.keyboard.press('Home');
     await page.getByText('no machine of web at this time').waitFor();
     expect(await violationsOf(page)).toEqual([]);
     await screenshot(page, 'recording');
