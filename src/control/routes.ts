@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { Socket } from 'node:net';
 import { commandsOf, groupNamed } from '../../machines/tree.ts';
 import type { OrderVerb } from '../policy/verbs.ts';
+import { textOf } from './body.ts';
 import { createClients } from './clients.ts';
 import { hasBegun, healthOf } from './health.ts';
 import type { Answer, Inside } from './inside.ts';
@@ -103,6 +104,9 @@ export function createRoutes(inside: () => Inside | null, version: string): (cli
   };
 }
 
+const unreadable = (status: number, why: string): Refusal =>
+  new Refusal(status, `cannot read the request: ${why}`);
+
 class Refusal extends Error {
   readonly answer: Answer;
   constructor(status: number, error: string, more: object = {}) {
@@ -132,7 +136,7 @@ async function answer(
   if (request.method !== route.method) {
     throw new Refusal(405, `cannot answer ${path}: it is asked for with ${route.method}`);
   }
-  const body = route.method === 'POST' ? bodyIn(await textOf(request)) : {};
+  const body = route.method === 'POST' ? bodyIn(await textOf(request, LARGEST_BODY, unreadable)) : {};
   const now = started(inside);
   return route.answer(now, { query: new URLSearchParams(search), body, orders: ordersOf(now) });
 }
@@ -326,25 +330,6 @@ const shortened = (text: string): string => (text.length > 100 ? `${text.slice(0
 const readable = (text: string): string =>
   /^[\w.-]+$/.test(text) ? shortened(text) : JSON.stringify(shortened(text));
 
-/** @throws Refusal for a body that is too large or breaks off */
-async function textOf(request: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  try {
-    // To its end, even if it is too large: who still writes does not read the answer.
-    for await (const chunk of request as AsyncIterable<Buffer>) {
-      size += chunk.length;
-      if (size <= LARGEST_BODY) chunks.push(chunk);
-    }
-  } catch (error) {
-    throw new Refusal(400, `cannot read the request: ${(error as Error).message}`);
-  }
-  if (size > LARGEST_BODY) {
-    throw new Refusal(413, `cannot read the request: it is larger than ${LARGEST_BODY} bytes; name fewer`);
-  }
-  return Buffer.concat(chunks).toString('utf8');
-}
-
 /** An object; no body: an empty one. */
 function bodyIn(text: string): Asked['body'] {
   if (text.trim() === '') return {};
@@ -355,5 +340,5 @@ function bodyIn(text: string): Asked['body'] {
     // Said below.
   }
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Asked['body'];
-  throw new Refusal(400, 'cannot read the request: its body is no JSON object');
+  throw unreadable(400, 'its body is no JSON object');
 }

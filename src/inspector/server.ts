@@ -3,6 +3,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { isIP, type Socket } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { textOf } from '../control/body.ts';
 import { createBoundedServer } from '../control/bounded.ts';
 import type { Answer } from '../control/inside.ts';
 import { isLoopback } from '../control/listening.ts';
@@ -58,6 +59,9 @@ class Refusal extends Error {
     this.headers = headers;
   }
 }
+
+const unreadable = (status: number, why: string): Refusal =>
+  new Refusal(status, `cannot read the order: ${why}`);
 
 export interface Inspector {
   /** Not listening yet. */
@@ -190,7 +194,7 @@ export function createInspector(options: InspectorOptions): Inspector {
     if (!/^application\/json\b/.test(headerOf(request, 'content-type'))) {
       throw new Refusal(415, 'cannot read the order: it is no application/json');
     }
-    const { status, body } = await order(orderIn(await textOf(request)));
+    const { status, body } = await order(orderIn(await textOf(request, LARGEST_WORD, unreadable)));
     return {
       status,
       body: `${redact(JSON.stringify(body))}\n`,
@@ -275,7 +279,7 @@ function orderIn(text: string): Ordered {
       return { order, command };
     if (order === 'signal' && typeof signal === 'string') return { order, command, signal };
   }
-  throw new Refusal(400, 'cannot read the order: it is as in {"order": "restart", "command": "web"}');
+  throw unreadable(400, 'it is as in {"order": "restart", "command": "web"}');
 }
 
 function jsonIn(text: string): Readonly<Record<string, unknown>> | null {
@@ -285,22 +289,4 @@ function jsonIn(text: string): Readonly<Record<string, unknown>> | null {
   } catch {
     return null;
   }
-}
-
-/** @throws Refusal for a body that is too large or breaks off */
-async function textOf(request: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  try {
-    // To its end, even if it is too large: who still writes does not read the answer.
-    for await (const chunk of request as AsyncIterable<Buffer>) {
-      size += chunk.length;
-      if (size <= LARGEST_WORD) chunks.push(chunk);
-    }
-  } catch (error) {
-    throw new Refusal(400, `cannot read the order: ${(error as Error).message}`);
-  }
-  if (size > LARGEST_WORD)
-    throw new Refusal(413, `cannot read the order: it is larger than ${LARGEST_WORD} bytes`);
-  return Buffer.concat(chunks).toString('utf8');
 }

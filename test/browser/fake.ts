@@ -4,7 +4,6 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join } from 'node:path';
 import { type WebSocket, WebSocketServer } from 'ws';
-import type { CommandStatus } from '../../src/control/status.ts';
 import type { Hello, Message, StatelyMessage, Wanted } from '../../src/inspector/protocol.ts';
 
 const TYPES: Readonly<Record<string, string>> = {
@@ -118,37 +117,6 @@ export function hello(more: Partial<Hello> = {}): Hello {
     to: null,
     at: null,
     replay: null,
-    ...more,
-  };
-}
-
-export function status(name: string, more: Partial<CommandStatus> = {}): CommandStatus {
-  return {
-    name,
-    kind: 'service',
-    group: null,
-    state: 'running',
-    detail: null,
-    desired: 'up',
-    asWished: true,
-    since: new Date(Date.now() - 30_000).toISOString(),
-    for: 30_000,
-    leader: null,
-    ready: null,
-    healthy: null,
-    starts: 1,
-    restarts: 0,
-    failures: 0,
-    lastExit: null,
-    lastOom: null,
-    lastCrash: null,
-    lastSuccess: null,
-    reason: null,
-    leftOut: 0,
-    waitingFor: [],
-    next: null,
-    ordered: null,
-    left: 0,
     ...more,
   };
 }

@@ -6,8 +6,9 @@ import type { Page } from 'playwright-core';
 import { afterEach, describe, expect, inject, test } from 'vitest';
 import { commandMachine } from '../../machines/command.ts';
 import type { Message } from '../../src/inspector/protocol.ts';
+import { status } from '../inspector/made-status.ts';
 import { NARROW, openBrowser, screenshot, type Viewer, violationsOf, WIDE } from './browser.ts';
-import { actor, type Fake, fakeInspector, hello, moved, status } from './fake.ts';
+import { actor, type Fake, fakeInspector, hello, moved } from './fake.ts';
 import { foreign, hours, thousand } from './scenes.ts';
 
 const folder = join(dirname(inject('upkeep')), 'inspector');

@@ -2,7 +2,8 @@
 import { commandMachine } from '../../machines/command.ts';
 import type { FleetMessage, Message } from '../../src/inspector/protocol.ts';
 import type { Entry, Happening } from '../../src/output/journal.ts';
-import { actor, hello, status } from './fake.ts';
+import { status } from '../inspector/made-status.ts';
+import { actor, hello } from './fake.ts';
 
 const UP = { running: { ready: 'unchecked' } };
 const killed = { known: true, code: null, signal: 'SIGKILL', core: false };

@@ -1,4 +1,5 @@
 /** A drawing of a machine that can be moved and zoomed, with a small one of the whole in its corner. */
+import { arrowHead } from './arrow.ts';
 import type { Lit } from './cards.ts';
 import { h, s } from './dom.ts';
 import type { Drawing } from './drawings.ts';
@@ -73,24 +74,7 @@ export function createDrawing(name: string, drawing: Drawing, onMoved: () => voi
   const svg = s(
     'svg',
     { class: 'drawing', 'aria-hidden': 'true' },
-    s(
-      'defs',
-      {},
-      s(
-        'marker',
-        {
-          id: head,
-          viewBox: '0 0 8 8',
-          refX: 7,
-          refY: 4,
-          markerWidth: 9,
-          markerHeight: 9,
-          markerUnits: 'userSpaceOnUse',
-          orient: 'auto',
-        },
-        s('path', { d: 'M0 0.5L8 4L0 7.5z', class: 'arrow-head' }),
-      ),
-    ),
+    arrowHead(head),
     ...boxElements,
     ...drawing.dots.map(([cx, cy]) => s('circle', { class: 'dot', cx, cy, r: 5 })),
     ...lines,

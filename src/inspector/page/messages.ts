@@ -1,4 +1,5 @@
 /** The messages: who sent which event to whom and what it caused, as a list and as a sequence diagram. */
+import { arrowHead } from './arrow.ts';
 import { difference } from './diff.ts';
 import { h, s, say, VirtualList } from './dom.ts';
 import { actionsOf, activeIn, eventLabel, taken, valueText } from './machine.ts';
@@ -202,24 +203,7 @@ export function createMessages(store: Store): MessagesPane {
       s(
         'svg',
         { class: 'sequence', width, height, viewBox: `0 0 ${width} ${height}`, 'aria-hidden': 'true' },
-        s(
-          'defs',
-          {},
-          s(
-            'marker',
-            {
-              id: 'message-head',
-              viewBox: '0 0 8 8',
-              refX: 7,
-              refY: 4,
-              markerWidth: 9,
-              markerHeight: 9,
-              markerUnits: 'userSpaceOnUse',
-              orient: 'auto',
-            },
-            s('path', { d: 'M0 0.5L8 4L0 7.5z', class: 'arrow-head' }),
-          ),
-        ),
+        arrowHead('message-head'),
         ...columns.flatMap(({ name, x }) => [
           s('line', { class: 'life', x1: x, x2: x, y1: 40, y2: height }),
           s('rect', { class: 'actor-box', x: x - 84, y: 10, width: 168, height: 28, rx: 6 }),

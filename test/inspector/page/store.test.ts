@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import type { CommandStatus } from '../../../src/control/status.ts';
 import { Store } from '../../../src/inspector/page/store.ts';
 import { countKinds, fleetRows, sessionOf } from '../../../src/inspector/page/tree.ts';
 import type { Hello, Message, StatelyMessage } from '../../../src/inspector/protocol.ts';
+import { status } from '../made-status.ts';
 
 const inspected = { rootId: 'x:0', createdAt: '1000', id: '1', _version: '0.7.2' };
 const hello: Hello = {
@@ -43,37 +43,6 @@ const snapshot = (sessionId: string, type: string, value: string): StatelyMessag
   event: { type },
   snapshot: { status: 'active', value, context: {} },
 });
-
-function status(name: string, more: Partial<CommandStatus> = {}): CommandStatus {
-  return {
-    name,
-    kind: 'service',
-    group: null,
-    state: 'running',
-    detail: null,
-    desired: 'up',
-    asWished: true,
-    since: '2026-01-01T00:00:00.000Z',
-    for: 1_000,
-    leader: null,
-    ready: null,
-    healthy: null,
-    starts: 1,
-    restarts: 0,
-    failures: 0,
-    lastExit: null,
-    lastOom: null,
-    lastCrash: null,
-    lastSuccess: null,
-    reason: null,
-    leftOut: 0,
-    waitingFor: [],
-    next: null,
-    ordered: null,
-    left: 0,
-    ...more,
-  };
-}
 
 function told(...messages: Message[]): Store {
   const store = new Store(() => 2_000);
