@@ -6,6 +6,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import type { Exit } from '../../machines/events.ts';
 import type { MatchSpec } from '../../src/policy/spec.ts';
 import {
+  areWorkers,
   chooseHeir,
   chooseLeader,
   type Fit,
@@ -194,6 +195,32 @@ describe('the heir', () => {
   });
 });
 
+describe('what is left', () => {
+  const [one, two] = [row({ pid: 20, session: 7 }), row({ pid: 21, session: 7 })];
+
+  test('of a master are several in its session, none of them above another', () => {
+    expect(areWorkers([one, two], 7)).toBe(true);
+    // In a session of his own somebody else has begun anew.
+    expect(
+      areWorkers([one, two, row({ pid: 22, session: 22 }), row({ pid: 23, ppid: 22, session: 22 })], 7),
+    ).toBe(true);
+  });
+
+  test.each<[string, ProcessRow[], number]>([
+    ['nothing', [], 7],
+    ['one alone, as a daemon’s fork leaves it', [one], 7],
+    ['a master with a child', [one, row({ pid: 21, ppid: 20, session: 7 })], 7],
+    ['several of other sessions', [row({ pid: 20, session: 8 }), row({ pid: 21, session: 9 })], 7],
+    [
+      'several of whom the session is not known',
+      [row({ pid: 20, session: 0 }), row({ pid: 21, session: 0 })],
+      0,
+    ],
+  ])('of %s are no workers', (_, survivors, session) => {
+    expect(areWorkers(survivors, session)).toBe(false);
+  });
+});
+
 describe('candidates by name', () => {
   test('are fitting processes whose parent does not fit, and not the excluded', () => {
     const rows = [
@@ -255,6 +282,8 @@ describe('what a policy asks of a leader', () => {
     [{ name: 'web', pattern: '^web$' }, false, true],
     [{ name: 'beam.smp', user: 'www' }, true, false],
     [{ name: 'beam.smp', user: 'root' }, false, false],
+    // Neither that user nor the owner of the other is known.
+    [{ name: 'web', user: 'nobody-knows' }, false, false],
     [{ name: 'beam.smp', parent: 'runner' }, true, false],
     [{ name: 'beam.smp', parent: 'run' }, false, false],
     // It has no parent that is known.
