@@ -388,10 +388,10 @@ class Episode {
     };
     this.#violate(this.#invariants.look(look));
     this.#violate(this.#askers?.look(look) ?? []);
-    if (this.#expected === null && upkeep !== null)
-      this.#violate(
-        this.#askers?.tick(this.#world, this.#clock.now, this.#impaired > 0 || self?.state === 'T') ?? [],
-      );
+    if (this.#expected === null && upkeep !== null) {
+      const excused = this.#impaired > 0 || self?.state === 'T' || this.#crash !== null;
+      this.#violate(this.#askers?.tick(this.#world, this.#clock.now, excused) ?? []);
+    }
     if (now - this.#sizedAt > 1_000 && upkeep !== null) {
       this.#sizedAt = now;
       const size = this.#world.size();
