@@ -126,6 +126,8 @@ export function revealSecrets(
 
 /** Shorter ones are words that stand anywhere. */
 const SHORTEST_SECRET = 4;
+/** Of a secret of several lines, which come one by one in a log: shorter ones are what frames it, as the braces of JSON do. */
+const SHORTEST_LINE = 8;
 
 /** The text with three stars for each secret. */
 export function redact(text: string, secrets: Iterable<string>): string {
@@ -149,8 +151,12 @@ export function createRedactor(): Redactor {
   const known = new Set<string>();
   return {
     learn(secrets) {
-      // Twice: as it is, and as it looks in JSON.
-      for (const secret of secrets) known.add(secret).add(JSON.stringify(secret).slice(1, -1));
+      for (const secret of secrets) {
+        const lines = secret.split('\n').map((line) => line.trim());
+        const long = lines.length === 1 ? [] : lines.filter(({ length }) => length >= SHORTEST_LINE);
+        // Twice: as it is, and as it looks in JSON.
+        for (const part of [secret, ...long]) known.add(part).add(JSON.stringify(part).slice(1, -1));
+      }
     },
     redact: (text) => (known.size === 0 ? text : redact(text, known)),
     redactBytes(bytes) {

@@ -198,6 +198,39 @@ commands:
     expect(await upkeep.stop()).toMatchObject({ code: 0, stopped: { left: 0 } });
   });
 
+  test.skipIf(noPrlimit)(`each limit is the one of that name ${noPrlimit ?? ''}`, async (context) => {
+    const set = {
+      as: [8_589_934_592, 'Max address space'],
+      core: [4_096, 'Max core file size'],
+      cpu: [7_200, 'Max cpu time'],
+      data: [4_294_967_296, 'Max data size'],
+      fsize: [1_073_741_824, 'Max file size'],
+      memlock: [16_384, 'Max locked memory'],
+      msgqueue: [65_536, 'Max msgqueue size'],
+      nice: [3, 'Max nice priority'],
+      nofile: [322, 'Max open files'],
+      nproc: [1_001, 'Max processes'],
+      rss: [2_147_483_648, 'Max resident set'],
+      rtprio: [2, 'Max realtime priority'],
+      rttime: [900_000, 'Max realtime timeout'],
+      sigpending: [77, 'Max pending signals'],
+      stack: [4_194_304, 'Max stack size'],
+    } as const;
+    const limits = Object.entries(set).map(([name, [value]]) => `${name}: ${value}`);
+    const { upkeep, inside } = await keep(
+      context,
+      `
+commands:
+  s: {run: ${SERVICE}, limits: {${limits.join(', ')}}}
+`,
+    );
+    const [s] = await upkeep.running('s');
+    const shown = inside.read(s!, 'limits');
+    for (const [value, title] of Object.values(set))
+      expect(shown).toMatch(new RegExp(`^${title} +${value} +${value} `, 'm'));
+    expect(await upkeep.stop()).toMatchObject({ code: 0, stopped: { left: 0 } });
+  });
+
   test.skipIf(noSetpriv)(`noNewPrivileges and capabilities ${noSetpriv ?? ''}`, async (context) => {
     const { upkeep, inside } = await keep(
       context,

@@ -150,4 +150,25 @@ describe('a secret', () => {
     const plain = bytes('nothing');
     expect(redactor.redactBytes(plain)).toBe(plain);
   });
+
+  test('of several lines is not shown line by line either; what frames them is', () => {
+    const redactor = createRedactor();
+    redactor.learn([
+      '-----BEGIN KEY-----\r\nMIIEvQIBADAN\r\n-----END KEY-----\n',
+      '{\n  "key": "hunter2hunter2"\n    }',
+    ]);
+    for (const line of [
+      '-----BEGIN KEY-----',
+      'MIIEvQIBADAN',
+      '"key": "hunter2hunter2"',
+      JSON.stringify('MIIEvQIBADAN'),
+    ])
+      expect(redactor.redact(`got ${line} there`).replaceAll('"', '')).toBe('got *** there');
+    expect(redactor.redactBytes(Buffer.from('x MIIEvQIBADAN\n'))).toEqual(Buffer.from('x ***\n'));
+    expect(redactor.redact('{}    }')).toBe('{}    }');
+    // Whole, where it is printed on one line.
+    expect(redactor.redact(JSON.stringify({ all: '{\n  "key": "hunter2hunter2"\n    }' }))).toBe(
+      '{"all":"***"}',
+    );
+  });
 });
