@@ -142,3 +142,29 @@ test('what start throws, and what it rejects with, is the system’s fault', asy
     parent.stop();
   }
 });
+
+test('of many at once some have to wait for others to be heard, in the order in which they were asked for', async () => {
+  let time = 0;
+  const started: string[] = [];
+  const names = Array.from({ length: 30 }, (_, index) => `c${index}`);
+  const start = (name: string): ProcessId => {
+    started.push(name);
+    // As a spawn of Node does.
+    time += 3;
+    return { pid: started.length, startTicks: 1 };
+  };
+  const logic = launchActor({ now: () => time, start });
+  const actors = names.map((name) => createActor(logic, { input: { command: name } }).start());
+  expect(started.length).toBeGreaterThan(0);
+  expect(started.length).toBeLessThan(10);
+  // Who is not wanted any more is not started.
+  actors.at(-1)!.stop();
+  const heard: number[] = [];
+  const listen = (): void => {
+    heard.push(started.length);
+    if (started.length < 29) setImmediate(listen);
+  };
+  setImmediate(listen);
+  await vi.waitFor(() => expect(started).toEqual(names.slice(0, 29)));
+  expect(heard.filter((count) => count < 29).length).toBeGreaterThanOrEqual(2);
+});
