@@ -15,7 +15,8 @@ try {
 // The bundle is ASCII, and as latin1 it takes no decoding and half the room.
 const script = new Script(readFileSync(filename, 'latin1'), { filename, cachedData });
 if (keep !== undefined) process.on('exit', () => writeFileSync(keep, script.createCachedData()));
-else {
+// Whoever only asks is gone before any of it matters.
+else if (process.argv[2] === 'run') {
   // Not sooner: code that was compiled under other flags is refused.
   const { setFlagsFromString } = require('node:v8');
   // V8 throws away compiled code that has not run for a while. A death after a quiet night is to be answered just as fast.

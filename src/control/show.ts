@@ -143,10 +143,12 @@ const WIDE =
 /** They stand on the one before. */
 const COMBINING = /[\p{Mn}\p{Me}\p{Cf}]/u;
 
+const BEYOND_ASCII = /[^ -~]/;
 const widthOfOne = (point: string): number => (COMBINING.test(point) ? 0 : WIDE.test(point) ? 2 : 1);
 
 /** Columns that it takes. */
 export function widthOf(text: string): number {
+  if (!BEYOND_ASCII.test(text)) return text.length;
   let width = 0;
   for (const point of text) width += widthOfOne(point);
   return width;
