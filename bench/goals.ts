@@ -71,6 +71,15 @@ export const GOALS: readonly Goal[] = [
   { goal: 'storm: nothing doubled', measure: 'storm', what: 'more than once', most: 0 },
   { goal: 'storm: no zombie', measure: 'storm', what: 'zombies', most: 0 },
   { goal: 'storm: less CPU than pm2', measure: 'storm', what: 'CPU', than: { peer: 'pm2', factor: 1 } },
+  ...(['the answer alone', 'upkeep status'] as const).map(
+    (own): Goal => ({
+      goal: `status of 1000, while others ask: ${own}`,
+      measure: 'control',
+      what: 'status of 1000, while one follows events and one scrapes',
+      own,
+      most: 100,
+    }),
+  ),
   { goal: 'PID 1: no zombie', measure: 'pid1', what: 'zombies left', most: 0 },
 ];
 
