@@ -75,7 +75,13 @@ export interface CommandContext {
   readonly held: boolean;
   /** This run has been found ready. */
   readonly isReady: boolean;
+  /** Why its readiness probe has failed last; null: it has not failed in this run. */
+  readonly unready: string | null;
   readonly health: HealthBook;
+  /** What it has said last of how it is; null: nothing. */
+  readonly said: string | null;
+  /** When it said that it is about to end; null: it has not. */
+  readonly endsSince: number | null;
   /** One more run of the schedule is due as soon as this one has ended. */
   readonly queued: boolean;
   /** When the schedule's next time is; null: not known. */
@@ -135,11 +141,17 @@ export const FORGIVEN = {
 } as const;
 
 /** Nothing is known of the run that begins. */
-export const UNPROVEN = { isReady: false, health: HEALTHY } as const;
+export const UNPROVEN = {
+  isReady: false,
+  unready: null,
+  health: HEALTHY,
+  said: null,
+  endsSince: null,
+} as const;
 
-/** Who has taken over from the process that left: only a launcher or leader that left with status 0 hands over. */
+/** Who stands for the service from now on. Of processes that leave only a launcher or leader that left with status 0 hands over. */
 export function heirOf(event: CommandEvent): Leader | null {
-  return event.type === 'leader.exited' ? event.heir : null;
+  return event.type === 'leader.exited' ? event.heir : 'leader' in event ? event.leader : null;
 }
 
 export function sameProcess(a: ProcessId | null, b: ProcessId): boolean {
@@ -238,12 +250,18 @@ export function isDone({ policy }: CommandContext, exit: Exit | null): boolean {
   return endingOf(policy, exit?.code != null && policy.successCodes.includes(exit.code)) === 'done';
 }
 
+/** One restart more, where one follows. */
+function restarted(context: CommandContext, change: Change): Change {
+  const follows = !hasGivenUp({ ...context, ...change });
+  return { ...change, restarts: context.restarts + (follows ? 1 : 0) };
+}
+
 /** A run has ended that was not to end. */
 export function buried(context: CommandContext, event: LeaderExited): Change {
   const { kind, restart, stragglers } = context.policy;
   // A run that is meant to end has failed when it did not end well, however long it took.
   const young = kind !== 'service' || !wasStable(context.policy, event.at - context.since);
-  return {
+  return restarted(context, {
     ...(young ? afterFailure(context, 'command') : { failures: 0, refusals: 0, wait: 0 }),
     heat: hotter(context, event.at),
     doomed: restart === 'never',
@@ -252,11 +270,10 @@ export function buried(context: CommandContext, event: LeaderExited): Change {
     diedAt: event.at,
     lastExit: event.exit,
     reason: null,
-    restarts: context.restarts + 1,
     remains: event.remains,
     clear: stragglers === 'keep' ? null : stragglers === 'stop-all' ? 'tagged' : 'workers',
     cleared: false,
-  };
+  });
 }
 
 /** A run has ended that was meant to. */
@@ -298,16 +315,17 @@ export function blamed(context: CommandContext, event: CommandEvent, reason: str
 
 /** It runs, but is of no use: it is stopped, and that counts as a failure. */
 export function condemned(context: CommandContext, event: CommandEvent, reason: string): Change {
-  const { policy, role, since, isReady } = context;
-  const at = 'at' in event ? event.at : since + (policy.ready?.timeout ?? 0);
-  // A long run of use forgets the failures before it; a long wait for its first use does not.
-  const failures = isReady && wasStable(policy, at - since) ? 0 : context.failures;
-  return {
+  const { policy, role, since, isReady, endsSince } = context;
+  const waited = endsSince === null ? since + (policy.ready?.timeout ?? 0) : endsSince + endWithin(context);
+  const at = 'at' in event ? event.at : waited;
+  // A long run of use forgets the failures before it; a long wait for its first use does not, nor a run that was to end.
+  const isLong = isReady && policy.kind === 'service' && wasStable(policy, at - since);
+  const failures = isLong ? 0 : context.failures;
+  const change = {
     ...afterFailure({ ...context, failures }, 'command'),
     heat: hotter(context, at),
     doomed: policy.restart === 'never' || (isReady && policy.health?.onUnhealthy === 'fail'),
     held: role.grouped && isReady,
-    restarts: context.restarts + (isReady ? 1 : 0),
     reason,
     stop: {
       at,
@@ -318,6 +336,34 @@ export function condemned(context: CommandContext, event: CommandEvent, reason: 
       ...STOP_BEGINS,
     },
   };
+  return isReady ? restarted(context, change) : change;
+}
+
+/** How long one that says that it is about to end may take for it: as long as a stop of it. */
+export const endWithin = ({ policy }: Pick<CommandContext, 'policy'>): number =>
+  policy.stopTimeout ?? DEFAULT_STOP;
+
+/** Why it has failed, when its time to become ready is over. */
+export function lateReason({ unready, said }: CommandContext): string {
+  const why = unready === null ? '' : `: ${unready}`;
+  return `it was not ready in time${why}${said === null ? '' : ` (its status: ${said})`}`;
+}
+
+/** It ends before it was ever ready, and nobody takes over: that is a start that has failed. */
+export function endsUnready(context: CommandContext, event: CommandEvent): boolean {
+  if (event.type !== 'leader.exited' || !sameProcess(context.leader, event.id) || context.isReady)
+    return false;
+  return !handsOver(context, event) && !isDone(context, event.exit);
+}
+
+/** The leader has ended, and another one of the service takes over. */
+export function handsOver({ leader, policy }: CommandContext, event: CommandEvent): boolean {
+  return (
+    event.type === 'leader.exited' &&
+    sameProcess(leader, event.id) &&
+    event.heir !== null &&
+    policy.kind === 'service'
+  );
 }
 
 /** A stop begins: by order, or because the schedule's next run is due. */
@@ -436,13 +482,10 @@ export function completed(context: CommandContext, event: CommandEvent): Telling
   };
 }
 
-export function unhealthy({ name, policy }: CommandContext, reason: string | null): Telling {
-  return {
-    type: 'command.unhealthy',
-    command: name,
-    reason: reason ?? '',
-    next: policy.health?.onUnhealthy ?? 'ignore',
-  };
+/** @param isBorne nothing follows; else it has been condemned, and that is in the books */
+export function unhealthy(context: CommandContext, reason: string | null, isBorne: boolean): Telling {
+  const next = isBorne ? 'ignore' : hasGivenUp(context) ? 'fail' : 'restart';
+  return { type: 'command.unhealthy', command: context.name, reason: reason ?? '', next };
 }
 
 export function overlapped({ name }: CommandContext, next: 'skip' | 'queue' | 'kill'): Telling {

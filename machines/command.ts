@@ -20,15 +20,19 @@ import {
   DEFAULT_STOP,
   died,
   EXITED,
+  endsUnready,
+  endWithin,
   FORGIVEN,
   failedStart,
   handedOver,
+  handsOver,
   hasGivenUp,
   hastenedStop,
   hastens,
   heirOf,
   isDone,
   type LeaderExited,
+  lateReason,
   lateStop,
   leftNobody,
   leftOf,
@@ -83,7 +87,12 @@ export interface CommandInput {
   readonly role: CommandRole;
   /** It is not to be started, and why: it was so before the policy was read again. */
   readonly rest: CommandRested['state'] | null;
+  /** As what kind of command the run of who was found was begun; default: as what it is now. */
+  readonly runOf?: CommandPolicy['kind'];
 }
+
+/** Of one that said that it is about to end. */
+const NEVER_ENDED = 'it has said that it is about to end (STOPPING=1), and has not ended in time';
 
 const base = setup({
   types: {
@@ -130,13 +139,14 @@ const base = setup({
         : {},
     ),
     follow: assign(({ context, event }) => {
-      const seen = event.type === 'leader.seen';
-      const leader = seen ? event.leader : heirOf(event);
+      const leader = heirOf(event);
       if (leader === null || !('at' in event)) return {};
       return {
         leader,
         took: event.at - (context.diedAt ?? context.since),
-        ...(seen ? UNPROVEN : {}),
+        // That the one before ends says nothing of this one.
+        endsSince: null,
+        ...(event.type === 'leader.seen' ? UNPROVEN : {}),
       };
     }),
     adoptLauncher: assign(({ context, event }) => {
@@ -223,6 +233,9 @@ const base = setup({
     ),
     queue: assign({ queued: true }),
     noteReady: assign({ isReady: true }),
+    noteUnready: assign(({ event }) => (event.type === 'probe.finished' ? { unready: event.reason } : {})),
+    noteStatus: assign(({ event }) => (event.type === 'status.told' ? { said: event.status } : {})),
+    noteEnding: assign(({ event }) => (event.type === 'end.announced' ? { endsSince: event.at } : {})),
     noteProbe: assign(({ context, event }) => ({ health: probed(context, event) })),
     presumeHealth: assign({ health: HEALTHY }),
     waited: assign({ wait: 0 }),
@@ -263,11 +276,10 @@ const base = setup({
   },
   guards: {
     isOurs: ({ context, event }) => event.type === 'leader.exited' && sameProcess(context.leader, event.id),
-    handsOver: ({ context, event }) =>
-      event.type === 'leader.exited' &&
-      sameProcess(context.leader, event.id) &&
-      event.heir !== null &&
-      context.policy.kind === 'service',
+    handsOver: ({ context, event }) => handsOver(context, event),
+    isEnding: ({ context }) => context.endsSince !== null,
+    wasReady: ({ context }) => context.isReady,
+    endsUnready: ({ context, event }) => endsUnready(context, event),
     leftQuietly: ({ context, event }) =>
       event.type === 'leader.exited' &&
       sameProcess(context.leader, event.id) &&
@@ -352,6 +364,7 @@ const base = setup({
     leastAfterKill: ({ context }) => clampDelay(leastAfterKill(context.stop.budget)),
     nextSignal: ({ context }) => clampDelay(stopStep(context).wait ?? Number.POSITIVE_INFINITY),
     readyTimeout: ({ context, event }) => clampDelay(readyWithin(context, event)),
+    endWithin: ({ context }) => clampDelay(endWithin(context)),
     readyInterval: ({ context }) => clampDelay(context.policy.ready?.interval ?? 1_000),
     healthInterval: ({ context }) => clampDelay(context.policy.health?.every ?? 30_000),
   },
@@ -382,7 +395,7 @@ export const commandMachine = planning.extend({ actions: { planAnew } }).createM
     rest: input.rest,
     leader: input.found,
     since: input.found?.since ?? 0,
-    runOf: input.policy.kind,
+    runOf: input.runOf ?? input.policy.kind,
     diedAt: null,
     leftAt: 0,
     took: null,
@@ -401,8 +414,7 @@ export const commandMachine = planning.extend({ actions: { planAnew } }).createM
     doomed: false,
     bound: input.role.waits,
     held: false,
-    isReady: false,
-    health: HEALTHY,
+    ...UNPROVEN,
     queued: false,
     nextRun: null,
     stop: {
@@ -422,6 +434,7 @@ export const commandMachine = planning.extend({ actions: { planAnew } }).createM
   on: {
     'command.adjust': { actions: ['adjust', 'planAnew'] },
     'command.rejoin': { guard: 'isHeld', actions: 'rejoin' },
+    'status.told': { actions: 'noteStatus' },
     'schedule.planned': [
       {
         guard: 'isSkipped',
@@ -529,7 +542,13 @@ export const commandMachine = planning.extend({ actions: { planAnew } }).createM
         { type: 'reach', params: { what: 'started' } },
       ],
       states: {
-        deciding: { always: [{ guard: 'awaitsReadiness', target: 'starting' }, { target: 'ready' }] },
+        deciding: {
+          always: [
+            { guard: 'isEnding', target: 'ending' },
+            { guard: 'awaitsReadiness', target: 'starting' },
+            { target: 'ready' },
+          ],
+        },
         starting: {
           description: 'It runs, but its readiness probe has not succeeded yet.',
           initial: 'probing',
@@ -538,7 +557,7 @@ export const commandMachine = planning.extend({ actions: { planAnew } }).createM
             readyTimeout: {
               target: '#command.stopping',
               actions: [
-                { type: 'condemn', params: { reason: 'it was not ready in time' } },
+                { type: 'condemn', params: ({ context }) => ({ reason: lateReason(context) }) },
                 {
                   type: 'tell',
                   params: ({ context }) => failedStart(context, context.leader?.pid ?? null, null),
@@ -553,7 +572,7 @@ export const commandMachine = planning.extend({ actions: { planAnew } }).createM
               on: {
                 'probe.finished': [
                   { guard: 'hasSucceeded', target: '#command.running.ready' },
-                  { target: 'pausing' },
+                  { target: 'pausing', actions: 'noteUnready' },
                 ],
               },
             },
@@ -628,10 +647,13 @@ export const commandMachine = planning.extend({ actions: { planAnew } }).createM
                     guard: 'endsUnhealthy',
                     target: '#command.stopping',
                     actions: [
-                      { type: 'tell', params: ({ context, event }) => unhealthy(context, event.reason) },
                       {
                         type: 'condemn',
                         params: ({ event }) => ({ reason: `it is unhealthy: ${event.reason}` }),
+                      },
+                      {
+                        type: 'tell',
+                        params: ({ context, event }) => unhealthy(context, event.reason, false),
                       },
                       { type: 'reach', params: { what: 'died' } },
                     ],
@@ -640,7 +662,10 @@ export const commandMachine = planning.extend({ actions: { planAnew } }).createM
                     guard: 'becomesUnhealthy',
                     target: 'pausing',
                     actions: [
-                      { type: 'tell', params: ({ context, event }) => unhealthy(context, event.reason) },
+                      {
+                        type: 'tell',
+                        params: ({ context, event }) => unhealthy(context, event.reason, true),
+                      },
                       'noteProbe',
                     ],
                   },
@@ -661,8 +686,83 @@ export const commandMachine = planning.extend({ actions: { planAnew } }).createM
             },
           },
         },
+        ending: {
+          description: 'It has said that it is about to end. Nobody asks any more how it is.',
+          entry: [
+            {
+              type: 'tell',
+              params: ({ context: { name, said } }) => ({
+                type: 'command.ending',
+                command: name,
+                status: said,
+              }),
+            },
+            { type: 'reach', params: { what: 'fallen' } },
+          ],
+          after: {
+            endWithin: [
+              {
+                guard: 'wasReady',
+                target: '#command.stopping',
+                actions: [
+                  { type: 'condemn', params: { reason: NEVER_ENDED } },
+                  { type: 'tell', params: ({ context }) => unhealthy(context, NEVER_ENDED, false) },
+                  { type: 'reach', params: { what: 'died' } },
+                ],
+              },
+              {
+                target: '#command.stopping',
+                actions: [
+                  { type: 'condemn', params: { reason: NEVER_ENDED } },
+                  {
+                    type: 'tell',
+                    params: ({ context }) => failedStart(context, context.leader?.pid ?? null, null),
+                  },
+                  { type: 'reach', params: { what: 'fallen' } },
+                ],
+              },
+            ],
+          },
+          on: {
+            // It has said so before.
+            'end.announced': {},
+            'leader.named': {
+              target: 'deciding',
+              actions: [
+                'follow',
+                { type: 'tell', params: ({ context, event }) => handedOver(context, event) },
+              ],
+            },
+            'leader.exited': [
+              {
+                guard: 'handsOver',
+                target: 'deciding',
+                actions: [
+                  'follow',
+                  { type: 'tell', params: ({ context, event }) => handedOver(context, event) },
+                ],
+              },
+              {
+                guard: 'endsUnready',
+                target: '#command.missing',
+                actions: [
+                  { type: 'blame', params: { reason: 'it ended before it was ready' } },
+                  {
+                    type: 'tell',
+                    params: ({ context, event }) => failedStart(context, event.id.pid, event.exit),
+                  },
+                  { type: 'reach', params: { what: 'fallen' } },
+                ],
+              },
+            ],
+          },
+        },
       },
       on: {
+        'end.announced': { target: '.ending', actions: 'noteEnding' },
+        'leader.named': {
+          actions: ['follow', { type: 'tell', params: ({ context, event }) => handedOver(context, event) }],
+        },
         'leader.exited': [
           {
             guard: 'handsOver',
@@ -852,13 +952,15 @@ export const commandMachine = planning.extend({ actions: { planAnew } }).createM
               on: {
                 'probe.finished': [
                   { guard: 'hasSucceeded', target: '#command.running', actions: 'noteReady' },
-                  { target: 'pausing' },
+                  { target: 'pausing', actions: 'noteUnready' },
                 ],
               },
             },
             pausing: { after: { readyInterval: 'probing' } },
           },
           on: {
+            'end.announced': { actions: 'noteEnding' },
+            'leader.named': { target: '#command.running', actions: 'follow' },
             'leader.exited': [
               { guard: 'handsOver', target: '#command.running', actions: 'follow' },
               { guard: 'leftQuietly', target: 'lingering', actions: 'noteExit' },
@@ -1009,6 +1111,7 @@ export const commandMachine = planning.extend({ actions: { planAnew } }).createM
       on: {
         'lineage.counted': [{ guard: 'isGone', target: '.over', actions: 'count' }, { actions: 'count' }],
         'leader.exited': [{ guard: 'isGone', target: '.over', actions: 'release' }, { actions: 'release' }],
+        'leader.named': { actions: 'follow' },
         'command.kill': '.killing',
         'command.start': { actions: 'wishUp' },
         'command.restart': { actions: 'wishUp' },
@@ -1139,17 +1242,19 @@ export const commandMachine = planning.extend({ actions: { planAnew } }).createM
 
 /**
  * What each leaf state leaves unanswered on purpose. A test walks every state × event: handled, or listed here. What the
- * machine as a whole answers (`command.adjust`, `command.rejoin`, the schedule) is answered everywhere. Facts that are stale (a
+ * machine as a whole answers (`command.adjust`, `command.rejoin`, `status.told`, the schedule) is answered everywhere. Facts that are stale (a
  * launcher of an earlier try, a count that nobody waits for) are what makes most rows.
  */
 const FACTS = [
   'launcher.started',
   'launch.failed',
   'leader.seen',
+  'leader.named',
   'leader.exited',
   'lineage.counted',
   'stopper.finished',
   'probe.finished',
+  'end.announced',
 ] as const;
 const without = (...handled: string[]): readonly string[] => FACTS.filter((fact) => !handled.includes(fact));
 /** Nobody is asked to do so where nobody runs. */
@@ -1160,22 +1265,35 @@ const STOPPING = ['command.release', 'command.reload'] as const;
 
 export const IGNORED: Readonly<Record<string, readonly string[]>> = {
   waiting: ['command.kill', 'command.reload', ...without('leader.seen', 'lineage.counted')],
-  'running.starting.probing': [...RUNNING, ...without('leader.exited', 'probe.finished')],
-  'running.starting.pausing': [...RUNNING, ...without('leader.exited')],
-  'running.ready.unchecked': [...RUNNING, ...without('leader.exited')],
-  'running.ready.pausing': [...RUNNING, ...without('leader.exited')],
-  'running.ready.probing': [...RUNNING, ...without('leader.exited', 'probe.finished')],
+  'running.starting.probing': [
+    ...RUNNING,
+    ...without('leader.named', 'end.announced', 'leader.exited', 'probe.finished'),
+  ],
+  'running.starting.pausing': [...RUNNING, ...without('leader.named', 'end.announced', 'leader.exited')],
+  'running.ready.unchecked': [...RUNNING, ...without('leader.named', 'end.announced', 'leader.exited')],
+  'running.ready.pausing': [...RUNNING, ...without('leader.named', 'end.announced', 'leader.exited')],
+  'running.ready.probing': [
+    ...RUNNING,
+    ...without('leader.named', 'end.announced', 'leader.exited', 'probe.finished'),
+  ],
+  'running.ending': [...RUNNING, ...without('leader.named', 'leader.exited', 'end.announced')],
   'missing.clearing.asking': [...UNASKED, ...without('leader.seen', 'lineage.counted')],
   'missing.clearing.killing': [...UNASKED, ...without('leader.seen', 'lineage.counted')],
   backoff: [...UNASKED, ...without('leader.seen', 'lineage.counted')],
   'restarting.launching': [...STARTING, ...without('launcher.started', 'launch.failed')],
-  'restarting.settling.patient': [...STARTING, ...without('leader.exited')],
-  'restarting.settling.probing': [...STARTING, ...without('leader.exited', 'probe.finished')],
-  'restarting.settling.pausing': [...STARTING, ...without('leader.exited')],
+  'restarting.settling.patient': [...STARTING, ...without('leader.named', 'end.announced', 'leader.exited')],
+  'restarting.settling.probing': [
+    ...STARTING,
+    ...without('leader.named', 'end.announced', 'leader.exited', 'probe.finished'),
+  ],
+  'restarting.settling.pausing': [...STARTING, ...without('leader.named', 'end.announced', 'leader.exited')],
   'restarting.lingering': [...STARTING, ...without('leader.seen', 'lineage.counted')],
-  'stopping.asking': [...STOPPING, ...without('leader.exited', 'lineage.counted', 'stopper.finished')],
-  'stopping.terminating': [...STOPPING, ...without('leader.exited', 'lineage.counted')],
-  'stopping.killing': [...STOPPING, ...without('leader.exited', 'lineage.counted')],
+  'stopping.asking': [
+    ...STOPPING,
+    ...without('leader.named', 'leader.exited', 'lineage.counted', 'stopper.finished'),
+  ],
+  'stopping.terminating': [...STOPPING, ...without('leader.named', 'leader.exited', 'lineage.counted')],
+  'stopping.killing': [...STOPPING, ...without('leader.named', 'leader.exited', 'lineage.counted')],
   stopped: [...UNASKED, ...without('leader.seen', 'lineage.counted')],
   'completed.done': [...UNASKED, ...without('lineage.counted')],
   scheduled: [...UNASKED, ...without('lineage.counted')],

@@ -15,9 +15,9 @@ export interface ProcessId {
 /**
  * Why a process counts as a command's leader. `launcher`: upkeep started it and it stayed. `tag`: it carries
  * the command's lineage tag. `ancestry`: it descends from the launcher. `name`: its name fits, nothing better
- * is known.
+ * is known. `notify`: it is one of the command's own, and the command has said so (MAINPID).
  */
-export type Rule = 'launcher' | 'tag' | 'ancestry' | 'name';
+export type Rule = 'launcher' | 'tag' | 'ancestry' | 'name' | 'notify';
 
 /** The one process that stands for the service. */
 export interface Leader extends ProcessId {
@@ -126,6 +126,8 @@ export type CommandFact =
     }
   /** Somebody stands for the service though upkeep has no leader on its books. */
   | { readonly type: 'leader.seen'; readonly at: number; readonly leader: Leader }
+  /** The service has said that another one of its own leads it from now on. */
+  | { readonly type: 'leader.named'; readonly at: number; readonly leader: Leader }
   /** The launcher or the leader is gone. `heir`: the process that has taken over, if one has. */
   | {
       readonly type: 'leader.exited';
@@ -141,6 +143,10 @@ export type CommandFact =
   | { readonly type: 'stopper.finished'; readonly at: number; readonly error: string | null }
   /** A probe has ended; `reason`: why it failed, null when it did not. */
   | { readonly type: 'probe.finished'; readonly at: number; readonly reason: string | null }
+  /** The service has said how it is: for people. */
+  | { readonly type: 'status.told'; readonly at: number; readonly status: string }
+  /** The service has said that it is about to end. */
+  | { readonly type: 'end.announced'; readonly at: number }
   /** The schedule's next time is in `wait` ms. */
   | { readonly type: 'schedule.planned'; readonly at: number; readonly wait: number }
   | { readonly type: 'schedule.due'; readonly at: number };
@@ -226,6 +232,8 @@ export type Told = { readonly at: number } & (
   /** What it requires is not there yet. */
   | { readonly type: 'command.waiting'; readonly command: string; readonly for: readonly string[] }
   | { readonly type: 'command.ready'; readonly command: string; readonly took: number }
+  /** It says that it is about to end. `status`: what it has said last of how it is. */
+  | { readonly type: 'command.ending'; readonly command: string; readonly status: string | null }
   /** `next`: what follows. */
   | {
       readonly type: 'command.unhealthy';

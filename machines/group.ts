@@ -20,7 +20,7 @@ import type {
 } from './events.ts';
 import { startLevels, stoppable } from './order.ts';
 import { ownOf } from './own.ts';
-import { type Heat, heated, isTooHot, NO_HEAT } from './restart-policy.ts';
+import { type CommandPolicy, type Heat, heated, isTooHot, NO_HEAT } from './restart-policy.ts';
 import { beforeOf, commandsOf, type GroupPlan, isGroup, NO_ROLE, type Roles } from './tree.ts';
 
 export interface GroupInput {
@@ -34,6 +34,8 @@ export interface GroupInput {
   /** Who is not to be started, and why. */
   readonly rest: Readonly<Record<string, CommandRested['state']>>;
   readonly roles: Roles;
+  /** As what kind of command runs were begun, where it may be another by now. */
+  readonly runs?: Readonly<Record<string, CommandPolicy['kind']>>;
 }
 
 export interface GroupContext {
@@ -531,16 +533,18 @@ function whyGivesUp({ intensity }: GroupPlan, event: GroupEvent): string {
 function inputOf(
   { name, policy }: CommandPlan,
   seed: number,
-  { plan, found, remains = {}, rest, roles }: GroupInput,
+  { plan, found, remains = {}, rest, roles, runs = {} }: GroupInput,
 ) {
   const rests = ownOf(rest, name) ?? null;
   const left = ownOf(remains, name);
+  const runOf = ownOf(runs, name);
   return {
     name,
     policy,
     seed,
     found: ownOf(found, name) ?? null,
     ...(left === undefined ? {} : { remains: left }),
+    ...(runOf === undefined ? {} : { runOf }),
     role: ownOf(roles, name) ?? NO_ROLE,
     rest: rests === 'failed' && plan.strategy !== 'one_for_one' ? null : rests,
   };

@@ -22,7 +22,7 @@ import { groupMachine } from './group.ts';
 import { type StopPlan, stopPlan, stoppable, stopShare } from './order.ts';
 import { ownOf } from './own.ts';
 import { scanPort } from './ports.ts';
-import { clampDelay, giveUpStopAfter } from './restart-policy.ts';
+import { type CommandPolicy, clampDelay, giveUpStopAfter } from './restart-policy.ts';
 import {
   beforeOf,
   commandsOf,
@@ -362,9 +362,18 @@ const change = base.enqueueActions(({ context, event, enqueue }) => {
       .filter((name) => restarted.has(name))
       .map((name) => [name, { ...roleOf(name), watched: false }]),
   );
+  // What a schedule is to stand for from now on was not begun by it.
+  const runs = Object.fromEntries([...moved].map((name) => [name, context.plans[name]!.policy.kind]));
   enqueue({
     type: 'makeGroups',
-    params: { plans: made, found, remains, rest: Object.fromEntries(rest), roles: { ...roles, ...unheard } },
+    params: {
+      plans: made,
+      found,
+      remains,
+      rest: Object.fromEntries(rest),
+      roles: { ...roles, ...unheard },
+      runs,
+    },
   });
   for (const { name, policy } of plan.groups.flatMap(commandsOf)) {
     if (!Object.hasOwn(unheard, name)) continue;
@@ -651,6 +660,7 @@ interface Making {
   readonly remains: Readonly<Record<string, Remains>>;
   readonly rest: Readonly<Record<string, CommandRested['state']>>;
   readonly roles: Roles;
+  readonly runs?: Readonly<Record<string, CommandPolicy['kind']>>;
 }
 
 /** What is left of a plan that is on its way out: nobody waits for it, and it waits for nobody. */

@@ -20,7 +20,7 @@ import { createNotify, type Notify } from './process/notify.ts';
 import { createProbes, type Probes, type ProbesOptions } from './process/probe.ts';
 import type { LogSource } from './process/probe-log.ts';
 
-export interface ExtrasOptions extends Pick<ProbesOptions, 'runHelper' | 'pidsOf' | 'now'> {
+export interface ExtrasOptions extends Pick<ProbesOptions, 'runHelper' | 'pidsOf' | 'hearer' | 'now'> {
   readonly specOf: (command: string) => CommandSpec;
   readonly log: Log;
   readonly native: Native | null;
@@ -54,6 +54,8 @@ export interface Extras {
   ) => () => void;
   /** What the service has written. */
   readonly heard: (command: string, chunk: Buffer, stream: LogSource) => void;
+  /** Hears, at once, what the service has said of itself by sd_notify. */
+  readonly hearOut: (command: string) => void;
   /** Reads, at once, what a service that just died has said last in its files. */
   readonly drain: (command: string) => void;
   readonly resume: () => void;
@@ -143,7 +145,10 @@ export function createExtras(options: ExtrasOptions): Extras {
         logSpec === null || (logSpec.prefix === null && logSpec.format === null && logSpec.file === null);
       log.configure(name, plain ? null : logSpec);
       // A service that an upkeep before this one started has the socket's path already.
-      if (isNotified(spec)) theNotify().pathOf(name);
+      if (isNotified(spec)) {
+        theProbes();
+        theNotify().pathOf(name);
+      }
       const paths = logSpec?.tail ?? [];
       const tail = tails.get(name);
       if (tail !== undefined) tail.follow(paths);
@@ -199,6 +204,7 @@ export function createExtras(options: ExtrasOptions): Extras {
     heard(command, chunk, stream) {
       if (probes?.wantsLines(command)) probes.line(command, chunk, stream);
     },
+    hearOut: (command) => notify?.drain(command),
     drain: (command) => tails.get(command)?.drain(),
     resume() {
       for (const tail of tails.values()) tail.resume();

@@ -4,7 +4,7 @@ import { execa } from 'execa';
 import { Subject } from 'rxjs';
 import { type AnyStateMachine, createActor } from 'xstate';
 import { commandMachine } from '../machines/command.ts';
-import type { Exit, Leader, PolicyDiff, Remains, Told } from '../machines/events.ts';
+import type { CommandFact, Exit, Leader, PolicyDiff, Remains, Told } from '../machines/events.ts';
 import { groupMachine } from '../machines/group.ts';
 import { DEFAULT_POLICY } from '../machines/restart-policy.ts';
 import { EXIT_INTERNAL, supervisorMachine } from '../machines/supervisor.ts';
@@ -188,6 +188,7 @@ export async function supervise(
       leaving.delete(told.command);
       lineage.remove(told.command);
       launchedAs.delete(told.command);
+      refusedPids.delete(told.command);
       autopsy.forget(told.command);
       crashes.forget(told.command);
       extras.forget(told.command);
@@ -235,6 +236,8 @@ export async function supervise(
 
   const onEnd = (pid: number, exit: Exit, peak: number | null = null): void => {
     const led = lineage.ledBy(pid);
+    // That it ends, or who leads instead, may be what it has said last.
+    if (led !== null) extras.hearOut(led);
     autopsy.ended(led, pid, peak);
     if (led !== null) http?.ended(led, now());
     if (lineage.exited(pid, exit)) news.next();
@@ -281,6 +284,19 @@ export async function supervise(
     if (more === null) return { ...spec, execution: null };
     return { ...spec, env: { ...extras.environmentOf(name), ...spec.env }, execution: more.execution };
   };
+  /** Before the machines run, there is nobody to be told. */
+  let inform = (_command: string, _fact: CommandFact): void => {};
+  /** What was refused last, by command: a service may say it again and again. */
+  const refusedPids = new Map<string, number>();
+  function heedMainPid(name: string, pid: number): void {
+    // What a run comes to is how its launcher ends.
+    const { kind } = specOf(name).policy?.machine ?? DEFAULT_POLICY;
+    const refused = kind === 'service' ? lineage.appoint(name, pid) : `a ${kind} is what was launched`;
+    if (refused === null) news.next();
+    if (refused === null || refusedPids.get(name) === pid) return;
+    refusedPids.set(name, pid);
+    notice(name, `it says that pid ${pid} leads it (MAINPID), which is passed over: ${refused}`);
+  }
   /** What runs is helped and stopped with the rights and the environment that it was started with. */
   const launchedAs = new Map<string, Runnable>();
   const runnableOf = (name: string): Runnable => {
@@ -322,6 +338,11 @@ export async function supervise(
       redact: redactor.redact,
       onSecrets: redactor.learn,
       pidsOf: (name) => lineage.targets(name, 'tagged').map(({ pid }) => pid),
+      hearer: {
+        status: (name, status) => inform(name, { type: 'status.told', at: now(), status: redact(status) }),
+        ending: (name) => inform(name, { type: 'end.announced', at: now() }),
+        mainPid: heedMainPid,
+      },
       now,
       notice,
     }) ?? NO_EXTRAS;
@@ -624,6 +645,10 @@ export async function supervise(
     });
   });
   root.start();
+  inform = (name, fact) => {
+    if (root.getSnapshot().status !== 'active') return;
+    root.send({ type: 'scan.changed', at: now(), facts: [{ command: name, fact }] });
+  };
 
   const began = Date.now() - now();
   inside = {
@@ -693,6 +718,7 @@ const NO_EXTRAS: ReturnType<typeof createExtras> = {
   environmentOf: () => ({}),
   probe: () => nothing,
   heard: nothing,
+  hearOut: nothing,
   drain: nothing,
   resume: nothing,
   setHooks: nothing,

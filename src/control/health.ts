@@ -50,13 +50,22 @@ function stateOf(lacking: readonly CommandStatus[]): HealthState {
 }
 
 /** Its first start is under way, or waits for somebody's. */
-function isBeginning({ starts, failures, restarts, state, desired, healthy }: CommandStatus): boolean {
+function isBeginning({
+  starts,
+  failures,
+  restarts,
+  state,
+  detail,
+  desired,
+  healthy,
+}: CommandStatus): boolean {
   return (
     desired === 'up' &&
     failures === 0 &&
     restarts === 0 &&
     starts <= 1 &&
     state !== 'stopping' &&
+    detail !== 'ending' &&
     healthy !== false
   );
 }

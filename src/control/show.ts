@@ -99,10 +99,11 @@ function fitted(blocks: readonly Block[], room: number, columns: number): string
 }
 
 function cellsOf(command: CommandStatus): string[] {
-  const { name, state, leader, restarts, lastExit, lastOom, leftOut, next } = command;
+  const { name, state, leader, restarts, lastExit, lastOom, said, leftOut, next } = command;
   const coming = next === null ? [] : [nextText(next)];
   // Of a run that has ended it is over.
   if (state === 'running' && leftOut > 0) coming.unshift(`${runs(leftOut)} left out`);
+  if (state === 'running' && said !== null) coming.push(`it says: ${printable(said)}`);
   return [
     name,
     wordOf(command),
@@ -177,13 +178,15 @@ const painted = (code: number, text: string, colour: boolean): string =>
 /** The evidence in words, in lines that fit where what is in them can be parted. */
 export function whyText(why: Why, columns: number): string {
   const { command, leader, candidates, books, crashes, transitions, orders } = why;
-  const { name, state, detail, desired, asWished, reason, lastExit, lastOom, leftOut, next, left } = command;
+  const { name, state, detail, desired, asWished, reason, said, lastExit, lastOom, leftOut, next, left } =
+    command;
   const lines = [
     `${name} is ${predicateOf(state)}${detail === null ? '' : ` (${detail})`} since ${command.since}, for ${formatDuration(command.for)}.`,
     wishText(desired, asWished, orders),
   ];
   // Of one that just ended, how it ended says more.
   if (reason !== null && reason !== 'exited') lines.push(`The reason: ${reason}.`);
+  if (said !== null) lines.push(`It has said last: ${printable(said)}.`);
   if (lastExit !== null) {
     lines.push(`Its last run ${howEnded(lastExit)}${lastOom === true ? ` (${OUT_OF_MEMORY})` : ''}.`);
   }

@@ -59,6 +59,8 @@ export interface CommandStatus {
   readonly lastSuccess: boolean | null;
   /** Why it failed last, or for good. */
   readonly reason: string | null;
+  /** What it has said last of how it is (STATUS=); null: nothing. */
+  readonly said: string | null;
   /** Runs of its schedule that were left out since its last one began. */
   readonly leftOut: number;
   /** `db: ready` … */
@@ -129,7 +131,7 @@ function commandStatus(
     state: first,
     detail: detailOf(state, second, health.healthy),
     desired: wished,
-    asWished: isAsWished(first, wished, context),
+    asWished: isAsWished(first, second, wished, context),
     since: new Date(inside.timeOf(since)).toISOString(),
     for: Math.max(0, Math.round(now - since)),
     leader:
@@ -141,7 +143,7 @@ function commandStatus(
             rule: leader.rule,
             uptime: Math.max(0, Math.round(now - leader.since)),
           },
-    ready: policy.ready === null ? null : first === 'running' && isReady,
+    ready: policy.ready === null ? null : first === 'running' && second !== 'ending' && isReady,
     healthy: policy.health === null ? null : isHealthy,
     starts: context.starts,
     restarts: context.restarts,
@@ -152,6 +154,7 @@ function commandStatus(
     lastCrash,
     lastSuccess: lastExit === null ? null : isSuccess(policy.successCodes, lastExit),
     reason: context.reason,
+    said: context.said,
     leftOut: inside.journal.leftOutOf(name),
     waitingFor: waitingFor.map(({ text }) => text),
     next: turnText(turn, first) ?? nextOf(first, second, since, now, context, waitingFor),
@@ -186,13 +189,14 @@ export const predicateOf = (word: string): string => (word === 'backoff' ? 'in b
 
 function isAsWished(
   state: string,
+  detail: string | null,
   wished: CommandView['wished'],
   { policy, isReady, health }: CommandContext,
 ): boolean {
   if (wished === 'down') return state === 'stopped';
   switch (state) {
     case 'running':
-      return (policy.ready === null || isReady) && health.healthy;
+      return detail !== 'ending' && (policy.ready === null || isReady) && health.healthy;
     case 'completed':
     case 'scheduled':
       return true;

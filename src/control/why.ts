@@ -72,4 +72,5 @@ const HOW = {
   tag: 'it carries the tag that upkeep gave to what it started, and outlived its launcher',
   ancestry: 'it descends from what upkeep started',
   name: 'its name fits, and nothing better is known',
+  notify: 'the service has said so itself (MAINPID)',
 } as const;

@@ -108,7 +108,7 @@ export function createCrashes(options: CrashOptions): Crashes {
     const exit = event === 'command.unhealthy' ? null : told.exit;
     const { oom, peak } = examine(command, pid, exit);
     if (event === 'command.died') book.restarts = told.restart;
-    else if (event === 'command.unhealthy') book.restarts++;
+    else if (event === 'command.unhealthy' && told.next === 'restart') book.restarts++;
     const report: CrashReport = {
       number: ++book.number,
       time: wallClock().toISOString(),

@@ -105,6 +105,8 @@ function sentenceOf(told: ToldOfDeath): string {
       return `waits for ${told.for.join(', ')}`;
     case 'command.ready':
       return `ready after ${formatDuration(told.took)}`;
+    case 'command.ending':
+      return `says that it is about to end (STOPPING=1)${told.status === null ? '' : `: ${told.status}`}`;
     case 'command.unhealthy':
       return `unhealthy: ${told.reason}; ${AFTER_UNHEALTHY[told.next]}`;
     case 'command.healthy':
@@ -137,7 +139,7 @@ function sentenceOf(told: ToldOfDeath): string {
 const AFTER_UNHEALTHY = {
   restart: 'it is restarted',
   ignore: 'nothing follows, as the policy says',
-  fail: 'it is given up, as the policy says',
+  fail: 'it is not restarted, as the policy says',
 } as const;
 
 const AFTER_OVERLAP = {
@@ -180,6 +182,7 @@ const KNOWN_BY: Readonly<Record<Leader['rule'], string>> = {
   tag: 'by its tag',
   ancestry: 'by its descent',
   name: 'by its name only',
+  notify: 'by its own word',
 };
 
 function runningOf(how: 'started' | 'adopted' | 'handover', leader: Leader, took: number | null): string {

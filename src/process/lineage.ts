@@ -46,6 +46,8 @@ interface Service {
   leader: (Leader & { readonly session: number }) | null;
   /** The leader is what upkeep launched, or was left by it, and the start timeout is not over. */
   startingUntil: number;
+  /** Who leads from the next look on, by the service's own word; null: nothing was said. */
+  named: Member | null;
   /** When this leader became the leader. */
   leadsSince: number;
   /** Session of the last leader that died: who is left in it is a worker without a master. */
@@ -151,6 +153,9 @@ export interface Lineage {
   readonly forgotten: () => number[];
   /** A launcher was started. */
   readonly launched: (command: string, id: ProcessId) => void;
+  /** The service says that this process leads it. It does from the next look on, if it is one of its own.
+   * @returns why it does not; null: it does, or did already, or nobody leads who could be followed */
+  readonly appoint: (command: string, pid: number) => string | null;
   /** A child of ours that is no service (a stop command): never to be taken for one. */
   readonly helper: (pid: number, alive: boolean) => void;
   /** A child of ours is about to be reaped: the last moment to find out whose it was. */
@@ -223,6 +228,7 @@ export function createLineage(options: LineageOptions): Lineage {
       changes: 0,
       leader: null,
       startingUntil: 0,
+      named: null,
       leadsSince: 0,
       deadSession: -1,
       ended: null,
@@ -373,7 +379,9 @@ export function createLineage(options: LineageOptions): Lineage {
   }
 
   function lead(service: Service, row: ProcessRow, rule: Leader['rule']): Leader {
-    const leader = toLeader(row, rule, row.startTicks === 0 ? now() : options.sinceOf(row.startTicks));
+    const known = toLeader(row, rule, row.startTicks === 0 ? now() : options.sinceOf(row.startTicks));
+    // No look may have read yet what a launcher is called: it goes by what it was launched for.
+    const leader = rule === 'launcher' ? { ...known, name: service.name } : known;
     service.leader = { ...leader, session: row.session };
     service.leadsSince = now();
     service.ended = null;
@@ -480,7 +488,14 @@ export function createLineage(options: LineageOptions): Lineage {
     const at = now();
     for (const service of services.values()) {
       if (isQuiet(service)) continue;
-      const found = [endOf(service, change, at), ...arrivalOf(service, at), countOf(service, change, at)];
+      const found = [
+        // Before it ends, and as soon as there is one: a daemon may have named itself while its launcher was there.
+        namingOf(service, at),
+        endOf(service, change, at),
+        ...arrivalOf(service, at),
+        namingOf(service, at),
+        countOf(service, change, at),
+      ];
       for (const fact of found) {
         if (fact !== null) facts.push({ command: service.name, fact });
       }
@@ -490,6 +505,16 @@ export function createLineage(options: LineageOptions): Lineage {
       if (fact !== null) facts.push({ command: service.name, fact });
     }
     return facts;
+  }
+
+  /** Another one leads from now on, by the service's own word. */
+  function namingOf(service: Service, at: number): CommandFact | null {
+    const { named, leader, ended, counting } = service;
+    if (named === null || leader === null || counting !== null) return null;
+    service.named = null;
+    if (named.row.pid === leader.pid || owners.get(named.row.pid) !== named || !isAlive(named)) return null;
+    if (ended !== null) leave(leader.pid);
+    return { type: 'leader.named', at, leader: lead(service, named.row, 'notify') };
   }
 
   /** A service that has been too few for a while is as good as dead. How many it is nobody tells: it is looked at. */
@@ -532,8 +557,9 @@ export function createLineage(options: LineageOptions): Lineage {
   }
 
   /** It runs, Node will tell of its end, and nobody asks anything of it: as nearly all of them, nearly always. */
-  function isQuiet({ leader, members, ended, counting, awaitsUntil, hasty }: Service): boolean {
+  function isQuiet({ leader, members, ended, counting, awaitsUntil, hasty, named }: Service): boolean {
     if (leader === null || leader.rule !== 'launcher' || ended !== null || counting !== null) return false;
+    if (named !== null) return false;
     return awaitsUntil === 0 && !hasty && members.has(leader.pid);
   }
 
@@ -716,10 +742,30 @@ export function createLineage(options: LineageOptions): Lineage {
       join(row, service, tags === null ? 'ancestry' : 'tag');
       lead(service, { ...row, session: pid }, 'launcher');
       service.launchTicks = startTicks;
+      service.named = null;
       service.fallen = [];
       service.startingUntil = now() + options.startTimeout;
       service.counting = null;
       service.told = null;
+    },
+    appoint(command, pid) {
+      const service = services.get(command);
+      if (service === undefined || (service.leader === null && now() >= service.awaitsUntil)) return null;
+      if (service.leader?.pid === pid) {
+        service.named = null;
+        return null;
+      }
+      const known = owners.get(pid);
+      if (known === undefined || !isAlive(known)) {
+        const row = table.refresh(pid) ?? table.refresh(pid);
+        if (row === null || row === 'unknown' || isDead(row)) return 'there is no such process';
+        attribute(row);
+      }
+      const member = owners.get(pid);
+      if (member?.command !== command || !isService(member)) return 'that is none of its processes';
+      if (!service.fits.mayLead(member.row)) return 'by match it may not lead';
+      service.named = member;
+      return null;
     },
     helper(pid, alive) {
       if (alive) helpers.add(pid);
@@ -879,6 +925,7 @@ const LEADS_BY: Readonly<Record<Leader['rule'], string>> = {
   tag: 'it outlived its launcher, and its name fits best or it is the oldest',
   ancestry: 'it outlived its launcher',
   name: 'nothing better is known',
+  notify: 'the service has said so itself (MAINPID)',
 };
 
 function musterFor({ match }: Kin): Muster | null {

@@ -13,6 +13,7 @@ export interface Message {
   /** Who sent it, by its own credentials; it may be gone already. 0: not known. */
   readonly pid: number;
   readonly ready: boolean;
+  /** It is about to end. */
   readonly stopping: boolean;
   /** `alive`: the watchdog is to wait anew; `trigger`: the service wants to be taken for dead. */
   readonly watchdog: 'alive' | 'trigger' | null;
@@ -20,8 +21,6 @@ export interface Message {
   readonly status: string | null;
   /** Who it says its main process is. Nobody has verified that. */
   readonly mainPid: number | null;
-  /** So much longer, ms from now, it needs for what it is about to do. */
-  readonly extendBy: number | null;
 }
 
 export interface Notify {
@@ -128,7 +127,6 @@ export function parseMessage(text: string, pid: number): Message {
   const watchdog = said.get('WATCHDOG');
   const status = said.get('STATUS');
   const mainPid = wholeNumber(said.get('MAINPID'));
-  const micros = wholeNumber(said.get('EXTEND_TIMEOUT_USEC'));
   return {
     pid,
     ready: said.get('READY') === '1',
@@ -138,7 +136,6 @@ export function parseMessage(text: string, pid: number): Message {
     status:
       status === undefined ? null : status.replace(/[\x00-\x1f\x7f-\x9f]/g, ' ').slice(0, LONGEST_STATUS),
     mainPid: mainPid !== null && mainPid > 0 && mainPid <= MOST_PIDS ? mainPid : null,
-    extendBy: micros === null ? null : micros / 1000,
   };
 }
 

@@ -48,8 +48,16 @@ export interface Probes {
   readonly wantsLines: (command: string) => boolean;
   /** Takes what the service has written, in pieces as they come, which may be used again afterwards. */
   readonly line: (command: string, chunk: Buffer, stream: LogSource) => void;
-  /** What the service has said last of its state; null: nothing. */
-  readonly statusOf: (command: string) => string | null;
+}
+
+/** Hears what services say of themselves that no probe asks for. */
+export interface Hearer {
+  /** How it is, for people: so often at most as `STATUS_EVERY` says, and before it is said that it ends. */
+  readonly status: (command: string, status: string) => void;
+  /** It is about to end. */
+  readonly ending: (command: string) => void;
+  /** Which process leads it, as it says. */
+  readonly mainPid: (command: string, pid: number) => void;
 }
 
 export interface ProbesOptions {
@@ -65,6 +73,7 @@ export interface ProbesOptions {
   /** The living processes of the service. */
   readonly pidsOf: (command: string) => readonly number[];
   readonly notify: Pick<Notify, 'pathOf' | 'onMessage' | 'drain'>;
+  readonly hearer: Hearer;
   /** Monotonic ms. */
   readonly now: () => number;
   /** What file times are compared with. ms. */
@@ -75,6 +84,8 @@ export interface ProbesOptions {
 
 /** How much a file's time may lag behind the clock: the kernel takes it from its last tick. */
 const CLOCK_SLACK = 20;
+/** A service may say how it is more often than anybody reads it: the newest is told in every so many ms. */
+const STATUS_EVERY = 1_000;
 /** What a timer bears. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 
@@ -93,6 +104,10 @@ interface Run {
   /** It wants to be taken for dead. */
   triggered: boolean;
   status: string | null;
+  /** What was told of that last. */
+  toldStatus: string | null;
+  /** Something of it was told a moment ago. */
+  hasTold: boolean;
   /** Who waits for READY=1. */
   readonly waiting: Set<() => void>;
 }
@@ -103,7 +118,7 @@ type Begin = (answer: (result: ProbeResult) => void) => () => void;
 const nothing = (): void => {};
 
 export function createProbes(options: ProbesOptions): Probes {
-  const { probesOf, runHelper, pidsOf, notify, now, wallClock = Date.now, root = '/proc' } = options;
+  const { probesOf, runHelper, pidsOf, notify, hearer, now, wallClock = Date.now, root = '/proc' } = options;
   const runs = new Map<string, Run>();
   const log = createLogWatch();
   /** Of commands whose program is being ended, which takes the kernel a moment: the one that is to follow; null: none is. */
@@ -119,6 +134,8 @@ export function createProbes(options: ProbesOptions): Probes {
         lived: null,
         triggered: false,
         status: null,
+        toldStatus: null,
+        hasTold: false,
         waiting: new Set(),
       };
       runs.set(command, run);
@@ -126,7 +143,30 @@ export function createProbes(options: ProbesOptions): Probes {
     return run;
   }
 
-  notify.onMessage((command, message) => hear(runOf(command), message, now()));
+  /** What is read now was said by the run before. */
+  let isStale = false;
+
+  notify.onMessage((command, message) => {
+    const run = runOf(command);
+    hear(run, message, now());
+    if (isStale) return;
+    if (message.mainPid !== null) hearer.mainPid(command, message.mainPid);
+    if (!run.hasTold || message.stopping) tellStatus(command, run);
+    if (message.stopping) hearer.ending(command);
+  });
+
+  function tellStatus(command: string, run: Run): void {
+    const { status } = run;
+    if (status === null || status === run.toldStatus) return;
+    run.toldStatus = status;
+    hearer.status(command, status);
+    if (run.hasTold) return;
+    run.hasTold = true;
+    setTimeout(() => {
+      run.hasTold = false;
+      tellStatus(command, run);
+    }, STATUS_EVERY).unref();
+  }
 
   function choose(command: string, probe: Probe, timeout: number | null): Begin {
     switch (probe.kind) {
@@ -232,10 +272,12 @@ export function createProbes(options: ProbesOptions): Probes {
       return () => close(null);
     },
     launched(command) {
-      // What waits to be heard was said by the run before.
+      isStale = true;
       notify.drain(command);
+      isStale = false;
       const run = runOf(command);
-      Object.assign(run, { since: now(), ready: false, lived: null, triggered: false, status: null });
+      const nothingSaid = { ready: false, lived: null, triggered: false, status: null, toldStatus: null };
+      Object.assign(run, { since: now(), ...nothingSaid });
       run.launched = { at: now(), wall: wallClock() };
       log.launched(
         command,
@@ -244,7 +286,6 @@ export function createProbes(options: ProbesOptions): Probes {
     },
     wantsLines: log.wants,
     line: log.push,
-    statusOf: (command) => runs.get(command)?.status ?? null,
   };
 }
 

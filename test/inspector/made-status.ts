@@ -23,6 +23,7 @@ export function status(name: string, more: Partial<CommandStatus> = {}): Command
     lastCrash: null,
     lastSuccess: null,
     reason: null,
+    said: null,
     leftOut: 0,
     waitingFor: [],
     next: null,

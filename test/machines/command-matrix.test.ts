@@ -46,6 +46,11 @@ const REACH: Record<string, () => Harness> = {
     return h;
   },
   'running.ready.unchecked': () => startCommand({ found: process(7) }),
+  'running.ending'() {
+    const h = REACH['running.ready.unchecked']!();
+    h.send({ type: 'end.announced' });
+    return h;
+  },
   'running.ready.pausing': () => startCommand({ found: process(7), policy: { health: HEALTH } }),
   'running.ready.probing'() {
     const h = REACH['running.ready.pausing']!();
@@ -151,6 +156,7 @@ const EVENTS: { [T in CommandEvent['type']]: [Undated<T>, ...Undated<T>[]] } = {
     { type: 'launch.failed', error: 'EAGAIN', blame: 'system' },
   ],
   'leader.seen': [{ type: 'leader.seen', leader: process(8) }],
+  'leader.named': [{ type: 'leader.named', leader: process(8, 0, 'notify') }],
   'leader.exited': [
     { type: 'leader.exited', id: idOf(7), exit: status(1), heir: null, remains: left({ tagged: 1 }) },
     { type: 'leader.exited', id: idOf(7), exit: status(0), heir: null, remains: NOTHING },
@@ -169,6 +175,8 @@ const EVENTS: { [T in CommandEvent['type']]: [Undated<T>, ...Undated<T>[]] } = {
     { type: 'probe.finished', reason: null },
     { type: 'probe.finished', reason: 'refused' },
   ],
+  'status.told': [{ type: 'status.told', status: 'loading' }],
+  'end.announced': [{ type: 'end.announced' }],
   'schedule.planned': [{ type: 'schedule.planned', wait: 5_000 }],
   'schedule.due': [{ type: 'schedule.due' }],
 };
@@ -179,6 +187,7 @@ const STOP = ['stopping.terminating', 'command.stopping SIGTERM', 'SIGTERM tagge
 const BY_ALL: readonly CommandEvent['type'][] = [
   'command.adjust',
   'command.rejoin',
+  'status.told',
   'schedule.planned',
   'schedule.due',
 ];
@@ -196,6 +205,8 @@ const HANDLED: Record<string, Partial<Record<CommandEvent['type'], readonly [str
     'lineage.counted': ['waiting'],
   },
   'running.starting.probing': {
+    'leader.named': ['running.starting.probing', 'command.running handover 8 took null'],
+    'end.announced': ['running.ending', 'command.ending', 'probe ended'],
     'command.restart': [...STOP, 'probe ended'],
     'command.stop': [...STOP, 'probe ended'],
     'command.reload': ['running.starting.probing', 'reload', 'command.reloading'],
@@ -211,6 +222,8 @@ const HANDLED: Record<string, Partial<Record<CommandEvent['type'], readonly [str
     'probe.finished': ['running.ready.unchecked', 'command.ready took 0', 'probe ended'],
   },
   'running.starting.pausing': {
+    'leader.named': ['running.starting.pausing', 'command.running handover 8 took null'],
+    'end.announced': ['running.ending', 'command.ending'],
     'command.restart': STOP,
     'command.stop': STOP,
     'command.reload': ['running.starting.pausing', 'reload', 'command.reloading'],
@@ -223,6 +236,8 @@ const HANDLED: Record<string, Partial<Record<CommandEvent['type'], readonly [str
     ],
   },
   'running.ready.pausing': {
+    'leader.named': ['running.ready.pausing', 'command.running handover 8 took null'],
+    'end.announced': ['running.ending', 'command.ending'],
     'command.restart': STOP,
     'command.stop': STOP,
     'command.reload': ['running.ready.pausing', 'reload', 'command.reloading'],
@@ -230,6 +245,8 @@ const HANDLED: Record<string, Partial<Record<CommandEvent['type'], readonly [str
     'leader.exited': ['backoff', 'command.died 7 uptime 0 restart 1 wait 250'],
   },
   'running.ready.probing': {
+    'leader.named': ['running.ready.probing', 'command.running handover 8 took null'],
+    'end.announced': ['running.ending', 'command.ending', 'probe ended'],
     'command.restart': [...STOP, 'probe ended'],
     'command.stop': [...STOP, 'probe ended'],
     'command.reload': ['running.ready.probing', 'reload', 'command.reloading'],
@@ -243,10 +260,20 @@ const HANDLED: Record<string, Partial<Record<CommandEvent['type'], readonly [str
     'probe.finished': ['running.ready.pausing', 'probe ended'],
   },
   'running.ready.unchecked': {
+    'leader.named': ['running.ready.unchecked', 'command.running handover 8 took null'],
+    'end.announced': ['running.ending', 'command.ending'],
     'command.reload': ['running.ready.unchecked', 'reload', 'command.reloading'],
     'command.restart': STOP,
     'command.stop': STOP,
     'leader.exited': ['backoff', 'command.died 7 uptime 0 restart 1 wait 250'],
+  },
+  'running.ending': {
+    'command.reload': ['running.ending', 'reload', 'command.reloading'],
+    'command.restart': STOP,
+    'command.stop': STOP,
+    'leader.named': ['running.ready.unchecked', 'command.running handover 8 took null'],
+    'leader.exited': ['backoff', 'command.died 7 uptime 0 restart 1 wait 250'],
+    'end.announced': ['running.ending'],
   },
   'missing.clearing.asking': {
     'command.start': ['missing.clearing.asking'],
@@ -276,6 +303,8 @@ const HANDLED: Record<string, Partial<Record<CommandEvent['type'], readonly [str
     'launch.failed': ['backoff', 'command.failedStart null ENOENT failures 1 wait 250'],
   },
   'restarting.settling.patient': {
+    'leader.named': ['running.ready.unchecked', 'command.running started 8 took 0'],
+    'end.announced': ['restarting.settling.patient'],
     'command.restart': STOP,
     'command.stop': STOP,
     'leader.exited': [
@@ -286,6 +315,13 @@ const HANDLED: Record<string, Partial<Record<CommandEvent['type'], readonly [str
     ],
   },
   'restarting.settling.probing': {
+    'leader.named': [
+      'running.starting.probing',
+      'command.running started 8 took 0',
+      'probe ended',
+      'probe ready',
+    ],
+    'end.announced': ['restarting.settling.probing'],
     'command.restart': [...STOP, 'probe ended'],
     'command.stop': [...STOP, 'probe ended'],
     'leader.exited': [
@@ -303,6 +339,8 @@ const HANDLED: Record<string, Partial<Record<CommandEvent['type'], readonly [str
     ],
   },
   'restarting.settling.pausing': {
+    'leader.named': ['running.starting.probing', 'command.running started 8 took 0', 'probe ready'],
+    'end.announced': ['restarting.settling.pausing'],
     'command.restart': STOP,
     'command.stop': STOP,
     'leader.exited': [
@@ -319,6 +357,7 @@ const HANDLED: Record<string, Partial<Record<CommandEvent['type'], readonly [str
     'lineage.counted': ['restarting.lingering'],
   },
   'stopping.asking': {
+    'leader.named': ['stopping.asking'],
     'command.start': ['stopping.asking'],
     'command.restart': ['stopping.asking'],
     'command.stop': ['stopping.asking'],
@@ -333,6 +372,7 @@ const HANDLED: Record<string, Partial<Record<CommandEvent['type'], readonly [str
     ],
   },
   'stopping.terminating': {
+    'leader.named': ['stopping.terminating'],
     'command.start': ['stopping.terminating'],
     'command.restart': ['stopping.terminating'],
     'command.stop': ['stopping.terminating'],
@@ -341,6 +381,7 @@ const HANDLED: Record<string, Partial<Record<CommandEvent['type'], readonly [str
     'lineage.counted': ['stopping.terminating'],
   },
   'stopping.killing': {
+    'leader.named': ['stopping.killing'],
     'command.start': ['stopping.killing'],
     'command.restart': ['stopping.killing'],
     'command.stop': ['stopping.killing'],

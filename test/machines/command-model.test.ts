@@ -68,7 +68,16 @@ const settled: fc.Arbitrary<Launch> = fc.constantFrom<Launch>(
 
 type Deed =
   | { readonly order: UndatedEvent }
-  | { readonly deed: 'crash' | 'handOver' | 'stale exit' | 'stale count' | 'stale launch' | 'nothing' };
+  | {
+      readonly deed:
+        | 'crash'
+        | 'handOver'
+        | 'announcement'
+        | 'stale exit'
+        | 'stale count'
+        | 'stale launch'
+        | 'nothing';
+    };
 const deeds: fc.Arbitrary<{ after: number; what: Deed }> = fc.record({
   after: fc.oneof(upTo(300), upTo(12_000)),
   what: fc.oneof(
@@ -83,7 +92,15 @@ const deeds: fc.Arbitrary<{ after: number; what: Deed }> = fc.record({
       )
       .map((order): Deed => ({ order })),
     fc
-      .constantFrom('crash', 'handOver', 'stale exit', 'stale count', 'stale launch', 'nothing')
+      .constantFrom(
+        'crash',
+        'handOver',
+        'announcement',
+        'stale exit',
+        'stale count',
+        'stale launch',
+        'nothing',
+      )
       .map((deed) => ({ deed }) as Deed),
   ),
 });
@@ -206,6 +223,7 @@ function live({
       h.send(what.order);
     } else if (what.deed === 'crash') world.crash();
     else if (what.deed === 'handOver') world.handOver();
+    else if (what.deed === 'announcement') h.send({ type: 'end.announced' });
     else if (what.deed === 'stale exit') {
       const id = { pid: world.idOfLeader()?.pid ?? 1, startTicks: 1 };
       h.send({ type: 'leader.exited', id, exit: status(0), heir: process(1), remains: world.remains() });

@@ -224,7 +224,7 @@ describe('restart: never', () => {
     const failed = foreground({ policy });
     exits(failed, 7, killedBy('SIGSEGV'));
     expect(failed.news()).toEqual([
-      '1000 command.died 7 uptime 1000 restart 1 wait null',
+      '1000 command.died 7 uptime 1000 restart 0 wait null',
       '1000 command.failed it was killed by SIGSEGV, and is not to be restarted',
       '1000 rested failed 0',
     ]);
@@ -407,7 +407,7 @@ describe('readiness', () => {
     h.news();
     h.advance(1);
     expect(h.news()).toEqual([
-      '20000 command.failedStart 7 it was not ready in time failures 1 wait 250',
+      '20000 command.failedStart 7 it was not ready in time: no answer failures 1 wait 250',
       '20000 command.stopping SIGTERM',
       '20000 SIGTERM tagged',
       '20000 probe ended',
@@ -823,7 +823,7 @@ describe('a schedule', () => {
     due(h);
     runs(h, 7, 5_000, status(3));
     expect(h.news().slice(-2)).toEqual([
-      '65000 command.died 7 uptime 5000 restart 1 wait null',
+      '65000 command.died 7 uptime 5000 restart 0 wait null',
       '65000 command.completed in vain 3 took 5000',
     ]);
     expect(h.context()).toMatchObject({ failures: 0, doomed: false, reason: null });

@@ -184,6 +184,9 @@ function canBeIn(leaf: string, { policy, role }: Entrant): boolean {
     case 'running.starting.probing':
     case 'running.starting.pausing':
       return ready !== undefined;
+    // Nobody says so here.
+    case 'running.ending':
+      return false;
     case 'running.ready.unchecked':
       return health === undefined;
     case 'running.ready.pausing':

@@ -145,7 +145,7 @@ export function step(from: State, event: AnyEvent): { to: State; effects: Effect
 /** What can make a difference from here on; counters are bounded, times left out. */
 export function serialize({ value, context }: State): string {
   const { desired, leader, failures, refusals, wait, remains, clear, cleared, stop, policy } = context;
-  const { heat, doomed, bound, held, isReady, health, queued } = context;
+  const { heat, doomed, bound, held, isReady, health, queued, endsSince } = context;
   const path = pathOf(value);
   const parts = [path, desired, leader === null ? 'nobody' : 'leader'];
   // A stop by order forgets the failures, and a run what had to be cleared.
@@ -158,6 +158,7 @@ export function serialize({ value, context }: State): string {
   if (!path.startsWith('running')) parts.push(`${remains.workers},${remains.tagged},${remains.sessions}`);
   if (path.startsWith('stopping')) parts.push(`${stop.step},${stop.faulted},${stop.forGood},${stop.killed}`);
   parts.push(...(bound ? ['bound'] : []), ...(held ? ['held'] : []), ...(queued ? ['queued'] : []));
+  if (path.startsWith('restarting.settling') && endsSince !== null) parts.push('ending');
   if (path.startsWith('running')) parts.push(isReady ? 'ready' : '', `${health.healthy},${health.inARow}`);
   return [...parts, stop.everything, policy.giveUpAfter].join(' ');
 }

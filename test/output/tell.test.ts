@@ -297,6 +297,7 @@ test('no event is left out here', () => {
     'command.failed': true,
     'command.waiting': true,
     'command.ready': true,
+    'command.ending': true,
     'command.unhealthy': true,
     'command.healthy': true,
     'command.completed': true,
