@@ -234,7 +234,8 @@ const base = setup({
     queue: assign({ queued: true }),
     noteReady: assign({ isReady: true }),
     noteUnready: assign(({ event }) => (event.type === 'probe.finished' ? { unready: event.reason } : {})),
-    noteStatus: assign(({ event }) => (event.type === 'status.told' ? { said: event.status } : {})),
+    /** An empty text takes back what was said. */
+    noteStatus: assign(({ event }) => (event.type === 'status.told' ? { said: event.status || null } : {})),
     noteEnding: assign(({ event }) => (event.type === 'end.announced' ? { endsSince: event.at } : {})),
     noteProbe: assign(({ context, event }) => ({ health: probed(context, event) })),
     presumeHealth: assign({ health: HEALTHY }),

@@ -139,7 +139,7 @@ function sentenceOf(told: ToldOfDeath): string {
 const AFTER_UNHEALTHY = {
   restart: 'it is restarted',
   ignore: 'nothing follows, as the policy says',
-  fail: 'it is not restarted, as the policy says',
+  fail: 'it is given up, as the policy says',
 } as const;
 
 const AFTER_OVERLAP = {

@@ -83,6 +83,12 @@ describe('each state', () => {
       { asWished: false, healthy: false, detail: 'unhealthy' },
       'unhealthy',
     ],
+    [
+      'running.ending',
+      { ...policy({ ready: READY }), isReady: true, said: 'flushing' },
+      { asWished: false, ready: false, detail: 'ending', said: 'flushing', next: null },
+      'ending',
+    ],
     ['missing', {}, { asWished: false, detail: null, next: null }, 'missing'],
     [
       'backoff',

@@ -49,6 +49,22 @@ commands:
     expect(upkeep.events('command.launched')).toHaveLength(1);
   });
 
+  test('nor is one that is unhealthy, and that is said', async (context) => {
+    const { upkeep } = await keep(
+      context,
+      `
+commands:
+  once: {run: exec sleep 1000, kind: oneshot, health: {exec: 'false', every: 50ms, failures: 2}}
+`,
+    );
+    expect(await upkeep.event('command.unhealthy', 'once')).toMatchObject({
+      next: 'fail',
+      message: expect.stringContaining('it is given up'),
+    });
+    await upkeep.event('command.failed', 'once');
+    expect(upkeep.events('command.launched')).toHaveLength(1);
+  });
+
   test('retries: so often a oneshot is tried again, until it has failed for good', async (context) => {
     const { upkeep } = await keep(
       context,

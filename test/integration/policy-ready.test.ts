@@ -1,7 +1,7 @@
 import { createServer } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { hasProgram, noNamespace } from './namespace.ts';
-import { freePort, type Kept, keep } from './policies.ts';
+import { ask, freePort, type Kept, keep } from './policies.ts';
 
 const noPython = noNamespace ?? (hasProgram('python3') ? null : 'python3 is not installed');
 const SERVICE = 'exec sleep 1000';
@@ -304,10 +304,44 @@ commands:
     const failed = await upkeep.event('command.failed', 's');
     expect(failed.reason).toBe('more than 1 restart in 60 min');
     const failures = upkeep.events('command.failedStart', 's');
-    expect(failures.map(({ reason }) => reason)).toEqual(Array(2).fill('it was not ready in time'));
+    const reason = `it was not ready in time: there is no ${kept.at('never-there')}`;
+    expect(failures.map((each) => each.reason)).toEqual([reason, reason]);
     expect(upkeep.events('command.launched', 's')).toHaveLength(2);
     expect(inside.named('sleep')).toEqual([]);
     expect(upkeep.events('command.launched', 't')).toEqual([]);
+  });
+
+  test('timeout: why the probe failed last is told wherever the failure is', async (context) => {
+    const port = await freePort();
+    const kept = await keep(
+      context,
+      `
+defaults: {ready: {timeout: 1s, ${SOON}}, restart: never}
+commands:
+  tcp: {run: ${SERVICE}, ready: {tcp: ${port}}}
+  http: {run: ${SERVICE}, ready: {http: 'http://127.0.0.1:${port}/'}}
+  exec: {run: ${SERVICE}, ready: {exec: 'exit 3'}}
+`,
+    );
+    const { upkeep } = kept;
+    const refused = `127.0.0.1:${port}: nobody listens there`;
+    for (const [name, why] of [
+      ['tcp', refused],
+      ['http', 'nobody listens there'],
+      ['exec', 'its program exited with 3'],
+    ] as const) {
+      const { reason } = await upkeep.event('command.failed', name);
+      expect(reason).toMatch(/^it was not ready in time: /);
+      expect(reason).toContain(why);
+      expect(upkeep.events('command.failedStart', name)[0]).toMatchObject({
+        reason,
+        message: expect.stringContaining(why),
+      });
+      const told = await ask(kept.inside, ['why', name, '--socket', kept.at('sock'), '--json']);
+      const { command, crashes } = JSON.parse(told.stdout);
+      expect(command.reason).toBe(reason);
+      expect(crashes.at(-1).reason).toBe(reason);
+    }
   });
 
   test('timeout: a probe that never answers does not make it longer', async (context) => {

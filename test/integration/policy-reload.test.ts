@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { hasProgram, noNamespace } from './namespace.ts';
-import { type Kept, keep } from './policies.ts';
+import { ask, type Kept, keep } from './policies.ts';
 
 const SERVICE = 'exec sleep 1000';
 const QUICK = 'backoff: {first: 20ms, max: 20ms}';
@@ -53,6 +53,32 @@ commands:
     expect(upkeep.events('upkeep.started')).toHaveLength(1);
     expect(await upkeep.stop()).toMatchObject({ code: 0, stopped: { left: 0 } });
     expect(upkeep.events('command.stopped', 'gone')).toHaveLength(1);
+  });
+
+  test('a service that becomes a schedule in another group waits for its time; who moves is called as before', async (context) => {
+    const text = (schedule: string, members: string) => `
+commands:
+  j: {run: "echo x >> JOBRAN; exec sleep 1000"${schedule}}
+  k: {run: ${SERVICE}}
+groups: {g: ${members}}
+`;
+    const kept = await keep(context, ({ dir }) => text('', '[j, k]').replace('JOBRAN', `${dir}/runs`));
+    const { upkeep } = kept;
+    const [, k] = await upkeep.running('j', 'k');
+    kept.rewrite(({ dir }) => text(', schedule: "@yearly"', '[k]').replace('JOBRAN', `${dir}/runs`));
+    expect(await kept.reload()).toMatchObject({ code: 0 });
+    await upkeep.event('command.stopped', 'j');
+    const state = async (): Promise<string> => {
+      const { stdout } = await ask(kept.inside, ['status', 'j', '--json', '--socket', kept.at('sock')]);
+      return JSON.parse(stdout).commands[0].state;
+    };
+    await upkeep.until('its rest', async () => ['scheduled', 'running'].includes(await state()));
+    expect(await state()).toBe('scheduled');
+    expect(kept.linesOf('runs')).toEqual(['x']);
+    expect(upkeep.events('command.running', 'k').at(-1)).toMatchObject({
+      how: 'adopted',
+      leader: { pid: k, name: 'k' },
+    });
   });
 
   test('upkeep reload tells what it did; again, and nothing differs', async (context) => {

@@ -422,6 +422,38 @@ describe('readiness', () => {
     expect(h.context()).toMatchObject({ restarts: 0, failures: 1 });
   });
 
+  test('why it was not ready in time is told: what its probe has said last, and what it says itself', () => {
+    const h = startCommand({ policy: { ready, restart: 'never' } });
+    launched(h, 7);
+    answers(h, 'nobody listens there');
+    h.advance(1_000);
+    h.send({ type: 'status.told', status: 'loading 3 of 5' });
+    answers(h, 'status 503');
+    h.advance(19_000);
+    const reason = 'it was not ready in time: status 503 (its status: loading 3 of 5)';
+    expect(h.news()).toContain(`20000 command.failedStart 7 ${reason} failures 1 wait null`);
+    expect(h.context().reason).toBe(reason);
+    counted(h);
+    expect(h.news().at(-2)).toBe(`20000 command.failed ${reason}`);
+  });
+
+  test('neither is kept for the next run, and an empty status takes back what was said', () => {
+    const late = (h: Harness): string[] => h.news().filter((line) => line.includes('not ready in time'));
+    const h = startCommand({ policy: { ready } });
+    launched(h, 7);
+    answers(h, 'refused');
+    h.send({ type: 'status.told', status: 'loading' });
+    h.advance(1_000);
+    exits(h, 7, status(1));
+    h.advance(250);
+    launched(h, 8);
+    h.send({ type: 'status.told', status: 'loading' });
+    h.send({ type: 'status.told', status: '' });
+    h.news();
+    h.advance(20_000);
+    expect(late(h)).toEqual(['21250 command.failedStart 8 it was not ready in time failures 2 wait 500']);
+  });
+
   test('waits grow from one start that is not ready to the next, and giving up counts them', () => {
     const h = startCommand({ policy: { ready, giveUpAfter: 3 } });
     for (const wait of [250, 500]) {
@@ -522,6 +554,149 @@ describe('readiness', () => {
     expect(h.news().at(-1)).toBe('0 probe ended');
     answers(h, null);
     expect(h.state()).toBe('stopping.terminating');
+  });
+});
+
+describe('one that says that it is about to end', () => {
+  const ready = { timeout: 20_000, interval: 250 };
+  const health: HealthPolicy = {
+    every: 30_000,
+    timeout: 5_000,
+    failures: 1,
+    successes: 1,
+    grace: 0,
+    onUnhealthy: 'restart',
+  };
+  const announces = (h: Harness): void => h.send({ type: 'end.announced' });
+
+  test('is not ready any more, is not asked how it is, and its end is an end like any other', () => {
+    const h = foreground({ policy: { health }, role: { watched: true } });
+    h.send({ type: 'status.told', status: 'flushing' });
+    announces(h);
+    expect(h.told().at(-1)).toEqual({ type: 'command.ending', command: 'svc', status: 'flushing' });
+    expect(h.news()).toEqual(['1000 command.ending', '1000 reached fallen']);
+    h.advance(8_999);
+    announces(h);
+    expect(h.state()).toBe('running.ending');
+    expect(h.news()).toEqual([]);
+    exits(h, 7, status(0));
+    expect(h.news()).toEqual(['9999 command.died 7 uptime 9999 restart 1 wait 250', '9999 reached died']);
+  });
+
+  test('and does not end within the time for a stop, is stopped, and that counts as a death', () => {
+    for (const stopTimeout of [null, 3_000]) {
+      const h = foreground({ policy: { stopTimeout }, role: { watched: true } });
+      announces(h);
+      h.news();
+      const within = stopTimeout ?? 9_000;
+      h.advance(within - 1);
+      expect(h.state()).toBe('running.ending');
+      h.advance(1);
+      const at = 1_000 + within;
+      expect(h.news()).toEqual([
+        `${at} command.unhealthy it has said that it is about to end (STOPPING=1), and has not ended in time: restart`,
+        `${at} command.stopping SIGTERM`,
+        `${at} SIGTERM tagged`,
+        `${at} reached died`,
+      ]);
+      expect(h.context().stop.at).toBe(at);
+      exits(h, 7, killedBy('SIGTERM'));
+      expect(h.state()).toBe('backoff');
+      expect(h.context().restarts).toBe(1);
+    }
+  });
+
+  test('before it was ready has failed to start, whether it ends or not', () => {
+    const h = foreground({ policy: { ready }, role: { watched: true } });
+    announces(h);
+    h.news();
+    exits(h, 7, status(0));
+    expect(h.news()).toEqual([
+      '1000 command.failedStart 7 it ended before it was ready failures 1 wait 250',
+      '1000 reached fallen',
+    ]);
+    const stays = foreground({ policy: { ready } });
+    announces(stays);
+    stays.news();
+    stays.advance(9_000);
+    expect(stays.news()[0]).toMatch(/^10000 command.failedStart 7 it has said that it is about to end/);
+    expect(stays.context()).toMatchObject({ restarts: 0, failures: 1 });
+  });
+
+  test('while it settles is never ready', () => {
+    const h = startCommand({ policy: { ready } });
+    launched(h, 7);
+    announces(h);
+    answers(h, null);
+    expect(h.state()).toBe('running.ending');
+    const patient = startCommand();
+    launched(patient, 7);
+    announces(patient);
+    patient.advance(1_000);
+    expect(patient.state()).toBe('running.ending');
+  });
+
+  test('is done where it was to end, and goes on with another one that takes over', () => {
+    const once = foreground({ policy: { kind: 'oneshot', restart: 'on-failure' } });
+    announces(once);
+    exits(once, 7, status(0));
+    expect(once.state()).toBe('completed.done');
+    for (const goes of [true, false]) {
+      const h = foreground({ policy: { health }, role: { watched: true } });
+      announces(h);
+      h.news();
+      if (goes) exits(h, 7, status(0), process(8), left({ tagged: 1 }));
+      else h.send({ type: 'leader.named', leader: process(8) });
+      expect(h.news()).toEqual(['1000 command.running handover 8 took null', '1000 reached ready']);
+      expect(h.state()).toBe('running.ready.pausing');
+      h.advance(20_000);
+      expect(h.state(), 'its time to end is nobody else’s').toBe('running.ready.pausing');
+    }
+  });
+
+  test('in one run says nothing of the next', () => {
+    const h = foreground();
+    announces(h);
+    exits(h, 7, status(0));
+    h.advance(250);
+    launched(h, 8);
+    h.advance(1_000);
+    expect(h.state()).toBe('running.ready.unchecked');
+  });
+});
+
+describe('one that names its leader', () => {
+  test('is led by that one from then on: the end of the one before is nothing', () => {
+    const h = foreground();
+    h.send({ type: 'leader.named', leader: process(8) });
+    expect(h.news()).toEqual(['1000 command.running handover 8 took null']);
+    exits(h, 7, status(1));
+    expect(h.news()).toEqual([]);
+    exits(h, 8, status(1));
+    expect(h.news()).toEqual(['1000 command.died 8 uptime 1000 restart 1 wait 250']);
+  });
+
+  test('while it settles runs, and what has shown that it is ready has shown it', () => {
+    const h = startCommand();
+    launched(h, 7);
+    h.advance(400);
+    h.send({ type: 'leader.named', leader: process(8) });
+    expect(h.state()).toBe('running.ready.unchecked');
+    expect(h.news().slice(2)).toEqual(['400 command.running started 8 took 400']);
+    const ready = startCommand({ policy: { ready: { timeout: 20_000, interval: 250 } } });
+    launched(ready, 7);
+    answers(ready, null);
+    ready.send({ type: 'leader.named', leader: process(8) });
+    expect(ready.state()).toBe('running.ready.unchecked');
+  });
+
+  test('during a stop is stopped whoever leads', () => {
+    const h = foreground();
+    stop(h);
+    h.send({ type: 'leader.named', leader: process(8) });
+    exits(h, 8, killedBy('SIGTERM'));
+    expect(h.state()).toBe('stopped');
+    expect(h.context().lastExit).toEqual(killedBy('SIGTERM'));
   });
 });
 
@@ -627,6 +802,44 @@ describe('health', () => {
       '31000 command.failed it is unhealthy: status 503',
       '31000 rested failed 0',
     ]);
+  });
+
+  test('what follows is told as it is: a oneshot without retries is not restarted, and none is counted', () => {
+    const once: Partial<CommandPolicy> = { kind: 'oneshot', restart: 'on-failure' };
+    const told = (h: Harness): string[] => h.news().filter((line) => /unhealthy .*:/.test(line));
+    const h = foreground({ policy: { ...once, giveUpAfter: 1, health: { ...health, failures: 1 } } });
+    probe(h, 'status 503');
+    expect(told(h)).toEqual(['31000 command.unhealthy status 503: fail']);
+    counted(h);
+    expect(h.state()).toBe('failed.ended');
+    expect(h.context()).toMatchObject({ restarts: 0, failures: 1 });
+    const retried = foreground({ policy: { ...once, giveUpAfter: 2, health: { ...health, failures: 1 } } });
+    probe(retried, 'status 503');
+    expect(told(retried)).toEqual(['31000 command.unhealthy status 503: restart']);
+    counted(retried);
+    retried.advance(retried.context().wait);
+    launched(retried, 8);
+    retried.advance(1_000);
+    // However long it has run: it was to end.
+    retried.advance(30_000);
+    answers(retried, 'status 503');
+    expect(told(retried)).toEqual(['62250 command.unhealthy status 503: fail']);
+    expect(retried.context()).toMatchObject({ restarts: 1, failures: 2 });
+  });
+
+  test('so is that of a service that is too hot, or is never restarted', () => {
+    for (const policy of [
+      { intensity: { restarts: 0, within: 60_000 } },
+      { restart: 'never' },
+      { giveUpAfter: 1 },
+    ] as const) {
+      const h = foreground({ policy: { ...policy, health: { ...health, failures: 1 } } });
+      probe(h, 'hangs');
+      expect(h.told().find(({ type }) => type === 'command.unhealthy')).toMatchObject({ next: 'fail' });
+      counted(h);
+      expect(h.state()).toBe('failed.ended');
+      expect(h.context().restarts).toBe(0);
+    }
   });
 
   test('failures within the grace do not count', () => {

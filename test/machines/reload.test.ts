@@ -82,6 +82,34 @@ describe('restarted', () => {
   });
 });
 
+describe('what becomes a schedule in another group', () => {
+  const yearly = command('j', { policy: { kind: 'cron', restart: 'on-failure', giveUpAfter: 1 } });
+  const groupOf = (...members: CommandPlan[]) => group('g', 'one_for_all', members);
+
+  test.each([
+    ['a service', command('j')],
+    ['a oneshot', oneshot('j')],
+  ])('%s is stopped, and waits for its time', (_, j) => {
+    for (const next of [
+      { groups: [groupOf(command('k'))], commands: [yearly] },
+      { groups: [groupOf(command('k')), group('h', 'one_for_all', [yearly])] },
+    ]) {
+      const w = startWorld({ groups: [groupOf(j, command('k'))] }, ['j', 'k']);
+      w.reload(next, { restarted: ['j'] });
+      w.advance(10_000);
+      expect(w.news()).toEqual(['SIGTERM j', 'end j']);
+      expect(w.state('j')).toBe('scheduled');
+    }
+  });
+
+  test('a run of the schedule that it was already is run again', () => {
+    const w = startWorld({ groups: [groupOf(yearly, command('k'))] }, ['j', 'k']);
+    w.reload({ groups: [groupOf(command('k'))], commands: [yearly] }, { restarted: ['j'] });
+    w.advance(100);
+    expect(w.news()).toEqual(['SIGTERM j', 'end j', 'start j']);
+  });
+});
+
 describe('removed', () => {
   test('it is stopped, and is nobody afterwards', () => {
     const w = startWorld({ commands: [command('a'), command('b')] }, ['a', 'b']);

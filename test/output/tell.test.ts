@@ -187,6 +187,14 @@ const SENTENCES: readonly (readonly [Told, string])[] = [
   ],
   [{ type: 'command.ready', at, command, took: 320 }, 'apache2: ready after 320 ms'],
   [
+    { type: 'command.ending', at, command, status: null },
+    'apache2: says that it is about to end (STOPPING=1)',
+  ],
+  [
+    { type: 'command.ending', at, command, status: 'flushing' },
+    'apache2: says that it is about to end (STOPPING=1): flushing',
+  ],
+  [
     { type: 'command.unhealthy', at, command, reason: 'status 500', next: 'restart' },
     'apache2: unhealthy: status 500; it is restarted',
   ],

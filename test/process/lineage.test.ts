@@ -158,7 +158,8 @@ describe('a start', () => {
     launch('web', 10);
     put(11, { command: 'web', ppid: 10, session: 10 });
     expect(look()).toEqual([]);
-    expect(lineage.leaders().web).toMatchObject({ pid: 10, rule: 'launcher' });
+    // As the machine calls it, whatever program it runs.
+    expect(lineage.leaders().web).toMatchObject({ pid: 10, rule: 'launcher', name: 'web' });
     put(11, { command: 'web', session: 10 });
     pass(5);
     expect(die(10, OK)).toBe(true);
@@ -1028,6 +1029,108 @@ describe('commands that come and go', () => {
     expect(lineage.leaders().web).toMatchObject({ pid: 10 });
     die(10, OK);
     expect(factsOf(look(), 'web')).toMatchObject([{ heir: { pid: 12 } }]);
+  });
+});
+
+describe('who is said to lead', () => {
+  test('leads from the next look on, though nothing else says so, and the launcher may go as it likes', () => {
+    const { lineage, launch, put, look, die, drop } = world();
+    launch('web', 10);
+    put(11, { command: 'web', ppid: 10, comm: 'worker', argv: ['worker'] });
+    expect(lineage.appoint('web', 11), 'nobody has looked at it yet').toBeNull();
+    expect(factsOf(look(), 'web')).toMatchObject([
+      { type: 'leader.named', leader: { pid: 11, startTicks: 11, name: 'worker', rule: 'notify' } },
+    ]);
+    expect(lineage.ledBy(11)).toBe('web');
+    expect(lineage.evidenceOf('web').find(({ verdict }) => verdict === 'leader')?.because).toMatch(/MAINPID/);
+    expect(look()).toEqual([]);
+    expect(lineage.appoint('web', 11)).toBeNull();
+    expect(look()).toEqual([]);
+    die(10, FAILED);
+    expect(look()).toEqual([]);
+    drop(11);
+    expect(factsOf(look(), 'web')).toMatchObject([{ type: 'leader.exited', id: { pid: 11 }, exit: UNKNOWN }]);
+  });
+
+  test('said right before the leader ends: that end is none', () => {
+    for (const exit of [OK, FAILED, KILLED]) {
+      const { lineage, launch, put, look, die } = world();
+      launch('web', 10);
+      put(11, { command: 'web' });
+      put(12, { command: 'web' });
+      look();
+      lineage.appoint('web', 12);
+      die(10, exit);
+      expect(factsOf(look(), 'web')).toMatchObject([{ type: 'leader.named', leader: { pid: 12 } }]);
+      expect(lineage.membersOf('web').map(({ pid }) => pid)).toEqual([11, 12]);
+      expect(look()).toEqual([]);
+    }
+  });
+
+  test('said while a daemon is awaited: it leads, whoever is the oldest', () => {
+    const { lineage, launch, put, look, die } = world({ match: { name: 'beam.smp' } });
+    launch('web', 10);
+    die(10, OK);
+    look();
+    put(11, { command: 'web', comm: 'beam.smp', argv: ['beam.smp'] });
+    put(12, { command: 'web', comm: 'beam.smp', argv: ['beam.smp'] });
+    expect(lineage.appoint('web', 12)).toBeNull();
+    expect(factsOf(look(), 'web')).toMatchObject([
+      { type: 'leader.seen', leader: { pid: 11 } },
+      { type: 'leader.named', leader: { pid: 12 } },
+    ]);
+  });
+
+  test('has to be there, and to be one of its own that may lead', () => {
+    const { lineage, launch, put, alter, look, notices } = world({ match: { name: 'web' } });
+    launch('web', 10);
+    launch('db', 20);
+    put(11, { command: 'web', comm: 'helper', argv: ['helper'] });
+    put(13, { command: 'web' });
+    alter(13, { state: 'Z' });
+    put(30);
+    look();
+    const refused = (pid: number) => lineage.appoint('web', pid);
+    expect(refused(11)).toBe('by match it may not lead');
+    expect(refused(12)).toBe('there is no such process');
+    expect(refused(13)).toBe('there is no such process');
+    for (const pid of [20, 30]) expect(refused(pid)).toBe('that is none of its processes');
+    expect(look()).toEqual([]);
+    expect(notices).toEqual([]);
+    expect(lineage.leaders().web).toMatchObject({ pid: 10, rule: 'launcher' });
+  });
+
+  test('is not a session that it has opened, nor another process that has its number by now', () => {
+    const { lineage, launch, put, look, drop } = world();
+    launch('web', 10);
+    put(11, { command: 'web' });
+    put(12, { ppid: 11 });
+    look();
+    expect(lineage.appoint('web', 12)).toBe('that is none of its processes');
+    lineage.appoint('web', 11);
+    drop(11);
+    put(11, { startTicks: 500 });
+    expect(look()).toEqual([]);
+    expect(lineage.appoint('web', 11)).toBe('that is none of its processes');
+  });
+
+  test('is nobody while the command does not run, or is being stopped, nor in the next run', () => {
+    const { lineage, launch, put, look, die } = world();
+    put(11, { command: 'web' });
+    look();
+    expect(lineage.appoint('web', 11)).toBeNull();
+    expect(lineage.appoint('nobody', 11)).toBeNull();
+    launch('web', 12);
+    expect(look()).toEqual([]);
+    lineage.count('web', 'tagged');
+    lineage.appoint('web', 11);
+    expect(factsOf(look(), 'web')).not.toContainEqual(expect.objectContaining({ type: 'leader.named' }));
+    die(12, OK);
+    die(11, OK);
+    look();
+    look();
+    launch('web', 14);
+    expect(look()).toEqual([]);
   });
 });
 

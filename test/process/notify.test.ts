@@ -30,7 +30,6 @@ const NOTHING = {
   watchdog: null,
   status: null,
   mainPid: null,
-  extendBy: null,
 };
 
 test.each<[string, string, Partial<Message>]>([
@@ -41,10 +40,10 @@ test.each<[string, string, Partial<Message>]>([
   ['the end', 'STOPPING=1\n', { stopping: true }],
   ['a sign of life', 'WATCHDOG=1', { watchdog: 'alive' }],
   ['a sign of death', 'WATCHDOG=trigger', { watchdog: 'trigger' }],
-  ['more time', 'EXTEND_TIMEOUT_USEC=2500000', { extendBy: 2500 }],
+  ['more time', 'EXTEND_TIMEOUT_USEC=2500000', {}],
   ['the later of two', 'STATUS=a\nSTATUS=b', { status: 'b' }],
   ['no word', 'READY\n=1\n\nready=1\nREADY=yes\nREADY = 1\nX', {}],
-  ['no number', 'MAINPID=-4\nEXTEND_TIMEOUT_USEC=1e9', {}],
+  ['no number', 'MAINPID=-4', {}],
   ['no process', 'MAINPID=0', {}],
   ['a number that no process has', 'MAINPID=99999999999', {}],
   ['a text that would make lines of its own', 'STATUS=a\rb\x1b[31m\0', { status: 'a b [31m ' }],

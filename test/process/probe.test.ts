@@ -34,7 +34,6 @@ const QUIET: Message = {
   watchdog: null,
   status: null,
   mainPid: null,
-  extendBy: null,
 };
 
 /** Probes of one command, `web`, and what stands behind them. */
@@ -55,6 +54,8 @@ function world(probes: readonly Probe[] = []) {
     /** What an ended one has started goes at once, unless a test says otherwise. */
     goes: (gone: () => void) => gone(),
     pids: [] as number[],
+    /** What was passed on of what the service says of itself. */
+    heard: [] as string[],
   };
   const all: Probes = createProbes({
     probesOf: (command) => (command === 'web' ? probes : []),
@@ -77,6 +78,11 @@ function world(probes: readonly Probe[] = []) {
       drain: () => {
         for (const message of waiting.splice(0)) told(message);
       },
+    },
+    hearer: {
+      status: (command, status) => made.heard.push(`${command}: ${status}`),
+      ending: (command) => made.heard.push(`${command} ends`),
+      mainPid: (command, pid) => made.heard.push(`${command} is led by ${pid}`),
     },
     now: () => clock.now,
     wallClock: () => clock.wall,
@@ -613,7 +619,7 @@ describe('notify', () => {
   });
 
   test('health is a sign of life within the timeout', async () => {
-    const { ask, launched, statusOf, made } = world();
+    const { ask, launched, made } = world();
     const dead = failed('it has not said WATCHDOG=1 for 5 s');
     // One that ran before anybody listened.
     expect(await ask(of, 5000)).toEqual(OK);
@@ -631,17 +637,60 @@ describe('notify', () => {
       made.clock.now += 1;
       expect(await ask(of, 5000)).toEqual(dead);
     }
-    expect(statusOf('web')).toBeNull();
     made.told({ status: 'stuck' });
-    expect(statusOf('web')).toBe('stuck');
     expect(await ask(of, 5000)).toEqual(failed('it has not said WATCHDOG=1 for 5 s (its status: stuck)'));
     made.told({ watchdog: 'alive' });
     made.told({ watchdog: 'trigger' });
     expect(await ask(of, 5000)).toEqual(failed('it has said WATCHDOG=trigger (its status: stuck)'));
     made.told({ watchdog: 'alive' });
     expect(await ask(of, 5000)).toEqual(OK);
+  });
+
+  test('what no probe asks for is passed on, but nothing that the run before has said', () => {
+    const { launched, made } = world();
     launched('web');
-    expect(statusOf('web')).toBeNull();
+    made.told({ mainPid: 7, status: 'loading' });
+    made.told({ watchdog: 'alive' });
+    made.told({ status: 'loading' });
+    made.told({ stopping: true });
+    expect(made.heard.splice(0)).toEqual(['web is led by 7', 'web: loading', 'web ends']);
+    made.waiting.push({ mainPid: 8, status: 'gone', stopping: true });
+    launched('web');
+    expect(made.heard).toEqual([]);
+  });
+
+  describe('of how it is', () => {
+    beforeEach(() => void vi.useFakeTimers());
+    afterEach(() => void vi.useRealTimers());
+
+    test('the newest is told in every second, and before it is said that it ends', () => {
+      const { launched, made } = world();
+      launched('web');
+      for (let step = 1; step <= 5; step++) made.told({ status: `step ${step}` });
+      expect(made.heard.splice(0)).toEqual(['web: step 1']);
+      vi.advanceTimersByTime(999);
+      expect(made.heard).toEqual([]);
+      vi.advanceTimersByTime(1);
+      expect(made.heard.splice(0)).toEqual(['web: step 5']);
+      made.told({ status: 'flushing', stopping: true });
+      expect(made.heard.splice(0)).toEqual(['web: flushing', 'web ends']);
+      vi.advanceTimersByTime(10_000);
+      expect(made.heard).toEqual([]);
+      expect(vi.getTimerCount()).toBe(0);
+      made.told({ status: 'back' });
+      expect(made.heard).toEqual(['web: back']);
+    });
+
+    test('what is the same is told to the next run as well, and what waited is not', () => {
+      const { launched, made } = world();
+      launched('web');
+      made.told({ status: 'up' });
+      made.told({ status: 'late' });
+      launched('web');
+      vi.advanceTimersByTime(10_000);
+      made.told({ status: 'up' });
+      expect(made.heard).toEqual(['web: up', 'web: up']);
+    });
   });
 
   test('where it is not to be had, it says why', async () => {
