@@ -141,6 +141,7 @@ function kindOf(what: Happening): MarkKind | null {
       return what.order.startsWith('signal') ? 'signal' : 'order';
     case 'upkeep.notice':
     case 'command.overlapped':
+    case 'command.ending':
       return 'note';
     default:
       return null;

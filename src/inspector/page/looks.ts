@@ -74,6 +74,7 @@ export function lookOf(state: string, detail: string | null = null): Look {
   const [first = '', second] = state.split('.');
   if (first === 'running' && (second === 'starting' || detail === 'not ready')) return LOOKS.starting;
   if (first === 'running' && detail === 'unhealthy') return LOOKS.unwell;
+  if (first === 'running' && (second === 'ending' || detail === 'ending')) return LOOKS.stopping;
   return LOOKS[Object.hasOwn(BY_STATE, first) ? BY_STATE[first]! : 'other'];
 }
 

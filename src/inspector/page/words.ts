@@ -70,6 +70,8 @@ export function happeningText(what: Happening): string {
       return `waits for ${what.for.join(', ')}`;
     case 'command.ready':
       return `ready after ${duration(what.took)}`;
+    case 'command.ending':
+      return `says that it is about to end${what.status === null ? '' : `: ${what.status}`}`;
     case 'command.unhealthy':
       return `unhealthy: ${what.reason}`;
     case 'command.healthy':
