@@ -403,7 +403,8 @@ export function createLineage(options: LineageOptions): Lineage {
     service.deadSession = session;
     // What ends right after it was found can be one more fork of a daemon, with a status or without.
     const justFound = !exit.known && at < service.leadsSince + options.linger;
-    const starting = justFound || at < service.startingUntil;
+    // Whom the service has named is no step on its way to the background.
+    const starting = dead.rule !== 'notify' && (justFound || at < service.startingUntil);
     // Later, without a status, it may have been a launcher that an upkeep before this one started: its daemon has a
     // session of its own, while workers without a master are in that of the dead.
     const rows = survivors.map(({ row }) => row);

@@ -198,7 +198,8 @@ describe('counters without a gap', () => {
       expect(told('command.launched', { start: 1, seq: 1 })).toEqual([]);
       expect(told('command.died', { restart: 1, wait: 0, seq: 2 })).toEqual([]);
       expect(told('command.launched', { start: 2, seq: 3 })).toEqual([]);
-      expect(told('command.died', { restart: 2, wait: null, seq: 4 })).toEqual([]);
+      expect(told('command.died', { restart: 2, wait: 0, seq: 4 })).toEqual([]);
+      expect(told('command.died', { restart: 2, wait: null, seq: 5 })).toEqual([]);
       invariants.restarted();
     }
   });

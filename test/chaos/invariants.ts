@@ -289,7 +289,8 @@ export class Invariants {
       case 'command.died':
         if (state === undefined) break;
         this.#check('counters without a gap');
-        if (event.restart !== state.restarts + 1)
+        // Where none follows, none is counted.
+        if (event.restart !== state.restarts + (event.wait === null ? 0 : 1))
           gap(`restart ${event.restart} of ${event.command} followed ${state.restarts}`);
         state.restarts = event.restart;
         this.#allow(state, (event.wait ?? Number.POSITIVE_INFINITY) + CLEARING);

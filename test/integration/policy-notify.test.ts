@@ -1,7 +1,8 @@
 /** What a service says of itself by sd_notify, beside that it is ready or alive. */
-import { describe, expect, test } from 'vitest';
-import { hasProgram, noNamespace } from './namespace.ts';
-import { ask, type Kept, keep } from './policies.ts';
+import { spawnSync } from 'node:child_process';
+import { describe, expect, inject, test } from 'vitest';
+import { hasProgram, Namespace, noNamespace } from './namespace.ts';
+import { ask, type KeepOptions, type Kept, keep } from './policies.ts';
 
 const lacking = noNamespace ?? (hasProgram('python3') ? null : 'python3 is not installed');
 const QUICK = 'backoff: {first: 20ms, max: 20ms}';
@@ -11,6 +12,7 @@ const keepNotifier = (
   context: Parameters<typeof keep>[0],
   ready = 'notify: true',
   more = QUICK,
+  options: KeepOptions = {},
 ): Promise<Kept> =>
   keep(
     context,
@@ -22,6 +24,7 @@ commands:
     ${more}
   u: exec sleep 2000
 `,
+    options,
   );
 
 const why = async (kept: Kept): Promise<string> =>
@@ -94,6 +97,28 @@ describe.skipIf(lacking)(`sd_notify ${lacking ?? ''}`, { concurrent: true }, () 
     inside.kill(notifier!, 'SIGTERM');
     await upkeep.event('command.died', 's');
     await upkeep.event('command.launched', 's', 2);
+  });
+
+  test('all of it can be recorded, and is the same again', async (context) => {
+    const inside = new Namespace(context);
+    const record = `${inside.dir}/record`;
+    const kept = await keepNotifier(context, 'notify: true', QUICK, {
+      within: inside,
+      args: ['--record', record],
+    });
+    const { upkeep } = kept;
+    const [child] = await kept.written('child');
+    kept.touch('say.0', `READY=1\nSTATUS=serving\nMAINPID=${child}\n`);
+    await upkeep.event('command.running', 's', 2);
+    kept.touch('say.1', 'STOPPING=1\n');
+    await upkeep.event('command.ending', 's');
+    inside.kill(Number(child), 'SIGKILL');
+    await upkeep.event('command.launched', 's', 2);
+    expect((await upkeep.stop()).code).toBe(0);
+    // What was PID 1 of the namespace is gone, and the namespace with it.
+    const verify = [inject('upkeep'), 'inspect', '--verify', record];
+    const { stdout, status: code } = spawnSync(process.execPath, verify, { encoding: 'utf8' });
+    expect({ stdout, code }).toMatchObject({ stdout: expect.stringContaining('the same again'), code: 0 });
   });
 
   test('STOPPING right before it ends is heard before its end is told', async (context) => {

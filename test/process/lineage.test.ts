@@ -1067,6 +1067,23 @@ describe('who is said to lead', () => {
     }
   });
 
+  test('ends for the service, at once: nobody it has left takes over, not even its launcher', () => {
+    for (const exit of [OK, FAILED, UNKNOWN]) {
+      const { lineage, launch, put, look, die, drop } = world();
+      launch('web', 10);
+      put(11, { command: 'web', ppid: exit === UNKNOWN ? 10 : SELF, session: 10 });
+      put(12, { command: 'web', ppid: 10, session: 10 });
+      look();
+      lineage.appoint('web', 11);
+      look();
+      if (exit === UNKNOWN) drop(11);
+      else die(11, exit);
+      expect(factsOf(look(), 'web')).toMatchObject([
+        { type: 'leader.exited', id: { pid: 11 }, exit, heir: null, remains: { workers: 2 } },
+      ]);
+    }
+  });
+
   test('said while a daemon is awaited: it leads, whoever is the oldest', () => {
     const { lineage, launch, put, look, die } = world({ match: { name: 'beam.smp' } });
     launch('web', 10);
