@@ -1072,7 +1072,7 @@ describe('who is said to lead', () => {
       const { lineage, launch, put, look, die, drop } = world();
       launch('web', 10);
       put(11, { command: 'web', ppid: exit === UNKNOWN ? 10 : SELF, session: 10 });
-      put(12, { command: 'web', ppid: 10, session: 10 });
+      put(12, { command: 'web', ppid: 11, session: 10 });
       look();
       lineage.appoint('web', 11);
       look();
