@@ -170,14 +170,18 @@ function stopBudget(policy: Policy, grace: number = RUN_DEFAULTS.grace) {
   const budget = policy.container.grace ?? grace;
   const stops = new Map(policy.commands.map((command) => [command.name, extrasOf(command).machine] as const));
   const { own } = stopPlan(before, (name) => stops.get(name)!.stopTimeout, budget);
+  const awaited = new Set([...before.values()].flat());
   const boundOf = (name: string): number => {
-    const { stopTimeout, stopSignals } = stops.get(name)!;
+    const { kind, stopTimeout, stopSignals } = stops.get(name)!;
     const waits = stopSignals.reduce((sum, { wait }) => sum + (wait ?? 0), 0);
-    return stopTimeout ?? Math.max(waits, own.get(name)!);
+    // It has ended when something runs that comes after it.
+    const least = kind === 'oneshot' && awaited.has(name) ? 0 : own.get(name)!;
+    return stopTimeout ?? Math.max(waits, least);
   };
-  const { ms, chain } = longestStop(before, boundOf);
+  const longest = longestStop(before, boundOf);
+  const chain = longest.chain.filter((name) => boundOf(name) > 0);
   const steps = chain.map((name) => `${name} ${formatDuration(boundOf(name))}`);
-  return { budget, ms: Math.round(ms), chain, steps };
+  return { budget, ms: Math.round(longest.ms), chain, steps };
 }
 
 function describeCommand(command: CommandSpec): string[] {

@@ -60,7 +60,7 @@ Groups
 
 Stop
   in the reverse order; within the time that --grace gives, 9 s by default; may
-  take 16 s: web 5 s, then migrate 3 s, then db 8 s
+  take 13 s: web 5 s, then db 8 s
 
 End of the container
   when it is asked to stop
@@ -69,9 +69,9 @@ End of the container
   with the exit status of migrate
 
 Warnings
-  - stopping may take 16 s (web 5 s, then migrate 3 s, then db 8 s), but 9 s are
-    given: all have less, and what is left then is killed; make container.grace
-    longer, or the stops shorter
+  - stopping may take 13 s (web 5 s, then db 8 s), but 9 s are given: all have
+    less, and what is left then is killed; make container.grace longer, or the
+    stops shorter
   - container.exitWhen is all-done, but db, web, cache and cleanup are never
     done: the container does not end by itself; write restart: on-failure or
     never there
@@ -89,7 +89,7 @@ test('JSON', () => {
     version: 1,
     ok: true,
     levels: [['db', 'cache', 'cleanup'], ['migrate'], ['web']],
-    stop: { longest: 16_000, chain: ['web', 'migrate', 'db'] },
+    stop: { longest: 13_000, chain: ['web', 'db'] },
     warnings,
   });
   expect((whole.commands as object[])[2]).toEqual({
@@ -146,6 +146,15 @@ container: {grace: 9s}`;
     expect(checkReport(load(chain('{timeout: 3s}', '{timeout: 2s}')), []).replaceAll(/\s+/g, ' ')).toContain(
       'within 9 s; may take 8 s: proxy 2 s, then app 3 s, then db 3 s',
     );
+  });
+
+  test('a oneshot that others wait for has ended when these are stopped', () => {
+    const given = (last: string) =>
+      `commands: {db: {run: x, stop: {timeout: 6s}}, once: {run: y, kind: oneshot, requires: db}${last}}`;
+    const longest = (text: string) =>
+      (JSON.parse(checkJson(load(text), [])) as { stop: { longest: number } }).stop.longest;
+    expect(longest(given(', web: {run: z, requires: once}'))).toBe(9_000);
+    expect(longest(given(''))).toBe(10_500);
   });
 
   test('who requires what is not started by itself waits for a start', () => {
