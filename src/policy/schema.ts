@@ -181,8 +181,7 @@ const http = () =>
         )
           .describe('Which status is a success: 200, "200-299", or a list of such. Default: 200-399.')
           .optional(),
-        expectHeaders: z
-          .record(z.string(), pattern(), expected('a mapping of headers'))
+        expectHeaders: headersOf(pattern())
           .describe('Headers that the answer must have: by name, a regular expression for the value.')
           .optional(),
         body: pattern().describe("A regular expression that the answer's body must match.").optional(),

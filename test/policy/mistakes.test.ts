@@ -263,6 +263,10 @@ test.each<[string, ...string[]]>([
     'ready: {http: {port: 1, headers: {A: "x\\ny", B: ü, C: 5}}}',
     'ready.http.headers.A: cannot use this value for a header: it has a line break in it, or something else that no header can have; take that out',
   ],
+  [
+    'ready: {http: {port: 1, expectHeaders: {"a:": y}}}',
+    expect.stringContaining('expectHeaders.a:: cannot use the header "a:": '),
+  ],
   ['log: {prefix: "a\\nb"}', 'log.prefix: expected a text in one line, got "a\\nb"'],
 ])('%s', (lines, ...messages) => {
   expect(wrong(lines)).toEqual(messages);
