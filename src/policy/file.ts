@@ -4,6 +4,7 @@ import type { CommandPolicy } from '../../machines/restart-policy.ts';
 import { checkDefaults, type Draft, draftOf, type References, referencesOf } from './convert.ts';
 import {
   gathered,
+  isGiven,
   isMapping,
   isTakenOut,
   keysOf,
@@ -222,6 +223,8 @@ class Loader {
   #restartKnown(given: string | RawCommand): boolean {
     const raw: Partial<RawCommand> = typeof given === 'string' ? {} : given;
     if ((['kind', 'schedule', 'restart'] as const).some((key) => isTakenOut(raw, key))) return false;
+    // One of the two was not meant.
+    if (raw.kind !== undefined && (raw.kind === 'cron') !== isGiven(raw, 'schedule')) return false;
     return (
       raw.restart !== undefined || !(this.#missing.has('defaults') || this.#broken.defaults.has('restart'))
     );

@@ -73,6 +73,7 @@ describe('all at once', () => {
       paths(`commands: {a: {run: x, requires: {b: completed}}, b: {run: y, ${raw}}}\n${rest}`);
     expect(target('kind: onshot')).toEqual(['commands.b.kind']);
     expect(target('restart: nver')).toEqual(['commands.b.restart']);
+    expect(target('kind: cron')).toEqual(['commands.b.kind']);
     expect(target('nice: 99')).toEqual(['commands.a.requires.b', 'commands.b.nice']);
     expect(target('', 'defaults: {restart: nver}')).toEqual(['defaults.restart']);
     expect(paths('defaults: {ready: {timeout: soon}}\ncommands: {a: {run: x, ready: {delay: 2m}}}')).toEqual([
