@@ -1,6 +1,6 @@
 /** What a policy comes to, for its author to read at a glance. Shows no value of a variable, and no command line. */
 import { basename } from 'node:path/posix';
-import { longestStop, startLevels } from '../../machines/order.ts';
+import { longestStop, startLevels, stopPlan } from '../../machines/order.ts';
 import type { Intensity } from '../../machines/restart-policy.ts';
 import { formatDuration } from '../output/duration.ts';
 import { extrasOf } from './extras.ts';
@@ -18,11 +18,20 @@ const COLUMNS = 80;
  */
 export function policyWarnings(policy: Policy, grace: number = RUN_DEFAULTS.grace): string[] {
   const warnings: string[] = [];
-  const budget = policy.container.grace ?? grace;
-  const { ms, chain } = stopBudget(policy);
+  const { budget, ms, steps } = stopBudget(policy, grace);
   if (ms > budget) {
     warnings.push(
-      `stopping may take ${formatDuration(ms)} (${chain.join(', then ')}), but ${formatDuration(budget)} are given: what is left then is killed; make container.grace longer, or the stops shorter`,
+      `stopping may take ${formatDuration(ms)} (${steps.join(', then ')}), but ${formatDuration(budget)} are given: all have less, and what is left then is killed; make container.grace longer, or the stops shorter`,
+    );
+  }
+  const resting = new Set(
+    policy.commands.filter((command) => !extrasOf(command).machine.autostart).map(({ name }) => name),
+  );
+  for (const command of policy.commands) {
+    const awaited = Object.keys(extrasOf(command).requires).filter((name) => resting.has(name));
+    if (awaited.length === 0 || resting.has(command.name)) continue;
+    warnings.push(
+      `${command.name} requires ${listOf(awaited)}, with autostart: false: it waits for upkeep start ${awaited.length === 1 ? awaited[0] : 'of each'}; write after instead where it can do without`,
     );
   }
   const endless = policy.commands.filter((command) => {
@@ -32,6 +41,14 @@ export function policyWarnings(policy: Policy, grace: number = RUN_DEFAULTS.grac
   if (policy.container.exitWhen === 'all-done' && endless.length > 0) {
     warnings.push(
       `container.exitWhen is all-done, but ${listOf(endless.map(({ name }) => name))} ${endless.length === 1 ? 'is' : 'are'} never done: the container does not end by itself; write restart: on-failure or never there`,
+    );
+  }
+  const unstarted = policy.commands
+    .filter((command) => resting.has(command.name) && !endless.includes(command))
+    .map(({ name }) => name);
+  if (policy.container.exitWhen === 'all-done' && unstarted.length > 0) {
+    warnings.push(
+      `container.exitWhen is all-done, but with autostart: false ${listOf(unstarted)} ${unstarted.length === 1 ? 'is' : 'are'} not done before upkeep start and its run: the container does not end by itself before that`,
     );
   }
   for (const command of policy.commands) {
@@ -144,15 +161,27 @@ export function checkJson(policy: Policy, warnings: readonly string[]): string {
   return `${JSON.stringify(whole, null, 2)}\n`;
 }
 
-/** The longest that stopping takes of what is bounded, and what is stopped one after the other in that time. */
-function stopBudget(policy: Policy): { ms: number; chain: readonly string[] } {
-  const bounds = new Map(policy.commands.map((command) => [command.name, stopBound(command)]));
-  return longestStop(beforeOf(policy.commands), (name) => bounds.get(name) ?? 0);
-}
-
-function stopBound(command: CommandSpec): number {
-  const { stopTimeout, stopSignals } = extrasOf(command).machine;
-  return stopTimeout ?? stopSignals.reduce((sum, { wait }) => sum + (wait ?? 0), 0);
+/**
+ * The longest that stopping may take: what is set aside for each command that is stopped one after the other, or as much as its
+ * signals wait. With more than `budget` there is less for each.
+ */
+function stopBudget(policy: Policy, grace: number = RUN_DEFAULTS.grace) {
+  const before = beforeOf(policy.commands);
+  const budget = policy.container.grace ?? grace;
+  const stops = new Map(policy.commands.map((command) => [command.name, extrasOf(command).machine] as const));
+  const { own } = stopPlan(before, (name) => stops.get(name)!.stopTimeout, budget);
+  const awaited = new Set([...before.values()].flat());
+  const boundOf = (name: string): number => {
+    const { kind, stopTimeout, stopSignals } = stops.get(name)!;
+    const waits = stopSignals.reduce((sum, { wait }) => sum + (wait ?? 0), 0);
+    // It has ended when something runs that comes after it.
+    const least = kind === 'oneshot' && awaited.has(name) ? 0 : own.get(name)!;
+    return stopTimeout ?? Math.max(waits, least);
+  };
+  const longest = longestStop(before, boundOf);
+  const chain = longest.chain.filter((name) => boundOf(name) > 0);
+  const steps = chain.map((name) => `${name} ${formatDuration(boundOf(name))}`);
+  return { budget, ms: Math.round(longest.ms), chain, steps };
 }
 
 function describeCommand(command: CommandSpec): string[] {
@@ -239,17 +268,13 @@ function describeIntensity({ restarts, within }: Intensity): string {
 
 function describeStop(policy: Policy): string[] {
   const { grace } = policy.container;
-  const { ms, chain } = stopBudget(policy);
+  const { budget, ms, steps } = stopBudget(policy);
   const said = ['in the reverse order'];
-  said.push(grace === null ? 'within the time that --grace gives' : `within ${formatDuration(grace)}`);
-  if (ms > 0) {
-    const bounds = new Map(policy.commands.map((command) => [command.name, stopBound(command)]));
-    const steps = chain.map((name) => {
-      const bound = bounds.get(name) ?? 0;
-      return bound === 0 ? name : `${name} ${formatDuration(bound)}`;
-    });
-    said.push(`takes at most ${formatDuration(ms)}: ${steps.join(', then ')}`);
-  }
+  const within = formatDuration(budget);
+  said.push(grace === null ? `within the time that --grace gives, ${within} by default` : `within ${within}`);
+  // What has no bounds, and nobody before or after it, takes what there is.
+  if (steps.length > 1 || (steps.length > 0 && ms !== budget))
+    said.push(`may take ${formatDuration(ms)}: ${steps.join(', then ')}`);
   return said;
 }
 

@@ -1,7 +1,7 @@
 /** One command of a policy file, checked by the schema, as the rest of upkeep knows it. */
 import type { Milestone } from '../../machines/events.ts';
 import { type Backoff, type CommandPolicy, DEFAULT_POLICY } from '../../machines/restart-policy.ts';
-import { type Path, writtenAt } from './document.ts';
+import { isGiven, isMapping, isTakenOut, keysOf, type Path, writtenAt } from './document.ts';
 import type { RawCommand, RawDefaults } from './schema.ts';
 import type { CommandExtras, CommandSpec, ExecutionSpec, LogSpec, ProbeSpec } from './spec.ts';
 import {
@@ -28,6 +28,9 @@ import {
 
 /** ms; as long as systemd gives by default. */
 const RELOAD_TIMEOUT = 90_000;
+
+/** Stands for a command line that is wrong, so that the rest can be looked at. */
+const NO_COMMAND = 'true';
 
 /** A mistake at the path below the command: at its value, or at the key itself. */
 export type Report = (path: Path, message: string, at?: 'key' | 'value') => void;
@@ -63,9 +66,9 @@ export function draftOf(
   report: Report,
 ): Draft {
   const raw: RawCommand = typeof given === 'string' ? { run: given } : given;
-  const kind = raw.kind ?? (raw.schedule === undefined ? 'service' : 'cron');
-  checkKind(raw, kind, report);
-  const base = readCommandLine(name, raw.run);
+  const kind = raw.kind ?? (isGiven(raw, 'schedule') ? 'cron' : 'service');
+  if (!isTakenOut(raw, 'kind')) checkKind(raw, kind, report);
+  const base = readCommandLine(name, raw.run ?? NO_COMMAND);
   const stop = stopOf(raw.stop, defaults.stop, base.stop, report);
   const restart =
     kind === 'service' ? (raw.restart ?? defaults.restart ?? 'always') : (raw.restart ?? 'on-failure');
@@ -105,12 +108,21 @@ export function draftOf(
     ready: raw.ready === undefined ? null : probeOf(raw.ready, 'ready', report),
     health: raw.health === undefined ? null : probeOf(raw.health, 'health', report),
     schedule: scheduleOf(raw, report),
-    reload: reloadOf(raw.reload, report) ?? reloadOf(defaults.reload, report),
+    reload: reloadOf(raw.reload, report) ?? reloadOf(defaults.reload, toldAlready),
     execution: executionOf(raw, defaults, report),
     log: logOf(raw.log, defaults.log),
   };
   return { ...base, stop: stop.command, policy };
 }
+
+/** Tells of what is wrong within the defaults, whatever commands there are. */
+export function checkDefaults(defaults: RawDefaults, report: Report): void {
+  backoffOf(defaults, {}, report);
+  stopOf(defaults.stop, undefined, null, report);
+  reloadOf(defaults.reload, report);
+  executionOf(defaults, {}, report);
+}
+const toldAlready: Report = () => {};
 
 /** What a command says of others, each with its path below the command. */
 export function referencesOf(raw: Pick<RawCommand, 'requires' | 'after'>): References {
@@ -124,13 +136,13 @@ export function referencesOf(raw: Pick<RawCommand, 'requires' | 'after'>): Refer
 }
 
 function checkKind(raw: RawCommand, kind: CommandPolicy['kind'], report: Report): void {
-  if (raw.schedule !== undefined && kind !== 'cron') {
+  if (isGiven(raw, 'schedule') && kind !== 'cron') {
     report(['schedule'], `a ${kind} has no schedule; write kind: cron, or take schedule out`, 'key');
   }
-  if (kind === 'cron' && raw.schedule === undefined) {
+  if (kind === 'cron' && !isGiven(raw, 'schedule')) {
     report(['kind'], 'cron takes a schedule; write, for instance, schedule: "*/5 * * * *"');
   }
-  if (kind === 'service' && raw.retries !== undefined) {
+  if (kind === 'service' && isGiven(raw, 'retries')) {
     report(['retries'], 'a service is not tried a number of times; use intensity, or kind: oneshot', 'key');
   }
   if (kind !== 'service' && raw.restart === 'always') {
@@ -139,14 +151,14 @@ function checkKind(raw: RawCommand, kind: CommandPolicy['kind'], report: Report)
     report(['restart'], `${what}; use on-failure with retries, or never`);
   }
   for (const key of ['overlap', 'jitter'] as const) {
-    if (kind !== 'cron' && raw[key] !== undefined) {
+    if (kind !== 'cron' && isGiven(raw, key)) {
       report([key], `a ${kind} has no schedule for it; write schedule, or take ${key} out`, 'key');
     }
   }
 }
 
 function backoffOf(
-  raw: RawCommand,
+  raw: RawDefaults,
   defaults: RawDefaults,
   report: Report,
 ): { backoff: Backoff; stable: number } {
@@ -157,7 +169,12 @@ function backoffOf(
     max: milliseconds(given.max, DEFAULT_POLICY.backoff.max),
     jitter: given.jitter ?? DEFAULT_POLICY.backoff.jitter,
   };
-  if (backoff.first > backoff.max && raw.backoff !== undefined) {
+  const own = defined(raw.backoff);
+  const isOwn = own.first !== undefined || own.max !== undefined;
+  const isUnsure = [own, defined(defaults.backoff)].some(
+    (said) => isTakenOut(said, 'first') || isTakenOut(said, 'max'),
+  );
+  if (backoff.first > backoff.max && isOwn && !isUnsure) {
     report(['backoff'], 'first is longer than max; make max at least as long', 'key');
   }
   return { backoff, stable: milliseconds(given.stable, DEFAULT_POLICY.stable) };
@@ -176,10 +193,11 @@ function stopOf(
 } {
   const ours = stopParts(own);
   const theirs = stopParts(inherited);
-  if (ours.signal !== undefined && ours.signals !== undefined) {
+  const said = isMapping(own) ? (own as Exclude<RawStop, string | readonly string[]>) : {};
+  if (isGiven(said, 'signal') && isGiven(said, 'signals')) {
     report(['stop', 'signal'], 'signal and signals say the same; take one out', 'key');
   }
-  if (own !== undefined && typeof own === 'object' && !Array.isArray(own) && Object.keys(own).length === 0) {
+  if (isMapping(own) && keysOf(own).length === 0) {
     report(['stop'], 'there is nothing in it; write command, signal, signals, timeout or stragglers');
   }
   const says = (parts: StopParts) =>
@@ -224,7 +242,8 @@ function readyTimes(
   report: Report,
 ): CommandPolicy['ready'] {
   const timeout = milliseconds(raw.timeout ?? defaults?.timeout, READY_DEFAULTS.timeout);
-  if (raw.delay !== undefined && readDuration(raw.delay) >= timeout) {
+  const isUnsure = [raw, defined(defaults)].some((said) => isTakenOut(said, 'timeout'));
+  if (!isUnsure && raw.delay !== undefined && readDuration(raw.delay) >= timeout) {
     report(['ready', 'delay'], 'it has to be ready before that; make timeout longer than delay');
   }
   return { timeout, interval: milliseconds(raw.interval ?? defaults?.interval, READY_DEFAULTS.interval) };
@@ -253,13 +272,16 @@ function probeOf(
   key: 'ready' | 'health',
   report: Report,
 ): ProbeSpec | null {
-  const [kind, ...more] = PROBES.filter((probe) => raw[probe] !== undefined);
+  const choices = PROBES.filter((probe) => key === 'ready' || (probe !== 'log' && probe !== 'delay'));
+  const [kind, ...more] = choices.filter((probe) => isGiven(raw, probe));
   if (kind === undefined || more.length > 0) {
-    const choices = PROBES.filter((probe) => key === 'ready' || (probe !== 'log' && probe !== 'delay'));
+    // Why these are no choice was told.
+    if (kind === undefined && (isGiven(raw, 'log') || isGiven(raw, 'delay'))) return null;
     const got = kind === undefined ? 'none' : [kind, ...more].join(' and ');
     report([key], `expected one probe, got ${got}; write exactly one of ${choices.join(', ')}`, 'key');
     return null;
   }
+  if (raw[kind] === undefined) return null;
   switch (kind) {
     case 'tcp':
       return { kind, ...readTcp(raw.tcp!) };
@@ -287,10 +309,11 @@ function probeOf(
 type RawHttp = NonNullable<NonNullable<RawCommand['ready']>['http']>;
 
 function httpOf(raw: RawHttp, path: Path, report: Report): ProbeSpec {
-  const given = typeof raw === 'string' ? { url: raw } : raw;
-  if ((given.url === undefined) === (given.port === undefined)) {
-    report(path, `expected url, or port and path, got ${given.url === undefined ? 'neither' : 'both'}`);
-  } else if (given.url !== undefined && given.path !== undefined) {
+  const given: Exclude<RawHttp, string> = typeof raw === 'string' ? { url: raw } : raw;
+  const hasUrl = isGiven(given, 'url');
+  if (hasUrl === isGiven(given, 'port')) {
+    report(path, `expected url, or port and path, got ${hasUrl ? 'both' : 'neither'}`);
+  } else if (hasUrl && isGiven(given, 'path')) {
     report([...path, 'path'], 'the path is part of url; put it there', 'key');
   }
   return {
@@ -308,7 +331,7 @@ function httpOf(raw: RawHttp, path: Path, report: Report): ProbeSpec {
 
 function matchOf(raw: RawCommand['match'], report: Report): CommandExtras['match'] {
   if (raw === undefined) return null;
-  if (Object.keys(raw).length === 0) {
+  if (keysOf(raw).length === 0) {
     report(['match'], 'there is nothing in it; write name, pattern, user, parent, pidFile or count');
   }
   if (raw.count !== undefined && raw.count[0] > raw.count[1]) {
@@ -326,9 +349,11 @@ function matchOf(raw: RawCommand['match'], report: Report): CommandExtras['match
 
 function scheduleOf(raw: RawCommand, report: Report): CommandExtras['schedule'] {
   if (raw.schedule === undefined) return null;
-  const given = typeof raw.schedule === 'string' ? { cron: raw.schedule } : raw.schedule;
-  if ((given.cron === undefined) === (given.pattern === undefined)) {
-    report(['schedule'], `expected cron, got ${given.cron === undefined ? 'none' : 'pattern as well'}`);
+  const given: Exclude<RawCommand['schedule'], string | undefined> =
+    typeof raw.schedule === 'string' ? { cron: raw.schedule } : raw.schedule;
+  const hasCron = isGiven(given, 'cron');
+  if (hasCron === isGiven(given, 'pattern')) {
+    report(['schedule'], `expected cron, got ${hasCron ? 'pattern as well' : 'none'}`);
   }
   return {
     pattern: readCron(given.cron ?? given.pattern ?? '@daily'),
@@ -343,28 +368,33 @@ function reloadOf(raw: RawCommand['reload'], report: Report): CommandExtras['rel
     const read = readReload(raw);
     return 'signal' in read ? read : { ...read, timeout: RELOAD_TIMEOUT };
   }
-  if ((raw.signal === undefined) === (raw.command === undefined)) {
-    report(['reload'], `expected signal or command, got ${raw.signal === undefined ? 'neither' : 'both'}`);
+  const hasSignal = isGiven(raw, 'signal');
+  if (hasSignal === isGiven(raw, 'command')) {
+    report(['reload'], `expected signal or command, got ${hasSignal ? 'both' : 'neither'}`);
     return null;
   }
-  if (raw.signal === undefined) {
-    return { program: readProgram(raw.command!), timeout: milliseconds(raw.timeout, RELOAD_TIMEOUT) };
+  if (hasSignal && isGiven(raw, 'timeout')) {
+    report(['reload', 'timeout'], 'a signal takes no time; take it out', 'key');
   }
-  if (raw.timeout !== undefined) report(['reload', 'timeout'], 'a signal takes no time; take it out', 'key');
-  return { signal: readSignal(raw.signal) };
+  if (raw.signal !== undefined) return { signal: readSignal(raw.signal) };
+  if (raw.command === undefined) return null;
+  return { program: readProgram(raw.command), timeout: milliseconds(raw.timeout, RELOAD_TIMEOUT) };
 }
 
-function executionOf(raw: RawCommand, defaults: RawDefaults, report: Report): ExecutionSpec {
-  const whose = raw.user === undefined ? { ...defined(defaults), ...defined(raw) } : raw;
+function executionOf(raw: RawDefaults, defaults: RawDefaults, report: Report): ExecutionSpec {
+  const whose = isGiven(raw, 'user') ? raw : { ...defined(defaults), ...defined(raw) };
   const account = whose.user === undefined ? { user: null, group: null } : readUser(whose.user);
   if (account.group !== null && raw.group !== undefined && raw.user !== undefined) {
     report(['group'], 'user names a group already; take one out', 'key');
   }
-  const env = { ...envOf(defaults.env), ...envOf(raw.env) };
-  const secrets = { ...secretsOf(defaults.secrets), ...secretsOf(raw.secrets) };
+  const ownEnv = envOf(raw.env, report);
+  const ownSecrets = secretsOf(raw.secrets);
+  const env = { ...envOf(defaults.env, toldAlready), ...ownEnv };
+  const secrets = { ...secretsOf(defaults.secrets), ...ownSecrets };
   for (const name of Object.keys(secrets)) {
-    if (!Object.hasOwn(env, name)) continue;
-    const key = raw.secrets === undefined ? 'env' : 'secrets';
+    const key = Object.hasOwn(ownSecrets, name) ? 'secrets' : 'env';
+    // What the defaults alone say is told there.
+    if (!Object.hasOwn(env, name) || (key === 'env' && !Object.hasOwn(ownEnv, name))) continue;
     report([key], `${name} is in env and in secrets; take one out`, 'key');
   }
   const umask = raw.umask ?? defaults.umask;
@@ -391,9 +421,16 @@ function executionOf(raw: RawCommand, defaults: RawDefaults, report: Report): Ex
   };
 }
 
-function envOf(raw: RawCommand['env']): Record<string, string> {
+function envOf(raw: RawDefaults['env'], report: Report): Record<string, string> {
   if (raw === undefined) return {};
-  return Array.isArray(raw) ? Object.fromEntries(raw.map(readAssignment)) : textsOf(raw);
+  if (!Array.isArray(raw)) return textsOf(raw);
+  const env = new Map<string, string>();
+  for (const [index, assignment] of raw.entries()) {
+    const [name, value] = readAssignment(assignment);
+    if (env.has(name)) report(['env', index], `${name} is there twice; take one out`);
+    env.set(name, value);
+  }
+  return Object.fromEntries(env);
 }
 
 /** Values as they were written: 1.10 stays that. */

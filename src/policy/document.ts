@@ -29,6 +29,8 @@ interface Place {
   readonly value: number;
   /** A number, true or false as it was written: `1.10` is more than 1.1 where a text is meant. */
   readonly source: string | null;
+  /** The number or flag that a text in quotes comes to, once its variables are filled in; null: none. */
+  readonly single: number | boolean | null;
   /** A mistake in it was told already; what else is wrong with it follows from that. */
   readonly failed: boolean;
 }
@@ -36,6 +38,8 @@ interface Place {
 /** The places of the entries of each mapping and list, by key, in the order of the text. */
 type Places = Map<string, Place>;
 const places = new WeakMap<object, Places>();
+/** The keys that were taken out of a mapping. */
+const takenOut = new WeakMap<object, ReadonlySet<string>>();
 
 export type Path = readonly (string | number)[];
 
@@ -72,15 +76,8 @@ export function readDocument(
   };
   const nul = text.indexOf('\0');
   if (nul >= 0) {
-    const before = text.slice(0, nul).split('\n');
-    const column = before.at(-1)!.length + 1;
-    problems.push({
-      file,
-      line: before.length,
-      column,
-      path: '',
-      message: 'it holds a NUL byte; take that out',
-    });
+    const message = 'it holds a NUL byte; take that out';
+    problems.push({ file, ...placeBehind(text.slice(0, nul)), path: '', message });
     return null;
   }
   if (text.length > LONGEST_TEXT) return whole('it is longer than 16 MB; divide it and use include');
@@ -88,12 +85,13 @@ export function readDocument(
   let contents: Node | null;
   try {
     const document = parsed(text, lines);
-    if (document === null) return whole(TOO_DEEP);
+    if (typeof document === 'number') {
+      report(document, TOO_DEEP);
+      return null;
+    }
     const slips = slipsOf(text, lines, [...document.errors, ...document.warnings]);
-    for (const { pos, message } of slips.slice(0, MOST_SLIPS)) {
-      const braces = /[{[][^}\]]*\$\{/.test(lineOf(text, pos[0]));
-      const hint = braces ? '; inside of { } and [ ] put variables in quotes' : '';
-      report(pos[0], `it can not be read as YAML: ${message}${hint}`);
+    for (const { pos, message, code } of slips.slice(0, MOST_SLIPS)) {
+      report(pos[0], `it can not be read as YAML: ${message}${slipHint(code, lineOf(text, pos[0]))}`);
     }
     const more = slips.slice(MOST_SLIPS);
     if (more.length > 0)
@@ -106,7 +104,8 @@ export function readDocument(
   }
 
   if (contents === null || (isScalar(contents) && contents.value === null)) {
-    return whole(`it is empty; ${remedy}`);
+    report(0, `it is empty; ${remedy}`);
+    return null;
   }
   const value = createWalker(file, lines, env, report)(contents);
   if (isMapping(value)) return value;
@@ -116,15 +115,27 @@ export function readDocument(
   return null;
 }
 
+/** Line and column, from 1, of what follows a text. */
+export function placeBehind(text: string): { line: number; column: number } {
+  const lines = text.split('\n');
+  return { line: lines.length, column: lines.at(-1)!.length + 1 };
+}
+
+/** What is meant most likely, where YAML takes a line for something else. */
+function slipHint(code: string, line: string): string {
+  if (/[{[][^}\]]*\$\{/.test(line)) return '; inside of { } and [ ] put variables in quotes';
+  return code === 'BLOCK_AS_IMPLICIT_KEY' ? '; put a text that has ": " in it in quotes as a whole' : '';
+}
+
 /** What `parseDocument` of yaml does, but that nothing is put together which is nested too deeply: that takes long, and all
- * memory. null: it is. */
-function parsed(text: string, lines: LineCounter): Document.Parsed | null {
+ * memory. A number: the offset from which on it is. */
+function parsed(text: string, lines: LineCounter): Document.Parsed | number {
   const parser = new Parser(lines.addNewLine);
   const tokens: CST.Token[] = [];
   lines.addNewLine(0);
   for (const lexeme of new Lexer().lex(text)) {
     for (const token of parser.next(lexeme)) tokens.push(token);
-    if (parser.stack.length > DEEPEST_STACK) return null;
+    if (parser.stack.length > DEEPEST_STACK) return parser.offset;
   }
   tokens.push(...parser.end());
   // Keys that are there twice are told with both places, and in linear time, elsewhere.
@@ -183,6 +194,56 @@ export function gathered(entries: readonly (readonly [key: string, from: Record<
   }
   places.set(whole, all);
   return whole;
+}
+
+/** The value without what the paths lead to; in a list: without the whole list. Of each mapping it is known what was taken out. */
+export function without<T>(value: T, paths: readonly Path[]): T {
+  if (paths.length === 0 || !isMapping(value)) return value;
+  const below = new Map<string, Path[]>();
+  for (const [key, ...rest] of paths) {
+    const others = below.get(String(key));
+    if (others === undefined) below.set(String(key), [rest]);
+    else others.push(rest);
+  }
+  const copy: Record<string, unknown> = { ...value };
+  const gone = new Set<string>();
+  for (const [key, rests] of below) {
+    if (isMapping(copy[key]) && rests.every((rest) => rest.length > 0)) {
+      copy[key] = without(copy[key], rests);
+      continue;
+    }
+    delete copy[key];
+    gone.add(key);
+  }
+  const entries = places.get(value);
+  if (entries !== undefined) places.set(copy, entries);
+  takenOut.set(copy, gone);
+  return copy as T;
+}
+
+/** Was the key taken out of the mapping? */
+export function isTakenOut<T extends object>(container: T, key: keyof T & string): boolean {
+  return takenOut.get(container)?.has(key) ?? false;
+}
+
+/** Does a mapping have the key, or did it before that was taken out? */
+export function isGiven<T extends object>(container: T, key: keyof T & string): boolean {
+  return container[key] !== undefined || isTakenOut(container, key);
+}
+
+/** Has the text in quotes that the path leads to be the number or flag that it comes to. Is there one? */
+export function reread(root: object, path: Path): boolean {
+  let container: unknown = root;
+  for (const key of path.slice(0, -1)) {
+    container = isContainer(container) ? (container as Record<string | number, unknown>)[key] : undefined;
+  }
+  const key = path.at(-1);
+  if (!isContainer(container) || key === undefined) return false;
+  const single = places.get(container)?.get(String(key))?.single ?? null;
+  const entries = container as Record<string | number, unknown>;
+  if (single === null || entries[key] === single) return false;
+  entries[key] = single;
+  return true;
 }
 
 /** A text, number, true or false as it was written. */
@@ -251,6 +312,13 @@ function lineOf(text: string, offset: number): string {
   return text.slice(start, end < 0 ? text.length : end);
 }
 
+/** What a node comes to: as in Place. */
+interface Read extends Pick<Place, 'source' | 'single'> {
+  readonly value: unknown;
+}
+/** What is no text, number or flag was not written as one. */
+const nothing = (value: unknown): Read => ({ value, source: null, single: null });
+
 /** Turns nodes into plain values: fills in variables, follows aliases, merges. */
 function createWalker(
   file: string,
@@ -259,7 +327,7 @@ function createWalker(
   report: (offset: number, message: string, path: Path) => void,
 ): (node: Node) => unknown {
   /** null: its node is being read. */
-  const anchors = new Map<string, { value: unknown; source: string | null; failed: boolean } | null>();
+  const anchors = new Map<string, (Read & { readonly failed: boolean }) | null>();
   const sizes = new WeakMap<object, number>();
   /** Of what is being read. */
   const path: (string | number)[] = [];
@@ -275,23 +343,23 @@ function createWalker(
   };
   const sizeOf = (value: unknown): number => (isContainer(value) ? (sizes.get(value) ?? 1) : 1);
 
-  function walk(node: Node): { value: unknown; source: string | null } {
+  function walk(node: Node): Read {
     const offset = offsetOf(node, 0);
-    if (path.length > DEEPEST) return { value: fail(offset, TOO_DEEP), source: null };
+    if (path.length > DEEPEST) return nothing(fail(offset, TOO_DEEP));
     if (isAlias(node)) {
       const found = anchors.get(node.source);
       if (found === undefined) {
         const near = didYouMean(node.source, [...anchors.keys()]);
         const message = `cannot use *${node.source}: no anchor of that name stands before it${near || `; write &${node.source} at what is meant`}`;
-        return { value: fail(offset, message), source: null };
+        return nothing(fail(offset, message));
       }
       if (found === null) {
         const message = `cannot use *${node.source} inside of what it stands for; take it out`;
-        return { value: fail(offset, message), source: null };
+        return nothing(fail(offset, message));
       }
       aliased += sizeOf(found.value);
       if (aliased > MOST_ALIASED) {
-        return { value: fail(offset, 'its aliases stand for too much; use fewer'), source: null };
+        return nothing(fail(offset, 'its aliases stand for too much; use fewer'));
       }
       failed ||= found.failed;
       return found;
@@ -300,31 +368,29 @@ function createWalker(
     if (anchor !== undefined) anchors.set(anchor, null);
     const read = isScalar(node)
       ? scalar(node)
-      : {
-          value: isMap(node) ? mapping(node.items, offset) : isSeq(node) ? list(node.items) : null,
-          source: null,
-        };
+      : nothing(isMap(node) ? mapping(node.items, offset) : isSeq(node) ? list(node.items) : null);
     if (anchor !== undefined) anchors.set(anchor, { ...read, failed: failed && !isContainer(read.value) });
     return read;
   }
 
-  function scalar(node: Scalar): { value: unknown; source: string | null } {
+  function scalar(node: Scalar): Read {
     const offset = offsetOf(node, 0);
     if (typeof node.value !== 'string') {
       const { value, source = null } = node;
       // Dates and the like, where the file asks for an old version of YAML.
       const single = value === null || typeof value === 'number' || typeof value === 'boolean';
-      return { value: single ? value : String(source), source };
+      return { value: single ? value : String(source), source, single: null };
     }
     if (node.value.includes('\0')) {
-      return { value: fail(offset, 'it holds a NUL byte; take that out'), source: null };
+      return nothing(fail(offset, 'it holds a NUL byte; take that out'));
     }
-    if (!node.value.includes('$')) return { value: node.value, source: node.value };
+    if (!node.value.includes('$')) return { value: node.value, source: node.value, single: null };
     const { text, mistakes } = interpolate(node.value, env);
     for (const mistake of mistakes) fail(offset, mistake);
     if (text.includes('\0')) fail(offset, 'it holds a NUL byte; take that out');
-    const plain = node.type === Scalar.PLAIN && node.value.includes('${');
-    return { value: plain ? numberOrFlag(text) : text, source: text };
+    const meant = node.value.includes('${') ? numberOrFlag(text) : text;
+    if (node.type === Scalar.PLAIN) return { value: meant, source: text, single: null };
+    return { value: text, source: text, single: typeof meant === 'string' ? null : meant };
   }
 
   function list(items: readonly unknown[]): unknown[] {
@@ -382,7 +448,7 @@ function createWalker(
     const before = failed;
     failed = false;
     path.push(key);
-    const { value, source } = node === null ? { value: null, source: null } : walk(node);
+    const { value, source, single } = node === null ? nothing(null) : walk(node);
     path.pop();
     // Of a mapping only the entries have failed.
     const place = {
@@ -391,6 +457,7 @@ function createWalker(
       key: keyOffset,
       value: offsetOf(node, keyOffset),
       source,
+      single,
       failed: failed && !isContainer(value),
     };
     failed ||= before;
@@ -410,7 +477,7 @@ function createWalker(
   }
 
   function merge(node: Node | null, offset: number, values: Map<string, unknown>, entries: Places): void {
-    const { value } = node === null ? { value: null } : walk(node);
+    const { value } = node === null ? nothing(null) : walk(node);
     for (const from of Array.isArray(value) ? value : [value]) {
       if (!isMapping(from)) {
         if (!failed) fail(offset, 'expected a mapping behind <<, as in <<: *name');
@@ -427,7 +494,7 @@ function createWalker(
   return (node) => walk(node).value;
 }
 
-/** What YAML takes a plain text for, once its variables are filled in. */
+/** What YAML takes a text without quotes for, once its variables are filled in. */
 function numberOrFlag(text: string): string | number | boolean {
   if (/^(?:true|false)$/i.test(text)) return text.toLowerCase() === 'true';
   return /^[-+]?(?:\d+(?:\.\d*)?|\.\d+)$/.test(text) ? Number(text) : text;

@@ -1,7 +1,21 @@
 /** Policy files: read, checked as a whole, and told of all mistakes at once. */
 import { dirname, isAbsolute, join, normalize } from 'node:path/posix';
-import { draftOf, type References, referencesOf } from './convert.ts';
-import { gathered, isMapping, keysOf, type Path, placeText, problemAt, readDocument } from './document.ts';
+import type { CommandPolicy } from '../../machines/restart-policy.ts';
+import { checkDefaults, type Draft, draftOf, type References, referencesOf } from './convert.ts';
+import {
+  gathered,
+  isGiven,
+  isMapping,
+  isTakenOut,
+  keysOf,
+  type Path,
+  placeBehind,
+  placeText,
+  problemAt,
+  readDocument,
+  reread,
+  without,
+} from './document.ts';
 import type { Environment } from './interpolate.ts';
 import { tellIssue } from './issues.ts';
 import { PolicyError, type Problem } from './problems.ts';
@@ -21,8 +35,8 @@ import { shown } from './usage-error.ts';
 export interface Surroundings {
   /** What `${NAME}` is filled in from. */
   readonly env: Environment;
-  /** The file's text. */
-  readonly readFile: (path: string) => string;
+  /** The file's text, or the bytes of it. */
+  readonly readFile: (path: string) => string | Uint8Array;
   /** There are commands that no policy file names, so that it need not name one. Default: there are none. */
   readonly othersNamed?: boolean;
 }
@@ -30,6 +44,8 @@ export interface Surroundings {
 const SECTIONS = ['commands', 'groups', 'defaults', 'container', 'on'] as const;
 type Section = (typeof SECTIONS)[number];
 const MOST_FILES = 1_000;
+/** Keys whose mappings say nothing where one of their entries is missing. */
+const WHOLE: readonly unknown[] = ['intensity', 'limits', 'file', 'webhook'];
 
 /**
  * Reads a policy from YAML or JSON, and from the files that it includes.
@@ -49,13 +65,16 @@ export function loadPolicy(path: string, surroundings: Surroundings): Policy {
   return policy;
 }
 
-/** The text of a file, or the problem that there is none. */
-export function readText(
-  path: string,
-  readFile: Surroundings['readFile'],
-): { readonly text: string } | { readonly why: string } {
+/** The text of a file, or the problem that there is none. `line` and `column` as in Problem. */
+type Content =
+  | { readonly text: string }
+  | { readonly why: string; readonly line: number; readonly column: number };
+
+/** Reads a text that is to be in UTF-8. */
+export function readText(path: string, readFile: Surroundings['readFile']): Content {
   try {
-    return { text: readFile(path) };
+    const content = readFile(path);
+    return typeof content === 'string' ? { text: content } : decoded(content);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const known: Record<string, string> = {
@@ -63,8 +82,25 @@ export function readText(
       EACCES: 'it may not be read; look at its rights',
       EISDIR: 'it is a folder; name a file in it',
     };
-    return { why: known[code ?? ''] ?? `${message}; look at the file` };
+    return { why: known[code ?? ''] ?? `${message}; look at the file`, line: 0, column: 0 };
   }
+}
+
+function decoded(bytes: Uint8Array): Content {
+  const [first, second] = bytes;
+  const isMarked = (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff);
+  if (isMarked || (second !== undefined && (first === 0) !== (second === 0))) {
+    return { why: 'it is in UTF-16; save it as UTF-8', line: 1, column: 1 };
+  }
+  // A mark at its beginning is YAML's to know.
+  const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
+  const again = new TextEncoder().encode(text);
+  let at = bytes.findIndex((byte, index) => byte !== again[index]);
+  if (at < 0) return { text };
+  while ((again[at]! & 0xc0) === 0x80) at--;
+  const before = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes.subarray(0, at));
+  const byte = bytes[at]!.toString(16).padStart(2, '0');
+  return { why: `the byte 0x${byte} is no UTF-8; save the file as UTF-8`, ...placeBehind(before) };
 }
 
 class Loader {
@@ -75,10 +111,12 @@ class Loader {
   readonly #sections = Object.fromEntries(
     SECTIONS.map((section) => [section, new Map<string, Record<string, unknown>>()]),
   ) as Record<Section, Map<string, Record<string, unknown>>>;
-  /** `commands.web` and `commands.web.requires` for what can't be looked at any more. */
-  readonly #broken = new Set<string>();
-  /** Something could not be read at all: who knows which names it has. */
-  #incomplete = false;
+  /** Of each section and entry, the paths below it of what can't be looked at any more; an empty one: all of it. */
+  readonly #broken = Object.fromEntries(
+    SECTIONS.map((section) => [section, new Map<string, Path[]>()]),
+  ) as Record<Section, Map<string, Path[]>>;
+  /** Sections of which something could not be read at all: who knows what it says. */
+  readonly #missing = new Set<Section>();
 
   constructor(surroundings: Surroundings) {
     this.#surroundings = surroundings;
@@ -102,7 +140,12 @@ class Loader {
     this.#seen.add(file);
     const content = readText(file, this.#surroundings.readFile);
     if ('why' in content || this.#seen.size > MOST_FILES) {
-      this.#incomplete = true;
+      this.#missAll();
+      if ('why' in content && content.line > 0) {
+        const { why, line, column } = content;
+        this.problems.push({ file, line, column, path: '', message: why });
+        return;
+      }
       const name = tell === undefined ? '' : `cannot include ${shown(file)}: `;
       problem(
         'why' in content
@@ -113,7 +156,7 @@ class Loader {
     }
     const whole = readDocument(content.text, file, this.#surroundings.env, this.problems);
     if (whole === null) {
-      this.#incomplete = true;
+      this.#missAll();
       return;
     }
     this.#check(whole);
@@ -138,43 +181,67 @@ class Loader {
       const problem = problemAt(section, path.slice(1), message, at);
       if (problem !== null) this.problems.push({ ...problem, path: path.join('.') });
     };
-    const sound = <T>(section: Section): Map<string, T> =>
-      new Map(
-        [...this.#sections[section]]
-          .filter(([name]) => !this.#broken.has(`${section}.${name}`))
-          .map(([name, from]) => [name, from[name] as T]),
+    const defaults = Object.fromEntries(this.#sound('defaults')) as RawDefaults;
+    checkDefaults(defaults, (path, message, at) => report(['defaults', ...path], message, at));
+    const commands = this.#sound<string | RawCommand>('commands');
+    const drafts = new Map<string, Draft>();
+    const machines = new Map<string, CommandPolicy>();
+    for (const [name, given] of commands) {
+      const draft = draftOf(name, given, defaults, (path, message, at) =>
+        report(['commands', name, ...path], message, at),
       );
-    const defaults = Object.fromEntries(sound('defaults')) as RawDefaults;
+      drafts.set(name, draft);
+      if (this.#restartKnown(given)) machines.set(name, draft.policy.machine);
+    }
     const parts: Parts = {
       commandNames: [...this.#sections.commands.keys()],
       groupNames: [...this.#sections.groups.keys()],
-      drafts: new Map(
-        [...sound<string | RawCommand>('commands')].map(([name, raw]) => [
-          name,
-          draftOf(name, raw, defaults, (path, message, at) =>
-            report(['commands', name, ...path], message, at),
-          ),
-        ]),
-      ),
-      references: this.#references(),
-      groups: sound<RawGroup | readonly string[]>('groups'),
-      container: Object.fromEntries(sound('container')) as RawContainer,
-      hooks: sound<RawHook>('on'),
+      namesMissing: this.#missing.has('commands') || this.#missing.has('groups'),
+      drafts,
+      machines,
+      references: this.#references(commands),
+      groups: this.#sound<RawGroup | readonly string[]>('groups'),
+      container: Object.fromEntries(this.#sound('container')) as RawContainer,
+      hooks: this.#sound<RawHook>('on'),
     };
-    return related(parts, this.#incomplete ? () => {} : report);
+    return related(parts, report);
   }
 
-  /** What commands say of others, even where something else in them is wrong. */
-  #references(): Parts['references'] {
-    const references = new Map<string, References>();
-    for (const [name, from] of this.#sections.commands) {
-      const raw = from[name];
-      const given = (key: 'requires' | 'after') =>
-        isMapping(raw) && !this.#broken.has(`commands.${name}.${key}`) ? raw[key] : undefined;
-      const read = { requires: given('requires'), after: given('after') };
-      references.set(name, referencesOf(read as Pick<RawCommand, 'requires' | 'after'>));
+  /** The entries of a section, without what is broken in them, and without those of which nothing is left. */
+  #sound<T>(section: Section): Map<string, T> {
+    const entries = new Map<string, T>();
+    for (const [name, from] of this.#sections[section]) {
+      const broken = this.#broken[section].get(name) ?? [];
+      const given = from[name] as T;
+      if (broken.length > 0 && (!isMapping(given) || broken.some((path) => path.length === 0))) continue;
+      entries.set(name, without(given, broken));
     }
-    return references;
+    return entries;
+  }
+
+  /** Is it known when a command ends, and what then? */
+  #restartKnown(given: string | RawCommand): boolean {
+    const raw: Partial<RawCommand> = typeof given === 'string' ? {} : given;
+    if ((['kind', 'schedule', 'restart'] as const).some((key) => isTakenOut(raw, key))) return false;
+    // One of the two was not meant.
+    if (raw.kind !== undefined && (raw.kind === 'cron') !== isGiven(raw, 'schedule')) return false;
+    return (
+      raw.restart !== undefined || !(this.#missing.has('defaults') || this.#broken.defaults.has('restart'))
+    );
+  }
+
+  /** What commands say of others. A command of which nothing is left says nothing. */
+  #references(commands: ReadonlyMap<string, string | RawCommand>): Parts['references'] {
+    return new Map(
+      [...this.#sections.commands.keys()].map((name): [string, References] => {
+        const raw = commands.get(name);
+        return [name, referencesOf(isMapping(raw) ? (raw as RawCommand) : {})];
+      }),
+    );
+  }
+
+  #missAll(): void {
+    for (const section of SECTIONS) this.#missing.add(section);
   }
 
   #report(root: object, path: Path, message: string, at: 'key' | 'value' = 'value'): void {
@@ -185,8 +252,18 @@ class Loader {
   /** Holds the file against the schema. */
   #check(whole: Record<string, unknown>): void {
     const own = Object.fromEntries(Object.entries(whole).filter(([key]) => !key.startsWith('x-')));
-    const { error } = policySchema.safeParse(own);
-    for (const issue of error?.issues ?? []) {
+    const issues = () => policySchema.safeParse(own).error?.issues ?? [];
+    // A variable in quotes may be a number or a flag, where that is meant.
+    let found = issues();
+    for (let anew = found.length > 0; anew; ) {
+      anew = false;
+      const look = (path: Path): void => {
+        if (reread(own, path)) anew = true;
+      };
+      for (const issue of found) tellIssue(issue, look);
+      if (anew) found = issues();
+    }
+    for (const issue of found) {
       tellIssue(
         issue,
         (path, message, at) => this.#report(whole, path, message, at),
@@ -194,13 +271,19 @@ class Loader {
       );
     }
     for (const section of SECTIONS) {
-      if (own[section] !== undefined && !isMapping(own[section])) this.#incomplete = true;
+      if (own[section] !== undefined && !isMapping(own[section])) this.#missing.add(section);
     }
   }
 
-  #break(path: Path): void {
-    this.#broken.add(path.slice(0, 2).join('.'));
-    this.#broken.add(path.slice(0, 3).join('.'));
+  #break([section, name, ...path]: Path): void {
+    const entries = this.#broken[section as Section];
+    if (name === undefined || entries === undefined) return;
+    const all = path.findIndex((key) => WHOLE.includes(key));
+    const isWhole = section === 'defaults' && WHOLE.includes(name);
+    const broken = isWhole ? [] : all < 0 ? path : path.slice(0, all + 1);
+    const others = entries.get(String(name));
+    if (others === undefined) entries.set(String(name), [broken]);
+    else others.push(broken);
   }
 
   /** Takes the entries of each section; none may be in two files. */

@@ -1,6 +1,6 @@
 /** One entry of `on:`, checked by the schema, as the rest of upkeep knows it. */
 import type { Report } from './convert.ts';
-import { type Path, writtenAt } from './document.ts';
+import { isGiven, type Path, writtenAt } from './document.ts';
 import type { RawHook } from './schema.ts';
 import type { Given, HookSpec } from './spec.ts';
 import { didYouMean, shown } from './usage-error.ts';
@@ -22,9 +22,10 @@ export function hookOf(
   expand: (name: string, path: Path) => readonly string[],
   report: Report,
 ): HookSpec {
-  const both = raw.webhook !== undefined && raw.run !== undefined;
-  if (both || (raw.webhook === undefined && raw.run === undefined)) {
-    report([], `expected webhook or run, got ${both ? 'both' : 'neither'}; write exactly one of them`, 'key');
+  const hasWebhook = isGiven(raw, 'webhook');
+  if (hasWebhook === isGiven(raw, 'run')) {
+    const got = hasWebhook ? 'both' : 'neither';
+    report([], `expected webhook or run, got ${got}; write exactly one of them`, 'key');
   }
   const named = raw.commands === undefined ? null : listed(raw.commands);
   const single = typeof raw.commands === 'string';

@@ -3,10 +3,18 @@ import type { z } from 'zod';
 import type { Path } from './document.ts';
 import { didYouMean } from './usage-error.ts';
 
+/** Keys that one would look for, and why there are none. */
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  'health.log':
+    'is no probe for health: that a line was written once says nothing of how it is now; use it in ready, and here tcp, http, exec, file, notify or listening',
+  'health.delay':
+    'is no probe for health: that some time has passed says nothing of how it is now; use it in ready, and here grace for failures soon after the start',
+};
+
 /**
  * Tells of one issue, or of what is wrong within it.
  *
- * @param spoilt is told of every path that can't be looked at any more
+ * @param spoilt is told of every path that leads to what can't be looked at any more
  */
 export function tellIssue(
   issue: z.core.$ZodIssue,
@@ -15,7 +23,6 @@ export function tellIssue(
   above: Path = [],
 ): void {
   const path = [...above, ...(issue.path as (string | number)[])];
-  spoilt(path);
   if (issue.code === 'invalid_union') {
     // A mapping that is wrong inside is told of by what is wrong in it.
     const meant = issue.errors.find((branch) => !branch.some(isOfAnotherType));
@@ -27,12 +34,13 @@ export function tellIssue(
   if (issue.code === 'unrecognized_keys') {
     const known = issue.message.split(' ');
     for (const key of issue.keys) {
-      spoilt([...path, key]);
-      const near = didYouMean(key, known);
-      tell([...path, key], `unknown key${near || `; the keys here are ${known.join(', ')}`}`, 'key');
+      const elsewhere = ELSEWHERE[`${path.at(-1)}.${key}`];
+      const near = didYouMean(key, known) || `; the keys here are ${known.join(', ')}`;
+      tell([...path, key], elsewhere ?? `unknown key${near}`, 'key');
     }
     return;
   }
+  spoilt(path);
   if (issue.code === 'invalid_key') {
     tell(path, issue.issues[0]?.message ?? issue.message, 'key');
     return;

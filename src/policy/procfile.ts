@@ -15,8 +15,10 @@ export function loadProcfile(path: string, { readFile }: Pick<Surroundings, 'rea
   const tell = (line: number, name: string, message: string): void => {
     problems.push({ file: path, line, column: line === 0 ? 0 : 1, path: name, message });
   };
-  if ('why' in content)
-    throw new PolicyError([{ file: path, line: 0, column: 0, path: '', message: content.why }]);
+  if ('why' in content) {
+    const { why, line, column } = content;
+    throw new PolicyError([{ file: path, line, column, path: '', message: why }]);
+  }
 
   const lines = new Map<string, number>();
   const commands: CommandSpec[] = [];

@@ -54,7 +54,7 @@ export function checkFile(
 
 export { createExtras, diffPolicies, nextRun };
 
-const readFile = (path: string): string => readFileSync(path, 'utf8');
+const readFile = (path: string): Uint8Array => readFileSync(path);
 
 function guarded<T>(read: () => T): T | { readonly error: string } {
   try {

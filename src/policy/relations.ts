@@ -2,6 +2,7 @@
 import { resolve } from 'node:path/posix';
 import type { Milestone } from '../../machines/events.ts';
 import { type Before, findCycle } from '../../machines/order.ts';
+import type { CommandPolicy } from '../../machines/restart-policy.ts';
 import { beforeOf as plansBefore } from '../../machines/tree.ts';
 import type { Draft, References } from './convert.ts';
 import type { Path } from './document.ts';
@@ -13,14 +14,21 @@ import type { CommandExtras, CommandSpec, ContainerSpec, GroupSpec, HookSpec, Po
 import { didYouMean, shown } from './usage-error.ts';
 import { readDuration, readExitWhen, readHttpAddress } from './values.ts';
 
+/** Whoever has more has these first. */
+const MOST_CYCLES = 20;
+
 /** A mistake at a path from the top of the policy. */
 type Report = (path: Path, message: string, at?: 'key' | 'value') => void;
 
-/** What was read of all files. A command or group that has mistakes is named, and not here otherwise. */
+/** What was read of all files. Of a command or group that has mistakes there is what is left without them, or nothing. */
 export interface Parts {
   readonly commandNames: readonly string[];
   readonly groupNames: readonly string[];
+  /** There may be more names than these. */
+  readonly namesMissing: boolean;
   readonly drafts: ReadonlyMap<string, Draft>;
+  /** Of commands of which it is known when they end, and what then. */
+  readonly machines: ReadonlyMap<string, CommandPolicy>;
   readonly references: ReadonlyMap<string, References>;
   readonly groups: ReadonlyMap<string, RawGroup | readonly string[]>;
   readonly container: RawContainer;
@@ -42,8 +50,10 @@ export function related(parts: Parts, report: Report): Policy {
     ...draft,
     policy: { ...draft.policy, ...relations.get(name) },
   }));
-  const before = beforeOf(commands);
-  checkCycle(before, parts, membersOf, report);
+  const before = plansBefore(
+    [...relations].map(([name, { requires, after }]) => ({ name, requires, after })),
+  );
+  checkCycles(before, parts, membersOf, report);
   for (const group of groups) checkSequence(group, before, membersOf, report);
   checkLogFiles(parts.drafts, report);
   return {
@@ -71,8 +81,10 @@ class Names {
   readonly commands: ReadonlySet<string>;
   readonly groups: ReadonlySet<string>;
   readonly #report: Report;
+  readonly #missing: boolean;
 
-  constructor({ commandNames, groupNames }: Parts, report: Report) {
+  constructor({ commandNames, groupNames, namesMissing }: Parts, report: Report) {
+    this.#missing = namesMissing;
     this.commands = new Set(commandNames);
     this.groups = new Set(groupNames);
     this.#report = report;
@@ -89,6 +101,7 @@ class Names {
   /** Is it a command or, where that may be, a group? Reports when not. */
   has(name: string, path: Path, groupsToo: boolean): boolean {
     if (this.commands.has(name) || (groupsToo && this.groups.has(name))) return true;
+    if (this.#missing) return false;
     const what = groupsToo ? 'command or group' : 'command';
     const all = [...this.commands, ...(groupsToo ? this.groups : [])];
     const isGroup = !groupsToo && this.groups.has(name) ? '; it is a group, write one command of it' : '';
@@ -101,8 +114,10 @@ function groupsOf(parts: Parts, known: Names, report: Report): GroupSpec[] {
   const owners = new Map<string, string>();
   const groups: GroupSpec[] = [];
   for (const [name, raw] of parts.groups) {
-    const given = 'members' in raw ? raw : { members: raw };
-    const base: Path = 'members' in raw ? ['groups', name, 'members'] : ['groups', name];
+    const isList = Array.isArray(raw);
+    const given: Partial<RawGroup> = isList ? { members: raw } : (raw as RawGroup);
+    const base: Path = isList ? ['groups', name] : ['groups', name, 'members'];
+    if (given.members === undefined) continue;
     const members: string[] = [];
     for (const [index, member] of given.members.entries()) {
       const path = [...base, index];
@@ -117,7 +132,7 @@ function groupsOf(parts: Parts, known: Names, report: Report): GroupSpec[] {
         members.push(member);
       }
     }
-    const { strategy = 'one_for_one', intensity, onFailed = 'ignore' } = given as Partial<RawGroup>;
+    const { strategy = 'one_for_one', intensity, onFailed = 'ignore' } = given;
     groups.push({
       name,
       members,
@@ -129,11 +144,9 @@ function groupsOf(parts: Parts, known: Names, report: Report): GroupSpec[] {
       onFailed,
     });
   }
-  const cycle = findCycle(new Map(groups.map(({ name, members }) => [name, members])));
-  if (cycle !== null) {
-    const path: Path = ['groups', cycle[0]!];
+  for (const cycle of cyclesIn(new Map(groups.map(({ name, members }) => [name, members])))) {
     report(
-      path,
+      ['groups', cycle[0]!],
       `these groups are members of one another in a circle: ${cycle.join(' → ')}; take one out`,
       'key',
     );
@@ -183,7 +196,7 @@ function relationsOf(
     if (!known.has(other, path, true) || itself(other, path)) continue;
     const members = membersOf(other);
     for (const required of members ?? [other]) {
-      const target = parts.drafts.get(required)?.policy.machine;
+      const target = parts.machines.get(required);
       const reached = milestone ?? (target?.kind === 'oneshot' ? 'completed' : 'ready');
       const called = members === null ? shown(required) : `${shown(required)} of that group`;
       if (target?.kind === 'cron') {
@@ -205,18 +218,36 @@ function relationsOf(
   return { requires: Object.fromEntries([...ofGroups, ...byName]), after: [...after] };
 }
 
-function checkCycle(before: Before, parts: Parts, membersOf: MembersOf, report: Report): void {
-  const cycle = findCycle(before);
-  if (cycle === null) return;
-  const [name, other] = cycle as [string, string];
-  const { requires, after } = parts.references.get(name)!;
-  const leads = (given: string): boolean => given === other || (membersOf(given)?.includes(other) ?? false);
-  const required = requires.find(([given]) => leads(given))?.[2];
-  const path = required ?? after.find(([given]) => leads(given))?.[1] ?? [];
-  report(
-    ['commands', name, ...path],
-    `these wait for one another in a circle: ${cycle.join(' → ')}; take one of their requires or after out`,
-  );
+/** Cycles that share no step: each is broken at a place of its own. */
+function cyclesIn(before: Before): (readonly string[])[] {
+  const left = new Map(before);
+  const cycles: (readonly string[])[] = [];
+  while (cycles.length < MOST_CYCLES) {
+    const cycle = findCycle(left);
+    if (cycle === null) break;
+    cycles.push(cycle);
+    for (const [index, name] of cycle.slice(0, -1).entries()) {
+      left.set(
+        name,
+        left.get(name)!.filter((other) => other !== cycle[index + 1]),
+      );
+    }
+  }
+  return cycles;
+}
+
+function checkCycles(before: Before, parts: Parts, membersOf: MembersOf, report: Report): void {
+  for (const cycle of cyclesIn(before)) {
+    const [name, other] = cycle as [string, string];
+    const { requires, after } = parts.references.get(name)!;
+    const leads = (given: string): boolean => given === other || (membersOf(given)?.includes(other) ?? false);
+    const required = requires.find(([given]) => leads(given))?.[2];
+    const path = required ?? after.find(([given]) => leads(given))?.[1] ?? [];
+    report(
+      ['commands', name, ...path],
+      `these wait for one another in a circle: ${cycle.join(' → ')}; take one of their requires or after out`,
+    );
+  }
 }
 
 /** In a rest_for_one group the later members depend on the earlier ones, and not the other way round. */
@@ -226,23 +257,25 @@ function checkSequence(group: GroupSpec, before: Before, membersOf: MembersOf, r
   for (const [index, member] of group.members.entries()) {
     for (const command of membersOf(member) ?? [member]) positions.set(command, index);
   }
-  // From the last one on: whoever is reached from a member is as late as it, and is looked at once.
-  const reachedFrom = new Map<string, string>();
+  // From the first one on: whoever is reached from a member is looked at once.
+  const reached = new Set<string>();
   for (const [name, position] of [...positions].sort(([, a], [, b]) => a - b)) {
     const pending = [name];
     while (pending.length > 0) {
       for (const earlier of before.get(pending.pop()!) ?? []) {
-        if (reachedFrom.has(earlier)) continue;
-        reachedFrom.set(earlier, name);
-        pending.push(earlier);
+        if (reached.has(earlier)) continue;
+        reached.add(earlier);
         const other = positions.get(earlier);
-        if (other === undefined || other <= position) continue;
+        if (other === undefined || other <= position) {
+          pending.push(earlier);
+          continue;
+        }
+        // What comes before that one is looked at when its turn comes.
         report(
           ['groups', group.name],
           `in rest_for_one the order of the members is that of their restart, but ${name} is started after ${earlier}, which comes later; put ${earlier} in front of ${name}`,
           'key',
         );
-        return;
       }
     }
   }
@@ -286,10 +319,10 @@ function hooksOf({ hooks }: Parts, known: Names, membersOf: MembersOf, report: R
   });
 }
 
-function containerOf({ container, drafts }: Parts, known: Names, report: Report): ContainerSpec {
+function containerOf({ container, machines }: Parts, known: Names, report: Report): ContainerSpec {
   const exitWhen = container.exitWhen === undefined ? 'never' : readExitWhen(container.exitWhen);
   if (typeof exitWhen === 'object' && known.has(exitWhen.done, ['container', 'exitWhen'], false)) {
-    const target = drafts.get(exitWhen.done)?.policy.machine;
+    const target = machines.get(exitWhen.done);
     if (target?.kind === 'cron' || (target?.kind === 'service' && target.restart === 'always')) {
       const why = target.kind === 'cron' ? 'runs again and again' : 'is started again whenever it ends';
       const remedy = target.kind === 'cron' ? 'choose another' : 'write restart: on-failure or never there';

@@ -15,6 +15,8 @@ import {
   readDuration,
   readEnvFile,
   readExitWhen,
+  readHeaderName,
+  readHeaderValue,
   readHttpAddress,
   readLimit,
   readPattern,
@@ -54,12 +56,16 @@ export function read<T extends z.ZodType>(schema: T, reader: (value: z.output<T>
 export const text = (what: string) => z.string(expected(what)).min(1, { ...expected(what), abort: true });
 export const flag = () => z.boolean(expected('true or false'));
 export const whole = (least: number, most: number = Number.MAX_SAFE_INTEGER) => {
-  const what =
-    most === Number.MAX_SAFE_INTEGER
-      ? `a whole number from ${least} on`
-      : `a whole number from ${least} to ${most}`;
-  return z.int(expected(what)).min(least, expected(what)).max(most, expected(what));
+  const error = ({ input }: { readonly input?: unknown }) => {
+    const isOpen = most === Number.MAX_SAFE_INTEGER && !(typeof input === 'number' && input > most);
+    return expectedText(`a whole number from ${least} ${isOpen ? 'on' : `to ${most}`}`, input);
+  };
+  // Whatever is wrong with it is told once.
+  const once = { error, abort: true };
+  return z.int(once).min(least, once).max(most, once);
 };
+/** A whole number that its reader looks at. */
+const integer = (what: string) => z.int({ ...expected(what), abort: true });
 const oneOf = <const T extends readonly string[]>(choices: T) =>
   z.enum(choices, {
     error: ({ input }) => {
@@ -84,7 +90,10 @@ const any = <T extends z.ZodType>(element: T, what: string) =>
   z.union([element, z.array(element, expected(what))], expected(what));
 
 /** A mapping of these keys and no others. The keys are handed on to who tells of an unknown one. */
-export const mapping = <T extends z.ZodRawShape>(shape: T, what = 'a mapping') =>
+export const mapping = <T extends z.ZodRawShape>(
+  shape: T,
+  what = `a mapping such as {${Object.keys(shape)[0]}: …}`,
+) =>
   z.strictObject(shape, {
     error: ({ code, input }) =>
       code === 'unrecognized_keys' ? Object.keys(shape).join(' ') : expectedText(what, input),
@@ -100,6 +109,11 @@ export const named = <T extends z.ZodType>(value: T, name: RegExp, what: string)
     value,
     expected(what),
   );
+
+/** A mapping of headers. */
+const headersOf = <T extends z.ZodType>(value: T) =>
+  z.record(read(z.string(), readHeaderName), value, expected('a mapping of headers'));
+
 /** A mapping of names of variables. */
 const variables = <T extends z.ZodType>(value: T, what: string) =>
   z.record(
@@ -132,6 +146,10 @@ const intensity = () =>
     within: duration(1).describe('The time within which they are counted.'),
   });
 
+const STATUS = 'a status such as 200, "200-299", or a list of such';
+const status = () =>
+  z.union([integer('a status such as 200'), z.string()], expected('a status such as 200 or "200-299"'));
+
 const http = () =>
   z.union(
     [
@@ -143,7 +161,12 @@ const http = () =>
         port: whole(1, 65_535).describe('The port on 127.0.0.1, instead of url.').optional(),
         path: z
           .string(expected('a path that begins with /'))
-          .regex(/^\/\S*$/, expected('a path that begins with /'))
+          .regex(/^\/\S*$/, {
+            error: ({ input }) =>
+              String(input).startsWith('/')
+                ? expectedText('a path without spaces', input, 'write %20 for one')
+                : expectedText('a path that begins with /', input),
+          })
           .describe('The path, with port. Default: /.')
           .optional(),
         method: z
@@ -151,21 +174,14 @@ const http = () =>
           .regex(/^[A-Z]+$/, expected('a method such as GET'))
           .describe('The method of the request. Default: GET.')
           .optional(),
-        headers: z
-          .record(z.string(), value(), expected('a mapping of headers'))
-          .describe('Headers of the request.')
-          .optional(),
+        headers: headersOf(read(value(), readHeaderValue)).describe('Headers of the request.').optional(),
         status: read(
-          z.union(
-            [z.int(), z.string(), z.array(z.union([z.int(), z.string()])).min(1)],
-            expected('a status such as 200, "200-299", or a list of such'),
-          ),
+          z.union([status(), z.array(status()).min(1, expected(STATUS))], expected(STATUS)),
           readStatus,
         )
           .describe('Which status is a success: 200, "200-299", or a list of such. Default: 200-399.')
           .optional(),
-        expectHeaders: z
-          .record(z.string(), pattern(), expected('a mapping of headers'))
+        expectHeaders: headersOf(pattern())
           .describe('Headers that the answer must have: by name, a regular expression for the value.')
           .optional(),
         body: pattern().describe("A regular expression that the answer's body must match.").optional(),
@@ -175,7 +191,7 @@ const http = () =>
   );
 
 const healthProbes = {
-  tcp: read(z.union([z.int(), z.string()], expected('a port, or host:port')), readTcp)
+  tcp: read(z.union([integer('a port, or host:port'), z.string()], expected('a port, or host:port')), readTcp)
     .describe('This TCP port takes a connection: a port on 127.0.0.1, or host:port.')
     .optional(),
   http: http().describe('This address answers with a success.').optional(),
@@ -226,6 +242,7 @@ const exactlyOne = (keys: readonly string[]) => ({ oneOf: keys.map((key) => ({ r
 
 const milestone = () => oneOf(['started', 'ready', 'completed']);
 
+const SIGNALS = 'signals and the time between them, as in [TERM, 5s, KILL]';
 const stop = z
   .union(
     [
@@ -237,7 +254,10 @@ const stop = z
         signal: read(text('the name of a signal'), readSignal)
           .describe('What is sent to stop it. Default: TERM.')
           .optional(),
-        signals: read(z.array(z.union([z.string(), z.number()])), readSignals)
+        signals: read(
+          z.array(z.union([z.string(), z.number()], expected('a signal or a duration')), expected(SIGNALS)),
+          readSignals,
+        )
           .describe('Several signals and the time between them, as in [TERM, 5s, INT, 2s, KILL].')
           .optional(),
         timeout: duration(1)
@@ -286,11 +306,15 @@ const limit = () => {
   );
 };
 
-const size = () => read(z.union([z.int(), z.string()], expected('a size such as 10MB')), readSize);
+const size = () =>
+  read(z.union([integer('a size such as 10MB'), z.string()], expected('a size such as 10MB')), readSize);
 
 const log = mapping({
   prefix: z
-    .union([z.boolean(), z.string()], expected('true, false, or a text'))
+    .union(
+      [flag(), z.string().regex(/^[^\r\n]*$/, expected('a text in one line'))],
+      expected('true, false, or a text'),
+    )
     .describe(
       'In front of each plain line: true for its name, false for nothing, or a text in place of the name. Default: true.',
     )
@@ -405,6 +429,7 @@ const shared = {
     Object.fromEntries(
       LIMITS.map((name) => [name, limit().describe(`The limit that prlimit calls ${name}.`).optional()]),
     ),
+    'a mapping such as {nofile: …}',
   )
     .describe('Limits as prlimit calls them: a number, unlimited, or {soft, hard}.')
     .optional(),
@@ -562,6 +587,10 @@ const nearOccasion = (input: unknown): string =>
 
 const fromFile = () =>
   mapping({ file: text('the path of a file').describe('The file that holds it.') }, 'a value, or {file: …}');
+const given = () =>
+  read(z.union([value(), fromFile()], expected('a value, or {file: …}')), (value) =>
+    typeof value === 'object' ? value : readHeaderValue(value),
+  );
 const address = () => read(text('an address'), readUrl);
 
 const hook = mapping(
@@ -582,12 +611,7 @@ const hook = mapping(
             url: z
               .union([address(), fromFile()], expected('an address, or {file: …}'))
               .describe('The address, http:// or https://, or {file} with the path of a file that holds it.'),
-            headers: z
-              .record(
-                z.string(),
-                z.union([value(), fromFile()], expected('a value, or {file: …}')),
-                expected('a mapping of headers'),
-              )
+            headers: headersOf(given())
               .describe('Headers of the request: a value, or {file} with the path of a file that holds it.')
               .optional(),
             body: z

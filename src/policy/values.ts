@@ -50,6 +50,8 @@ export function readDuration(value: string | number, least = 0): number {
   try {
     ms = parseDuration(String(value), 'it');
   } catch {
+    const isLong = Number.parseFloat(String(value)) > LONGEST_DURATION;
+    if (isLong) throw unexpected('a duration of at most 24d', value);
     throw unexpected('a duration such as 500ms, 1.5s, 2m or 1h', value);
   }
   if (ms < least) throw unexpected(`a duration of at least ${least}ms`, value);
@@ -71,8 +73,8 @@ export function readSignal(value: string): string {
   throw unexpected('the name of a signal such as TERM or SIGQUIT', value, likeSignal(value));
 }
 
-/** Could it be meant as the name of a signal? */
-function isLikeSignal(value: string): boolean {
+/** Is it the name of a signal? */
+function isSignal(value: string): boolean {
   return signalOf(value.trim()) !== null;
 }
 
@@ -85,9 +87,12 @@ export function readSignals(
     if (index % 2 === 0) {
       if (typeof value === 'number') throw unexpected('the name of a signal such as TERM', value);
       if (/^[\d.]/.test(value)) throw unexpected('the name of a signal such as TERM', value);
+      if (steps.at(-1)?.signal === 'SIGKILL') {
+        throw unexpected('KILL at the end', value, 'nothing is left that could be sent another signal');
+      }
       steps.push({ signal: readSignal(value), wait: null });
     } else {
-      if (typeof value === 'string' && isLikeSignal(value)) {
+      if (typeof value === 'string' && isSignal(value)) {
         throw unexpected('a duration between two signals, as in [TERM, 5s, KILL]', value);
       }
       steps[steps.length - 1]!.wait = readDuration(value);
@@ -123,31 +128,36 @@ export function readStopCommand(value: RawCommandLine): { file: string; args: re
 
 /** A string where a command stands alone and a signal may be meant. */
 export function readStopLine(value: RawCommandLine): { file: string; args: readonly string[] } {
-  const first = typeof value === 'string' ? value : (value[0] ?? '');
-  if (isLikeSignal(first)) {
-    throw unexpected(
-      'a command',
-      first,
-      `write {signal: ${first.trim()}}, or {command: ${first.trim()}} where it is a program`,
-    );
-  }
+  refuseSignal(value, 'a command');
   return readStopCommand(value);
 }
 
 /** `HUP`, or a command. */
 export function readReload(value: RawCommandLine): { signal: string } | { program: ProgramSpec } {
-  const first = typeof value === 'string' ? value : (value[0] ?? '');
-  if (typeof value === 'string' && /^(?:SIG)?[A-Z][A-Z0-9]+$/.test(value) && isLikeSignal(value)) {
+  if (typeof value === 'string' && /^(?:SIG)?[A-Z][A-Z0-9]+$/.test(value) && isSignal(value)) {
     return { signal: readSignal(value) };
   }
-  if (isLikeSignal(first)) {
+  refuseSignal(value, 'a signal such as HUP, or a command');
+  return { program: readProgram(value) };
+}
+
+/** @throws UsageError where a command begins as a signal does, or is nearly one and nothing else */
+function refuseSignal(value: RawCommandLine, what: string): void {
+  const [first = '', ...more] = typeof value === 'string' ? [value.trim()] : value;
+  const command = first.trim();
+  if (isSignal(command)) {
     throw unexpected(
-      'a signal such as HUP, or a command',
-      first,
-      `write {signal: ${first.trim()}}, or {command: ${first.trim()}} where it is a program`,
+      what,
+      command,
+      `write {signal: ${command}}, or {command: ${command}} where it is a program`,
     );
   }
-  return { program: readProgram(value) };
+  // Hardly any program is called so.
+  const isMeant = more.length === 0 && /^(?:[A-Z][A-Z0-9]+|sig\w+)$/.test(command);
+  const near = isMeant ? likeSignal(command) : '';
+  if (near === '') return;
+  const remedy = `Write {signal: …} for that; its path, or {command: ${command}}, where it is a program`;
+  throw unexpected(what, command, `${near} ${remedy}`);
 }
 
 /** A regular expression's source. */
@@ -189,6 +199,23 @@ export function readHttpAddress(value: string | number): string {
 export function readUrl(value: string): string {
   if (/^https?:\/\/[^/]/i.test(value) && URL.canParse(value)) return value;
   throw unexpected('an address such as http://127.0.0.1:8080/health', value);
+}
+
+/** The name of a header, as a request can have it. */
+export function readHeaderName(value: string): string {
+  if (/^[\w!#$%&'*+.^`|~-]+$/.test(value)) return value;
+  throw new UsageError(
+    `cannot use the header ${shown(value)}: its name is made of letters, digits, and any of !#$%&'*+-.^_\`|~; choose such a name`,
+  );
+}
+
+/** The value of a header. It may be a password, and is not shown. */
+export function readHeaderValue(value: string | number | boolean): string {
+  const text = String(value);
+  if (/^[\t\x20-\x7e\x80-\xff]*$/.test(text)) return text;
+  throw new UsageError(
+    'cannot use this value for a header: it has a line break in it, or something else that no header can have; take that out',
+  );
 }
 
 /** `200`, `"200-299"`, or a list of such. */
@@ -262,9 +289,16 @@ export function readAssignment(value: string): [name: string, value: string] {
 /** What names of environment variables are made of. */
 export const VARIABLE = /^[A-Za-z_][A-Za-z0-9_.-]*$/;
 
+const NICKNAMES = ['@yearly', '@annually', '@monthly', '@weekly', '@daily', '@midnight', '@hourly'];
+
 /** Cron's five or six fields, or a nickname. */
 export function readCron(value: string): string {
   const fields = value.trim().split(/\s+/);
+  const nickname = value.trim().toLowerCase();
+  if (nickname.startsWith('@') && !NICKNAMES.includes(nickname)) {
+    const near = didYouMean(nickname, NICKNAMES) || `write one of ${NICKNAMES.join(', ')}`;
+    throw unexpected('a schedule such as "*/5 * * * *" or @daily', value, near);
+  }
   if (fields.length === 5 || fields.length === 6 || /^@[a-z]+$/i.test(value.trim())) {
     try {
       // Any day will do: no pattern comes round more seldom than a leap day on a certain weekday.
@@ -284,7 +318,8 @@ export function readTimezone(value: string): string {
     new Intl.DateTimeFormat('en', { timeZone: value });
     return value;
   } catch {
-    throw unexpected('a time zone such as Europe/Berlin', value);
+    const near = didYouMean(value, Intl.supportedValuesOf('timeZone'));
+    throw unexpected('a time zone such as Europe/Berlin', value, near);
   }
 }
 

@@ -135,7 +135,7 @@ export class Namespace {
     return path;
   }
 
-  write(name: string, text: string, mode = 0o755): string {
+  write(name: string, text: string | Uint8Array, mode = 0o755): string {
     const path = join(this.dir, name);
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, text);

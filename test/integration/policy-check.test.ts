@@ -25,7 +25,7 @@ container: {exitWhen: nobody done, grace: soon}
 const PLACES = [5, 6, 7, 11, 12, 14, 17, 18];
 
 describe.skipIf(noNamespace)(`upkeep check ${noNamespace ?? ''}`, { concurrent: true }, () => {
-  async function check(inside: Namespace, text: string, ...words: string[]): Promise<Answer> {
+  async function check(inside: Namespace, text: string | Buffer, ...words: string[]): Promise<Answer> {
     inside.write('upkeep.yaml', text, 0o644);
     return ask(inside, ['check', ...words, `${inside.dir}/upkeep.yaml`]);
   }
@@ -86,7 +86,7 @@ container: {grace: 10s}
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout.indexOf('db')).toBeLessThan(stdout.indexOf('web'));
     expect(stdout).toContain('rest_for_one');
-    expect(stdout.replaceAll(/\s+/g, ' ')).toMatch(/stopping may take 20 s.*10 s/);
+    expect(stdout.replaceAll(/\s+/g, ' ')).toMatch(/stopping may take 25 s \(web 5 s, then db 20 s\).*10 s/);
     expect(stdout).not.toContain('never-shown');
     expect(stdout).not.toContain('in-arguments');
     for (const line of stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
@@ -110,6 +110,12 @@ container: {grace: 10s}
     ['nothing in it', '', 'it is empty; write commands:'],
     ['no command', 'commands: {}', 'there is no command in it'],
     ['no YAML', 'commands: {a: [', 'upkeep.yaml:1:'],
+    [
+      'Latin-1',
+      Buffer.from('commands:\n  a: echo ä\n', 'latin1'),
+      'upkeep.yaml:2:11: the byte 0xe4 is no UTF-8',
+    ],
+    ['UTF-16', Buffer.from('\uFEFFcommands: {a: x}', 'utf16le'), 'it is in UTF-16; save it as UTF-8'],
     ['a key twice', 'commands:\n  a: sleep\n  a: sleep\n', 'upkeep.yaml:3:3'],
     ['a circle', 'commands: {a: {run: x, requires: b}, b: {run: x, after: a}}', 'in a circle: '],
     ['a circle of files', 'include: upkeep.yaml\ncommands: {a: x}', 'in a circle'],

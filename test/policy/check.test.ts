@@ -1,9 +1,21 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { stopPlan } from '../../machines/order.ts';
 import { checkJson, checkReport, policyWarnings } from '../../src/policy/check.ts';
 import { parseCommands } from '../../src/policy/command.ts';
+import { extrasOf } from '../../src/policy/extras.ts';
 import { mergeSources } from '../../src/policy/merge.ts';
+import { beforeOf } from '../../src/policy/relations.ts';
+import type { Policy } from '../../src/policy/spec.ts';
 import { fileOf, load, rawPolicies } from './policies.ts';
+
+/** What a shutdown sets aside for each. */
+function shares(policy: Policy) {
+  const stops = new Map(
+    policy.commands.map((command) => [command.name, extrasOf(command).machine.stopTimeout]),
+  );
+  return stopPlan(beforeOf(policy.commands), (name) => stops.get(name)!, policy.container.grace!);
+}
 
 const text = `
 commands:
@@ -47,8 +59,8 @@ Groups
   back  rest_for_one: db, cache
 
 Stop
-  in the reverse order; within the time that --grace gives; takes at most 13 s:
-  web 5 s, then db 8 s
+  in the reverse order; within the time that --grace gives, 9 s by default; may
+  take 13 s: web 5 s, then db 8 s
 
 End of the container
   when it is asked to stop
@@ -57,8 +69,9 @@ End of the container
   with the exit status of migrate
 
 Warnings
-  - stopping may take 13 s (web, then db), but 9 s are given: what is left then
-    is killed; make container.grace longer, or the stops shorter
+  - stopping may take 13 s (web 5 s, then db 8 s), but 9 s are given: all have
+    less, and what is left then is killed; make container.grace longer, or the
+    stops shorter
   - container.exitWhen is all-done, but db, web, cache and cleanup are never
     done: the container does not end by itself; write restart: on-failure or
     never there
@@ -103,8 +116,64 @@ describe('warnings', () => {
     expect(warned(given)).toEqual([]);
     expect(warned(given, 8_999)).toHaveLength(1);
     expect(warned(`${given}\ncontainer: {grace: 5s}`, 60_000)[0]).toContain(
-      'may take 9 s (a), but 5 s are given',
+      'may take 9 s (a 9 s), but 5 s are given',
     );
+  });
+
+  test('what is set aside for a stop without a time of its own counts as well', () => {
+    const chain = (app: string, proxy = '{}') =>
+      `commands:
+  db: postgres
+  app: {run: x, requires: db, stop: ${app}}
+  proxy: {run: y, requires: app, stop: ${proxy}}
+container: {grace: 9s}`;
+    const stopOf = (given: string) => {
+      const policy = load(given);
+      const { own } = shares(policy);
+      const { stop } = JSON.parse(checkJson(policy, [])) as { stop: { longest: number; chain: string[] } };
+      expect(stop.longest).toBe(stop.chain.reduce((sum, name) => sum + own.get(name)!, 0));
+      return stop;
+    };
+    expect(stopOf(chain('{timeout: 5s}', '{stragglers: keep}'))).toEqual({
+      longest: 11_000,
+      chain: ['proxy', 'app', 'db'],
+    });
+    expect(stopOf(chain('{timeout: 3s}', '{timeout: 2s}')).longest).toBe(8_000);
+    expect(warned(chain('{timeout: 5s}', '{stragglers: keep}'))).toEqual([
+      'stopping may take 11 s (proxy 3 s, then app 5 s, then db 3 s), but 9 s are given: all have less, and what is left then is killed; make container.grace longer, or the stops shorter',
+    ]);
+    expect(warned(chain('{stragglers: keep}', '{stragglers: keep}'))).toEqual([]);
+    expect(checkReport(load(chain('{timeout: 3s}', '{timeout: 2s}')), []).replaceAll(/\s+/g, ' ')).toContain(
+      'within 9 s; may take 8 s: proxy 2 s, then app 3 s, then db 3 s',
+    );
+  });
+
+  test('a oneshot that others wait for has ended when these are stopped', () => {
+    const given = (last: string) =>
+      `commands: {db: {run: x, stop: {timeout: 6s}}, once: {run: y, kind: oneshot, requires: db}${last}}`;
+    const longest = (text: string) =>
+      (JSON.parse(checkJson(load(text), [])) as { stop: { longest: number } }).stop.longest;
+    expect(longest(given(', web: {run: z, requires: once}'))).toBe(9_000);
+    expect(longest(given(''))).toBe(10_500);
+  });
+
+  test('who requires what is not started by itself waits for a start', () => {
+    const warn = (web: string) =>
+      warned(`commands: {web: {run: x, ${web}}, db: {run: y, autostart: false}, c: z}`);
+    expect(warn('requires: [db, c]')).toEqual([
+      'web requires db, with autostart: false: it waits for upkeep start db; write after instead where it can do without',
+    ]);
+    expect(warn('after: db')).toEqual([]);
+    expect(warn('requires: db, autostart: false')).toEqual([]);
+  });
+
+  test('all-done needs commands that are started', () => {
+    const given = (autostart: boolean) =>
+      `commands: {a: {run: x, kind: oneshot, autostart: ${autostart}}}\ncontainer: {exitWhen: all-done}`;
+    expect(warned(given(true))).toEqual([]);
+    expect(warned(given(false))).toEqual([
+      'container.exitWhen is all-done, but with autostart: false a is not done before upkeep start and its run: the container does not end by itself before that',
+    ]);
   });
 
   test('all-done needs commands that are done one day', () => {
@@ -125,7 +194,7 @@ Start order
      db   service
 
 Stop
-  in the reverse order; within the time that --grace gives
+  in the reverse order; within the time that --grace gives, 9 s by default
 
 End of the container
   when it is asked to stop

@@ -79,6 +79,9 @@ const word = fc
     { minLength: 1, maxLength: 4 },
   )
   .map((parts) => parts.join(''));
+const inOneLine = word.map((text) => text.replaceAll('\n', ' '));
+/** What a header can have. */
+const headerText = inOneLine.map((text) => text.replaceAll(/[^\x20-\x7e\x80-\xff]/g, '.'));
 const program = oneOf('nginx', '/usr/sbin/sshd', 'node', '/etc/init.d/apache2', 'service', 'cd', 'if');
 const commandLine = fc.oneof(
   oneOf(
@@ -97,7 +100,7 @@ const http = fc.oneof(
     {
       url: oneOf('https://[::1]/x?y=$' + '{Z}', 'http://db:80'),
       method: oneOf('HEAD', 'POST'),
-      headers: fc.dictionary(fc.constantFrom('Host', 'X-A'), fc.oneof(word, fc.integer())),
+      headers: fc.dictionary(fc.constantFrom('Host', 'X-A'), fc.oneof(headerText, fc.integer())),
       status: fc.oneof(fc.constant(204), fc.constant('200-299'), fc.constant([200, '300-301'])),
       expectHeaders: fc.dictionary(oneOf('Content-Type', 'x-b'), oneOf('json$', '^a')),
       body: oneOf('ok$', '\\$\\{'),
@@ -178,9 +181,9 @@ const shared = {
   cwd: word,
   env: fc.oneof(
     fc.dictionary(oneOf('A', 'PATH', 'x.y'), fc.oneof(word, fc.integer(), fc.boolean())),
-    fc.array(
+    fc.uniqueArray(
       word.map((text) => `A_${text.length}=${text}`),
-      { maxLength: 2 },
+      { maxLength: 2, selector: (text) => text.split('=')[0] },
     ),
   ),
   envFile: fc.oneof(
@@ -196,7 +199,7 @@ const shared = {
   startTimeout: duration,
   linger: duration,
   log: maybe({
-    prefix: fc.oneof(fc.boolean(), word),
+    prefix: fc.oneof(fc.boolean(), inOneLine),
     format: oneOf('plain', 'json'),
     file: fc.oneof(
       within('logs'),
@@ -283,13 +286,15 @@ const command = fc.oneof(
 
 /** No part of a notification is called as what stands in braces by chance. */
 const bodyText = word.map((text) => text.replaceAll(/\{(\w+)\}/g, '$1'));
-const given = fc.oneof(word, fc.record({ file: word }));
 const webhook = fc.oneof(
   fc.constant('https://hooks.example.com/a?b=$' + '{C}'),
   fc.record(
     {
       url: fc.oneof(fc.constant('http://[::1]:9000'), fc.record({ file: word })),
-      headers: fc.dictionary(oneOf('Authorization', 'X-A'), fc.oneof(given, fc.integer(), fc.boolean())),
+      headers: fc.dictionary(
+        oneOf('Authorization', 'X-A'),
+        fc.oneof(headerText, fc.record({ file: word }), fc.integer(), fc.boolean()),
+      ),
       body: fc.dictionary(
         oneOf('text', 'more'),
         fc.oneof(
