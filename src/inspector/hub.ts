@@ -4,6 +4,7 @@
  * for a viewer.
  */
 import { setImmediate as turn } from 'node:timers/promises';
+import { commandsOf, groupNamed } from '../../machines/tree.ts';
 import type { Inside } from '../control/inside.ts';
 import type { Turn } from '../control/orders.ts';
 import { createFleet } from './fleet.ts';
@@ -253,6 +254,11 @@ export function createHub(options: HubOptions): Source {
     looked = journal.last();
     for (const { what } of entries) {
       if (what.type === 'operator.ordered') for (const name of what.commands) fleet.changed(name);
+      if (what.type === 'group.failed') {
+        // What it had stopped stays so from now on: their own machines hear nothing of it.
+        const group = groupNamed(inside.groups(), what.group);
+        if (group !== null) for (const { name } of commandsOf(group)) fleet.changed(name);
+      }
       if (what.type === 'policy.reloaded') fleet.moved();
     }
     planFleet();

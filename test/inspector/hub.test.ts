@@ -1,6 +1,7 @@
 import { createInspector } from '@statelyai/inspect';
 import { describe, expect, test, vi } from 'vitest';
 import { type ActorRefFrom, assign, createActor, fromCallback, setup } from 'xstate';
+import type { GroupPlan } from '../../machines/tree.ts';
 import { createHub, type HubOptions } from '../../src/inspector/hub.ts';
 import { jsonOf } from '../../src/inspector/json.ts';
 import type { Source } from '../../src/inspector/source.ts';
@@ -322,6 +323,24 @@ describe('the page', () => {
     step('web');
     await seen(() => expect(count(viewer, 'upkeep.fleet')).toBe(3));
     expect(viewer.messages('upkeep.fleet')[2]!.commands.map(({ name }: Told) => name)).toEqual(['web']);
+    viewer.leave();
+  });
+
+  test('sees whom a group has stopped for good, though their own machines hear nothing of it', async () => {
+    const { source, inside } = stage();
+    const [group] = createInside({}, ['web', 'db']).groups();
+    (inside.groups() as GroupPlan[]).push({ ...group!, name: 'g' });
+    inside.put('db', 'stopped');
+    const viewer = new PaperViewer().look(source);
+    await seen(() => expect(count(viewer, 'upkeep.fleet')).toBe(1));
+    const gaveUp = { group: 'g', reason: 'web died', time: 0 };
+    inside.put('db', 'stopped', {}, 90_000, { gaveUp });
+    inside.journal.note({ type: 'group.failed', at: 0, group: 'g', reason: 'web died' });
+    await seen(() =>
+      expect(viewer.messages('upkeep.fleet').at(-1)).toMatchObject({
+        commands: [{ name: 'db', gaveUp: { group: 'g' } }],
+      }),
+    );
     viewer.leave();
   });
 
