@@ -5,8 +5,8 @@ import { h, s, say } from './dom.ts';
 import { type Drawings, drawingOf } from './drawings.ts';
 import { glyph } from './glyph.ts';
 import { lookOf } from './looks.ts';
-import { activeIn, eventLabel, type Machine, type Move, taken, valueText } from './machine.ts';
-import { type Actor, actorTitle, type Store } from './store.ts';
+import { activeIn, eventLabel, type Led, ledBy, type Machine, valueText } from './machine.ts';
+import type { Actor, Store } from './store.ts';
 import { lookOfStatus, wordOf } from './tree.ts';
 import { duration } from './words.ts';
 
@@ -110,10 +110,10 @@ export function createChart(store: Store): ChartPane {
             ? 'Select something of the fleet.'
             : `There is no machine of ${command} at this time.`
           : actor.machine === null
-            ? `${actorTitle(actor.name)} is no machine: there is no chart of it.`
+            ? `${store.titleOf(actor)} is no machine: there is no chart of it.`
             : '';
       stage.replaceChildren(h('p', { class: 'empty' }, why));
-      say(title, actor === null ? '' : actorTitle(actor.name));
+      say(title, actor === null ? '' : store.titleOf(actor));
       tools.hidden = true;
       showStatus(actor);
       return;
@@ -142,28 +142,33 @@ export function createChart(store: Store): ChartPane {
     if (hasMoved) lookAtActive(isNew);
   }
 
-  /** Marks the way of the last event that led somewhere, and flashes what is new of it. */
+  function unmark(): void {
+    for (const each of marked) each.classList.remove('taken', 'maybe', 'flash');
+    marked = [];
+  }
+
+  /** Marks the way of the last event that led somewhere, and flashes what is new of it. Ways it only may have taken are dashed. */
   function markTaken({ machine, lit }: Shown, actor: Actor): void {
     const news = store.sent.filter(
       (sent) => sent.number > seen && sent.to === actor.sessionId && sent.became !== null,
     );
-    let way: readonly Move[] = [];
+    let led: Led | null = null;
     for (const { number, event, became } of news) {
       seen = number;
-      const { before, after } = became!;
-      const moves = taken(
-        machine,
-        activeIn(machine, before.value),
-        activeIn(machine, after.value),
-        event.type,
-      ).filter(({ to }) => to !== null);
-      if (moves.length > 0) way = moves;
+      const { before, after, taken } = became!;
+      const next = ledBy(machine, before.value, after.value, event.type, taken);
+      if (next.ways.some((way) => way.some(({ to }) => to !== null))) led = next;
     }
-    if (way.length === 0) return;
-    for (const each of marked) each.classList.remove('taken', 'flash');
-    marked = way.flatMap((move) => lit.moves(move));
+    if (led === null) return;
+    unmark();
+    const [first = [], ...others] = led.ways.map((way) => way.filter(({ to }) => to !== null));
+    const certain = first.filter((move) => others.every((way) => way.includes(move)));
+    const possible = new Set(led.ways.flat().filter((move) => move.to !== null && !certain.includes(move)));
+    const sure = new Set(certain.flatMap((move) => lit.moves(move)));
+    const maybe = [...possible].flatMap((move) => lit.moves(move)).filter((each) => !sure.has(each));
+    marked = [...sure, ...maybe];
     for (const each of marked) {
-      each.classList.add('taken');
+      each.classList.add(sure.has(each) ? 'taken' : 'maybe');
       // Begins the animation again where the same way is taken twice.
       void each.getBoundingClientRect();
       each.classList.add('flash');
@@ -187,7 +192,7 @@ export function createChart(store: Store): ChartPane {
       state.dataset.drawn = value;
       state.replaceChildren(...(value === '' ? [] : [glyph(lookOf(value)), ` ${value}`]));
     }
-    say(title, actor === null ? (command ?? '') : actorTitle(actor.name));
+    say(title, actor === null ? (command ?? '') : store.titleOf(actor));
     const sent = actor?.last ?? null;
     say(
       last,
@@ -278,8 +283,7 @@ export function createChart(store: Store): ChartPane {
       if (session === nextSession && command === nextCommand) return;
       session = nextSession;
       command = nextCommand;
-      for (const each of marked) each.classList.remove('taken', 'flash');
-      marked = [];
+      unmark();
       // Of what was before it only the last is marked.
       const actor = session === null ? undefined : store.actors.get(session);
       seen = actor?.last == null ? (store.sent.at(-1)?.number ?? 0) : actor.last.number - 1;

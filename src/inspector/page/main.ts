@@ -26,6 +26,8 @@ const TICK = 100;
 
 const store = new Store();
 let link: Link = 'connecting';
+/** The first hello of a connection is still to come. */
+let isFresh = true;
 const connection = connect({
   onMessage(message) {
     store.apply(message);
@@ -33,6 +35,7 @@ const connection = connect({
   },
   onLink(next) {
     link = next;
+    isFresh ||= next === 'connecting';
     showHead();
   },
 });
@@ -44,7 +47,7 @@ const timeline = createTimeline(store, select, fleet.names);
 const messages = createMessages(store);
 const processes = createProcesses(store, select);
 const orders = createOrders(store, connection);
-const scrubber = createScrubber(store, connection);
+const scrubber = createScrubber(store, connection, tick);
 
 const status = h('span', { class: 'link', role: 'status' });
 const about = h('span', { class: 'quiet about' });
@@ -177,6 +180,8 @@ function soon(): void {
       orders.show();
     }
     if (changed.has('hello')) {
+      if (isFresh && store.at !== null && store.at !== store.hello?.at) scrubber.again();
+      isFresh = false;
       showSelected();
       scrubber.show();
       showHead();
@@ -200,10 +205,14 @@ addEventListener('keydown', (event) => {
   else return;
   event.preventDefault();
 });
-setInterval(() => {
-  if (document.visibilityState === 'hidden' || store.hello?.mode === 'recording') return;
+/** What counts down or moves with the time goes on. */
+function tick(): void {
   chart.tick();
   timeline.tick();
+}
+setInterval(() => {
+  // The time of a recording moves where it is sought.
+  if (document.visibilityState !== 'hidden' && store.hello?.mode !== 'recording') tick();
 }, TICK);
 setInterval(() => {
   if (document.visibilityState === 'hidden') return;

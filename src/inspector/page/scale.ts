@@ -34,6 +34,13 @@ export function following({ from, to }: View, now: number): View {
   return { from: end - (to - from), to: end };
 }
 
+/** As wide as it was, or as all of it; moved to lie inside of it. */
+export function inside({ from, to }: View, all: View): View {
+  const width = Math.min(to - from, all.to - all.from);
+  const start = Math.min(all.to - width, Math.max(all.from, from));
+  return { from: start, to: start + width };
+}
+
 /** Everything from the first to the last, with a margin. */
 export function fitted(first: number, last: number): View {
   const width = Math.max(10_000, last - first);

@@ -1,9 +1,9 @@
 /** All that the page has been told, as it is now. It knows no window and no socket. */
 import type { CommandStatus } from '../../control/status.ts';
 import type { Entry } from '../../output/journal.ts';
-import type { FleetGroup, Hello, Message, ProcessView } from '../protocol.ts';
+import type { FleetGroup, Hello, Message, ProcessView, SnapshotMessage } from '../protocol.ts';
 import { Lanes } from './lanes.ts';
-import { type Machine, readMachine, valueText } from './machine.ts';
+import { type Machine, readMachine, type TakenWays, valueText } from './machine.ts';
 
 export interface Actor {
   readonly sessionId: string;
@@ -37,8 +37,12 @@ export interface Sent {
   readonly fromName: string;
   readonly toName: string;
   readonly event: { readonly type: string };
-  /** null: not known yet. */
-  became: { readonly before: Snapshot; readonly after: Snapshot } | null;
+  /** null: not known yet. `taken`: by which way; undefined: nobody has told. */
+  became: {
+    readonly before: Snapshot;
+    readonly after: Snapshot;
+    readonly taken: TakenWays | undefined;
+  } | null;
 }
 
 export interface Command {
@@ -171,7 +175,7 @@ export class Store {
         break;
       }
       case '@xstate.snapshot':
-        this.#become(message.sessionId, message.event, message.snapshot, Number(message.createdAt));
+        this.#become(message);
         break;
       default:
       // Of a newer upkeep, or of somebody else.
@@ -189,7 +193,8 @@ export class Store {
         ? before.from === hello.from && before.to === hello.to
         : before.began === hello.began);
     this.hello = hello;
-    if (hello.mode === 'recording') this.at ??= hello.at;
+    // What is shown again is shown at the time that was chosen.
+    if (hello.mode === 'recording') this.at = stays ? (this.at ?? hello.at) : hello.at;
     this.actors.clear();
     this.commandActors.clear();
     this.groupActors.clear();
@@ -256,10 +261,16 @@ export class Store {
   }
 
   #nameOf(session: string): string {
-    return actorTitle(this.actors.get(session)?.name ?? session);
+    const actor = this.actors.get(session);
+    return actor === undefined ? actorTitle(session) : this.titleOf(actor);
   }
 
-  #become(sessionId: string, event: { readonly type: string }, raw: unknown, time: number): void {
+  /** How a person calls it. The root of upkeep's own machines has no name but its session's. */
+  titleOf({ sessionId, name }: Actor): string {
+    return this.hello !== null && sessionId === this.rootId ? 'upkeep' : actorTitle(name);
+  }
+
+  #become({ sessionId, event, snapshot: raw, createdAt, taken }: SnapshotMessage & { readonly taken?: TakenWays }): void {
     const actor = this.actors.get(sessionId);
     if (actor === undefined) return;
     const waiting = this.#pending.get(sessionId) ?? [];
@@ -276,10 +287,10 @@ export class Store {
     }
     const changes = valueText(before.value) !== valueText(after.value);
     // Nobody sent what a machine tells itself: a delay that has passed.
-    const sent = found ?? (changes ? this.#send(sessionId, sessionId, event, time || this.now()) : null);
+    const sent = found ?? (changes ? this.#send(sessionId, sessionId, event, Number(createdAt) || this.now()) : null);
     actor.snapshot = after;
     if (sent !== null) {
-      sent.became = { before, after };
+      sent.became = { before, after, taken };
       actor.last = sent;
     }
     this.#changed.add('messages');

@@ -3,7 +3,7 @@ import { h, say } from './dom.ts';
 import { glyph } from './glyph.ts';
 import { firstFrom, type Gap, type Lane, type Mark, type MarkKind, type Span, spanAt } from './lanes.ts';
 import { KINDS, type Kind, LOOKS, lookOf } from './looks.ts';
-import { fitted, following, moved, ticks, type View, zoomed } from './scale.ts';
+import { fitted, following, inside, moved, ticks, type View, zoomed } from './scale.ts';
 import type { Store } from './store.ts';
 import { lookOfStatus } from './tree.ts';
 import { clock, day, duration } from './words.ts';
@@ -163,9 +163,13 @@ export function createTimeline(
   function setFollows(next: boolean): void {
     follows = next;
     if (next) isWhole = false;
-    if (next && view !== null) view = following(view, store.now());
+    if (next && view !== null) view = bounded(following(view, store.now()));
     soon();
   }
+
+  const isRecording = (): boolean => store.hello?.mode === 'recording';
+  /** Before a recording began and after it ended there is nothing to be seen. */
+  const bounded = (next: View): View => (isRecording() ? inside(next, whole()) : next);
 
   function setTable(next: boolean): void {
     showsTable = next;
@@ -191,7 +195,7 @@ export function createTimeline(
 
   function whole(): View {
     const { hello } = store;
-    if (hello?.mode === 'recording') return fitted(hello.from ?? firstTime(), hello.to ?? store.now());
+    if (isRecording()) return fitted(hello!.from ?? firstTime(), hello!.to ?? store.now());
     return fitted(firstTime(), Math.max(store.lanes.to ?? 0, store.now()));
   }
 
@@ -200,8 +204,11 @@ export function createTimeline(
       const now = store.now();
       // What there is to be seen is not known yet.
       if (store.lanes.from === null) return following({ from: now - LEAST, to: now }, now);
-      if (store.hello?.mode === 'recording') view = whole();
-      else {
+      if (isRecording()) {
+        view = whole();
+        isWhole = true;
+        follows = false;
+      } else {
         const width = Math.min(MOST, Math.max(LEAST, (now - firstTime()) * 1.15));
         view = following({ from: now - width, to: now }, now);
       }
@@ -212,14 +219,21 @@ export function createTimeline(
   function zoomBy(factor: number, around?: number): void {
     const before = sight();
     isWhole = false;
-    view = zoomed(before, around ?? (follows ? store.now() : (before.from + before.to) / 2), factor);
-    if (follows) view = following(view, store.now());
+    view = bounded(zoomed(before, around ?? (follows ? store.now() : (before.from + before.to) / 2), factor));
+    if (follows) view = bounded(following(view, store.now()));
+    hideTip();
     soon();
   }
 
+  /** It is of what was there before. */
+  function hideTip(): void {
+    tip.hidden = true;
+  }
+
   function move(share: number): void {
-    view = moved(sight(), share);
+    view = bounded(moved(sight(), share));
     isWhole = false;
+    hideTip();
     if (follows) setFollows(false);
     soon();
   }
@@ -238,6 +252,10 @@ export function createTimeline(
   const timeAt = (x: number): number => {
     const { from, to } = sight();
     return from + ((x - gutter) / Math.max(1, canvas.clientWidth - gutter)) * (to - from);
+  };
+  const xAt = (time: number): number => {
+    const { from, to } = sight();
+    return gutter + ((time - from) / (to - from)) * (canvas.clientWidth - gutter);
   };
   const nameAt = (y: number): string | null =>
     y < AXIS ? null : (names()[Math.floor((y - AXIS + scroller.scrollTop) / ROW)] ?? null);
@@ -272,7 +290,7 @@ export function createTimeline(
     if (isSought) seek();
     const now = store.now();
     if (isWhole) view = whole();
-    else if (follows && view !== null) view = following(view, now);
+    else if (follows && view !== null) view = bounded(following(view, now));
     const { from, to } = sight();
     const perMs = (width - gutter) / (to - from);
     const xOf = (time: number): number => gutter + (time - from) * perMs;
@@ -626,13 +644,13 @@ export function createTimeline(
     const at = firstFrom(lane.marks, middle + (forward ? 0.5 : -0.5));
     const mark = forward ? lane.marks[at] : lane.marks[at - 1];
     if (mark === undefined) return;
-    view = { from: mark.time - (to - from) / 2, to: mark.time + (to - from) / 2 };
+    view = bounded({ from: mark.time - (to - from) / 2, to: mark.time + (to - from) / 2 });
     isWhole = false;
     if (follows) setFollows(false);
     draw();
     fillTip(selected, lane, mark.time, [mark], 1);
     const row = names().indexOf(selected);
-    placeTip(gutter + (canvas.clientWidth - gutter) / 2, AXIS + row * ROW - scroller.scrollTop + ROW / 2);
+    placeTip(xAt(mark.time), AXIS + row * ROW - scroller.scrollTop + ROW / 2);
   }
 
   const touches = new Map<number, number>();
@@ -745,7 +763,7 @@ export function createTimeline(
     clearTimeout(tableTimer);
     tableTimer = undefined;
     if (isWhole) view = whole();
-    else if (follows && view !== null) view = following(view, store.now());
+    else if (follows && view !== null) view = bounded(following(view, store.now()));
     const { from, to } = sight();
     const found: { readonly name: string; readonly mark: Mark }[] = [];
     for (const name of names()) {
@@ -797,7 +815,7 @@ export function createTimeline(
       soon();
     },
     tick() {
-      if (follows || isWhole || pointer !== null) soon();
+      if (follows || isWhole || pointer !== null || isRecording()) soon();
       if (pointer !== null && !tip.hidden && touches.size === 0) showTip(pointer.x, pointer.y);
     },
   };
