@@ -41,9 +41,9 @@ export function inside({ from, to }: View, all: View): View {
   return { from: start, to: start + width };
 }
 
-/** Everything from the first to the last, with a margin. */
-export function fitted(first: number, last: number): View {
-  const width = Math.max(10_000, last - first);
+/** Everything from the first to the last, with a margin. @param least its width */
+export function fitted(first: number, last: number, least = 10_000): View {
+  const width = Math.max(least, last - first);
   return { from: last - width * 1.02, to: last + width * 0.03 };
 }
 

@@ -309,7 +309,7 @@ function snapshotIn(raw: unknown): Snapshot {
 }
 
 /** `web`, `group shop`, `supervisor`: how a person calls it. */
-export function actorTitle(name: string): string {
+function actorTitle(name: string): string {
   if (name.startsWith('command:')) return name.slice('command:'.length);
   const group = /^group:(?:\d+:)?(.*)$/.exec(name);
   if (group !== null) return `group ${group[1]}`;

@@ -195,7 +195,7 @@ export function createTimeline(
 
   function whole(): View {
     const { hello } = store;
-    if (isRecording()) return fitted(hello!.from ?? firstTime(), hello!.to ?? store.now());
+    if (isRecording()) return fitted(hello!.from ?? firstTime(), hello!.to ?? store.now(), 100);
     return fitted(firstTime(), Math.max(store.lanes.to ?? 0, store.now()));
   }
 
