@@ -102,7 +102,7 @@ export function createFleet(store: Store, onSelect: (key: string) => void, onFil
     const rows = fleetRows(store, { text: input.value.trim(), kinds }, closed);
     const isFiltered = input.value.trim() !== '' || kinds.size > 0;
     const left = rows.flatMap(({ status }) => (status === null ? [] : [status.name]));
-    names = isFiltered ? left : namesInOrder(store);
+    names = isFiltered || closed.size === 0 ? left : namesInOrder(store);
     say(found, isFiltered ? `${left.length} of ${store.commands.size} commands` : '');
     found.hidden = !isFiltered;
     list.show(rows);

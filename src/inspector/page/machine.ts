@@ -1,4 +1,5 @@
 /** A machine as its definition tells it: states, and what leads from one to another. Of anybody's machine. Pure. */
+import type { Taken } from '../protocol.ts';
 
 export interface StateNode {
   /** `command.running.ready`. */
@@ -261,14 +262,8 @@ const LONGEST = 12;
 /** So many possible ways are followed at once, and told. */
 const MOST_WAYS = 64;
 
-/** What an upkeep tells of the way that was taken, as XState has it. A move is named by where it begins, and by its place there. */
-export interface TakenWays {
-  readonly ways: readonly { readonly from: string; readonly event: string; readonly index: number }[];
-  readonly actions: readonly string[];
-}
-
 /** The moves that those are, in their order. Without those that the definition does not have. */
-export function movesNamed({ states, named }: Machine, { ways }: TakenWays): readonly Move[] {
+export function movesNamed({ states, named }: Machine, { ways }: Taken): readonly Move[] {
   return ways.flatMap(({ from, event, index }) => {
     const { moves = [] } = states.get(named.get(from) ?? from) ?? {};
     return moves.find((move) => move.descriptor === event && move.index === index) ?? [];
@@ -339,7 +334,7 @@ export function ledBy(
   before: unknown,
   after: unknown,
   type: string,
-  taken: TakenWays | undefined,
+  taken: Taken | undefined,
 ): Led {
   if (taken === undefined) {
     const ways = possibleWays(machine, activeIn(machine, before), activeIn(machine, after), type);

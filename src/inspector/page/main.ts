@@ -118,7 +118,7 @@ function showSelected(): void {
   const command = commandOf();
   fleet.select(place.selected);
   chart.select(sessionOf(store, place.selected), command);
-  timeline.select(command);
+  timeline.select(place.selected);
   messages.select(sessionOf(store, place.selected));
   processes.select(command);
   orders.select(command, chosen === place.selected);

@@ -16,6 +16,8 @@ export interface MessagesPane {
 
 /** Arrows of the diagram. */
 const MOST_STEPS = 80;
+/** px of the diagram's names. */
+const HEAD = 40;
 
 export function createMessages(store: Store): MessagesPane {
   let session: string | null = null;
@@ -189,6 +191,7 @@ export function createMessages(store: Store): MessagesPane {
     const { columns, arrows, width, height } = layOut(
       messages.map((sent) => ({
         key: sent.number,
+        time: clock(sent.time),
         // By name: who is invoked again is another actor, and the same to whoever reads.
         from: sent.fromName,
         to: sent.toName,
@@ -200,16 +203,21 @@ export function createMessages(store: Store): MessagesPane {
     const cut = (text: string, most: number): string =>
       text.length > most ? `${text.slice(0, most - 1)}…` : text;
     diagram.replaceChildren(
+      // Above the arrows, wherever these are scrolled to.
+      s(
+        'svg',
+        { class: 'sequence sequence-head', width, height: HEAD, 'aria-hidden': 'true' },
+        ...columns.flatMap(({ name, x }) => [
+          s('rect', { class: 'actor-box', x: x - 84, y: 6, width: 168, height: 28, rx: 6 }),
+          s('text', { class: 'actor-name', x, y: 24 }, cut(name, 22)),
+        ]),
+      ),
       s(
         'svg',
         { class: 'sequence', width, height, viewBox: `0 0 ${width} ${height}`, 'aria-hidden': 'true' },
         arrowHead('message-head'),
-        ...columns.flatMap(({ name, x }) => [
-          s('line', { class: 'life', x1: x, x2: x, y1: 40, y2: height }),
-          s('rect', { class: 'actor-box', x: x - 84, y: 10, width: 168, height: 28, rx: 6 }),
-          s('text', { class: 'actor-name', x, y: 28 }, cut(name, 22)),
-        ]),
-        ...arrows.map(({ key, y, from, to, isSelf, label, note }) =>
+        ...columns.map(({ x }) => s('line', { class: 'life', x1: x, x2: x, y1: 0, y2: height })),
+        ...arrows.map(({ key, time, y, from, to, isSelf, label, note }) =>
           s(
             'g',
             {
@@ -224,6 +232,7 @@ export function createMessages(store: Store): MessagesPane {
               height: 32,
               rx: 4,
             }),
+            time !== '' && s('text', { class: 'step-time', x: 8, y: y + 4 }, time),
             s('path', {
               class: 'arrow',
               d: isSelf

@@ -1,9 +1,9 @@
 /** All that the page has been told, as it is now. It knows no window and no socket. */
 import type { CommandStatus } from '../../control/status.ts';
 import type { Entry } from '../../output/journal.ts';
-import type { FleetGroup, Hello, Message, ProcessView, SnapshotMessage } from '../protocol.ts';
+import type { FleetGroup, Hello, Message, ProcessView, SnapshotMessage, Taken } from '../protocol.ts';
 import { Lanes } from './lanes.ts';
-import { type Machine, readMachine, type TakenWays, valueText } from './machine.ts';
+import { type Machine, readMachine, valueText } from './machine.ts';
 
 export interface Actor {
   readonly sessionId: string;
@@ -41,7 +41,7 @@ export interface Sent {
   became: {
     readonly before: Snapshot;
     readonly after: Snapshot;
-    readonly taken: TakenWays | undefined;
+    readonly taken: Taken | undefined;
   } | null;
 }
 
@@ -270,7 +270,7 @@ export class Store {
     return this.hello !== null && sessionId === this.rootId ? 'upkeep' : actorTitle(name);
   }
 
-  #become({ sessionId, event, snapshot: raw, createdAt, taken }: SnapshotMessage & { readonly taken?: TakenWays }): void {
+  #become({ sessionId, event, snapshot: raw, createdAt, taken }: SnapshotMessage): void {
     const actor = this.actors.get(sessionId);
     if (actor === undefined) return;
     const waiting = this.#pending.get(sessionId) ?? [];

@@ -2,7 +2,7 @@
 import { h, say } from './dom.ts';
 import { glyph } from './glyph.ts';
 import { firstFrom, type Gap, type Lane, type Mark, type MarkKind, type Span, spanAt } from './lanes.ts';
-import { KINDS, type Kind, LOOKS, lookOf } from './looks.ts';
+import { KINDS, type Kind, LOOKS, type Look, lookOf } from './looks.ts';
 import { fitted, following, inside, moved, ticks, type View, zoomed } from './scale.ts';
 import type { Store } from './store.ts';
 import { lookOfStatus } from './tree.ts';
@@ -11,7 +11,8 @@ import { clock, day, duration } from './words.ts';
 export interface TimelinePane {
   readonly element: HTMLElement;
   readonly show: () => void;
-  readonly select: (command: string | null) => void;
+  /** @param key as in Place.selected */
+  readonly select: (key: string | null) => void;
   readonly tick: () => void;
 }
 
@@ -143,7 +144,8 @@ export function createTimeline(
   /** Everything is in sight, and stays so. */
   let isWhole = false;
   let showsTable = false;
-  let selected: string | null = null;
+  /** undefined: nothing that has a lane. */
+  let selected: string | null | undefined;
   let theme: Theme | null = null;
   let pointer: { readonly x: number; readonly y: number } | null = null;
   let asked = false;
@@ -159,6 +161,11 @@ export function createTimeline(
       soon();
     });
   }
+
+  /** Lanes from the top: upkeep's own, which is null, and the commands that are shown. */
+  const rows = (): readonly (string | null)[] => (store.hasFleet ? [null, ...names()] : names());
+  const keyOf = (row: string | null): string => (row === null ? 'root' : `command:${row}`);
+  const titleOf = (row: string | null): string => row ?? 'upkeep';
 
   function setFollows(next: boolean): void {
     follows = next;
@@ -257,13 +264,14 @@ export function createTimeline(
     const { from, to } = sight();
     return gutter + ((time - from) / (to - from)) * (canvas.clientWidth - gutter);
   };
-  const nameAt = (y: number): string | null =>
-    y < AXIS ? null : (names()[Math.floor((y - AXIS + scroller.scrollTop) / ROW)] ?? null);
+  /** undefined: there is none. */
+  const rowAt = (y: number): string | null | undefined =>
+    y < AXIS ? undefined : rows()[Math.floor((y - AXIS + scroller.scrollTop) / ROW)];
 
   // ---- drawing
 
   function seek(): void {
-    const row = selected === null ? -1 : names().indexOf(selected);
+    const row = selected === undefined ? -1 : rows().indexOf(selected);
     if (row < 0) return;
     isSought = false;
     const top = row * ROW;
@@ -286,7 +294,8 @@ export function createTimeline(
       canvas.style.width = `${width}px`;
       canvas.style.height = `${height}px`;
     }
-    space.style.height = `${AXIS + names().length * ROW + 8}px`;
+    const lanes = rows();
+    space.style.height = `${AXIS + lanes.length * ROW + 8}px`;
     if (isSought) seek();
     const now = store.now();
     if (isWhole) view = whole();
@@ -306,13 +315,13 @@ export function createTimeline(
 
     const scroll = scroller.scrollTop;
     const first = Math.max(0, Math.floor(scroll / ROW));
-    const last = Math.min(names().length, Math.ceil((scroll + height - AXIS) / ROW));
+    const last = Math.min(lanes.length, Math.ceil((scroll + height - AXIS) / ROW));
     context.save();
     context.beginPath();
     context.rect(0, AXIS, width, height - AXIS);
     context.clip();
     for (let index = first; index < last; index++) {
-      const name = names()[index]!;
+      const name = lanes[index]!;
       const top = AXIS + index * ROW - scroll;
       if (name === selected || index % 2 === 1) {
         context.fillStyle = zebra;
@@ -335,7 +344,7 @@ export function createTimeline(
     // Names lie over what comes from the left.
     context.font = `12px ${font}`;
     for (let index = first; index < last; index++) {
-      const name = names()[index]!;
+      const name = lanes[index]!;
       const top = AXIS + index * ROW - scroll;
       if (top < AXIS - ROW) continue;
       context.fillStyle = name === selected || index % 2 === 1 ? zebra : paper;
@@ -353,12 +362,11 @@ export function createTimeline(
         context.fillStyle = accent;
         context.fillRect(0, top, 3, ROW);
       }
-      const status = store.commands.get(name)?.status;
-      const look = status === undefined ? LOOKS.other : lookOfStatus(status);
+      const look = nowOf(name);
       shape(look.path, 15, top + ROW / 2, 11, of[look.kind], null);
       context.fillStyle = ink;
       context.textAlign = 'left';
-      context.fillText(shortened(name, gutter - 36), 26, top + ROW / 2 + 0.5);
+      context.fillText(shortened(titleOf(name), gutter - 36), 26, top + ROW / 2 + 0.5);
       context.restore();
     }
     context.fillStyle = line;
@@ -374,10 +382,11 @@ export function createTimeline(
     for (const tick of marks.at) {
       const x = xOf(tick);
       if (x < gutter + 24 || x > width - 24) continue;
-      context.fillText(marks.step >= 86_400_000 ? day(tick) : clock(tick, marks.step), x, AXIS / 2);
+      const isNewDay = marks.step >= 60_000 && day(tick) !== day(tick - 1);
+      context.fillText(isNewDay ? day(tick) : clock(tick, marks.step), x, AXIS / 2);
     }
     context.textAlign = 'left';
-    context.fillText(day(to), 8, AXIS / 2);
+    context.fillText(day(from), 8, AXIS / 2);
 
     if (pointer !== null && pointer.x > gutter && pointer.y > AXIS) {
       context.fillStyle = quiet;
@@ -395,7 +404,16 @@ export function createTimeline(
     readonly font: string;
   }
 
-  function drawLane(name: string, top: number, { from, to, xOf, width, now, font }: Frame): void {
+  function nowOf(row: string | null): Look {
+    if (row === null) {
+      const last = store.lanes.own.spans.at(-1);
+      return last === undefined ? LOOKS.up : lookOf(last.state);
+    }
+    const status = store.commands.get(row)?.status;
+    return status === undefined ? LOOKS.other : lookOfStatus(status);
+  }
+
+  function drawLane(name: string | null, top: number, { from, to, xOf, width, now, font }: Frame): void {
     const { of, patterns, ink, paper, quiet } = theme!;
     const lane = laneOf(name);
     const middle = top + ROW / 2 + 2;
@@ -405,7 +423,7 @@ export function createTimeline(
       if (span.from > to) break;
       const left = Math.max(gutter - 4, xOf(Math.max(span.from, from - 1e7)));
       const right = Math.min(width + 4, xOf(Math.min(span.to ?? now, to + 1e7)));
-      const look = lookOf(span.state, span.to === null ? store.commands.get(name)?.status.detail : null);
+      const look = lookOf(span.state, span.to === null && name !== null ? store.commands.get(name)?.status.detail : null);
       const isCalm = look.kind === 'up' || look.kind === 'stopped' || look.kind === 'done';
       const wide = Math.max(isCalm ? 0.5 : 1.5, right - left);
       // What is too thin to be seen does not hide what is there.
@@ -474,6 +492,8 @@ export function createTimeline(
       if (end < from || gap.from > to) return;
       const left = xOf(gap.from);
       const right = xOf(end);
+      // Who is only stopped has been no more than that so far.
+      if (gap.to === null && gap.since === 'stop') return;
       const y = middle - BAR / 2 - 3.5;
       const text = gap.to === null ? `${duration(end - gap.from)} …` : duration(end - gap.from);
       context.font = `10px ${font}`;
@@ -497,9 +517,13 @@ export function createTimeline(
   }
 
   /** With what is known of one that nothing has happened to. */
-  function laneOf(name: string): Lane {
-    const lane = store.lanes.of(name);
+  function laneOf(name: string | null): Lane {
+    const lane = name === null ? store.lanes.own : store.lanes.of(name);
     if (lane.spans.length > 0) return lane;
+    if (name === null) {
+      const from = store.hello?.began ?? Number.NEGATIVE_INFINITY;
+      return { ...lane, spans: [{ from, to: null, state: 'supervising', on: '' }] };
+    }
     const status = store.commands.get(name)?.status;
     if (status === undefined) return lane;
     const state = status.detail === null ? status.state : `${status.state}.${status.detail}`;
@@ -565,8 +589,8 @@ export function createTimeline(
   // ---- what is under the pointer, or chosen by the keyboard
 
   function showTip(x: number, y: number): void {
-    const name = nameAt(y);
-    if (name === null || x < gutter) {
+    const name = rowAt(y);
+    if (name === undefined || x < gutter) {
       tip.hidden = true;
       return;
     }
@@ -580,13 +604,13 @@ export function createTimeline(
     placeTip(x, y);
   }
 
-  function fillTip(name: string, lane: Lane, time: number, marks: readonly Mark[], near: number): void {
+  function fillTip(name: string | null, lane: Lane, time: number, marks: readonly Mark[], near: number): void {
     const span = spanAt(lane, time);
     const gap = lane.gaps.findLast(
       (each) => each.from - near <= time && time <= (each.to ?? store.now()) + near,
     );
     const parts = [
-      h('b', {}, name),
+      h('b', {}, titleOf(name)),
       h('span', { class: 'quiet' }, ` ${clock(time)}`),
       span === null
         ? h('p', { class: 'quiet' }, 'nothing is known of that time')
@@ -604,8 +628,8 @@ export function createTimeline(
               'p',
               { class: 'gap' },
               gap.to === null
-                ? `down for ${duration(store.now() - gap.from)} so far`
-                : `from death to running: ${duration(gap.to - gap.from)}`,
+                ? `${gap.since === 'death' ? 'down' : 'stopping'} for ${duration(store.now() - gap.from)} so far`
+                : `from ${gap.since} to running: ${duration(gap.to - gap.from)}`,
             ),
           ]),
       ...marks.map((mark) =>
@@ -637,7 +661,7 @@ export function createTimeline(
   }
 
   function jump(forward: boolean): void {
-    if (selected === null) return;
+    if (selected === undefined) return;
     const lane = laneOf(selected);
     const { from, to } = sight();
     const middle = (from + to) / 2;
@@ -649,7 +673,7 @@ export function createTimeline(
     if (follows) setFollows(false);
     draw();
     fillTip(selected, lane, mark.time, [mark], 1);
-    const row = names().indexOf(selected);
+    const row = rows().indexOf(selected);
     placeTip(xAt(mark.time), AXIS + row * ROW - scroller.scrollTop + ROW / 2);
   }
 
@@ -689,8 +713,8 @@ export function createTimeline(
     canvas.addEventListener(type, (event) => {
       if (!touches.delete(event.pointerId) || wasDragged || type === 'pointercancel') return;
       const { x, y } = place(event);
-      const name = nameAt(y);
-      if (name !== null) onSelect(`command:${name}`);
+      const name = rowAt(y);
+      if (name !== undefined) onSelect(keyOf(name));
       showTip(x, y);
     });
   }
@@ -717,7 +741,7 @@ export function createTimeline(
 
   function key(event: KeyboardEvent): void {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const row = selected === null ? -1 : names().indexOf(selected);
+    const row = selected === undefined ? -1 : rows().indexOf(selected);
     switch (event.key) {
       case 'ArrowLeft':
         move(-0.1);
@@ -727,8 +751,8 @@ export function createTimeline(
         break;
       case 'ArrowUp':
       case 'ArrowDown': {
-        const next = names()[Math.max(0, row + (event.key === 'ArrowUp' ? -1 : 1))];
-        if (next !== undefined) onSelect(`command:${next}`);
+        const next = rows()[Math.max(0, row + (event.key === 'ArrowUp' ? -1 : 1))];
+        if (next !== undefined) onSelect(keyOf(next));
         break;
       }
       case '+':
@@ -766,8 +790,9 @@ export function createTimeline(
     else if (follows && view !== null) view = bounded(following(view, store.now()));
     const { from, to } = sight();
     const found: { readonly name: string; readonly mark: Mark }[] = [];
-    for (const name of names()) {
-      const { marks } = store.lanes.of(name);
+    for (const row of rows()) {
+      const name = titleOf(row);
+      const { marks } = laneOf(row);
       for (let index = firstFrom(marks, from); index < marks.length && marks[index]!.time <= to; index++) {
         found.push({ name, mark: marks[index]! });
       }
@@ -808,10 +833,11 @@ export function createTimeline(
       if (!showsTable) soon();
       else tableTimer ??= window.setTimeout(drawTable, TABLE_PAUSE);
     },
-    select(command) {
-      if (selected === command) return;
-      selected = command;
-      isSought = command !== null;
+    select(key) {
+      const row = key === 'root' ? null : key?.startsWith('command:') === true ? key.slice('command:'.length) : undefined;
+      if (selected === row) return;
+      selected = row;
+      isSought = row !== undefined;
       soon();
     },
     tick() {
