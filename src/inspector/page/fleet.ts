@@ -108,7 +108,10 @@ export function createFleet(store: Store, onSelect: (key: string) => void, onFil
     list.show(rows);
   }
 
-  function draw({ name, look, word, state, status, at, level, expanded }: FleetRow, element: HTMLElement): void {
+  function draw(
+    { name, look, word, state, status, at, level, expanded }: FleetRow,
+    element: HTMLElement,
+  ): void {
     element.style.setProperty('--level', String(level - 1));
     const right = status === null ? state : aside(status, at);
     const wish = status !== null && status.desired === 'down' && status.state !== 'stopped' ? ' → down' : '';

@@ -142,7 +142,10 @@ function namesIn(what: Happening): readonly string[] {
 
 /** It is upkeep's own business, beside that of the commands it names. */
 function isOfAll(what: Happening): boolean {
-  return !('command' in what && what.command !== null) && (what.type !== 'operator.ordered' || what.commands.length === 0);
+  return (
+    !('command' in what && what.command !== null) &&
+    (what.type !== 'operator.ordered' || what.commands.length === 0)
+  );
 }
 
 /** upkeep's own states, as far as it tells of them. */
@@ -154,7 +157,8 @@ function noteOwn({ spans }: Lane, time: number, what: Happening): void {
   };
   if (what.type === 'upkeep.started') move('supervising');
   else if (what.type === 'supervisor.stopping') {
-    if (spans.length === 0) spans.push({ from: Number.NEGATIVE_INFINITY, to: time, state: 'supervising', on: '' });
+    if (spans.length === 0)
+      spans.push({ from: Number.NEGATIVE_INFINITY, to: time, state: 'supervising', on: '' });
     move('stopping');
   } else if (what.type === 'supervisor.stopped') move('stopped');
 }

@@ -345,7 +345,11 @@ const list = (texts: readonly string[]): Node =>
   h('ul', { class: 'way' }, ...texts.map((text) => h('li', {}, text)));
 
 /** The transitions of one event and the actions they had done: those that were taken, or all that may have been. */
-function causedIn(machine: Machine, { before, after, taken }: NonNullable<Sent['became']>, type: string): Node[] {
+function causedIn(
+  machine: Machine,
+  { before, after, taken }: NonNullable<Sent['became']>,
+  type: string,
+): Node[] {
   const { isTold, ways } = ledBy(machine, before.value, after.value, type, taken);
   const active = activeIn(machine, before.value);
   const moveText = ({ from, label, to }: Move): string =>
@@ -353,7 +357,9 @@ function causedIn(machine: Machine, { before, after, taken }: NonNullable<Sent['
   const done = ways.map((way) => {
     const actions = actionsOf(machine, active, way);
     // What actions have had done on their own is in no definition; what XState does for itself is nobody's business.
-    const more = taken?.actions.filter((name) => !name.startsWith('xstate.') && !actions.some((each) => each.split(' ')[0] === name));
+    const more = taken?.actions.filter(
+      (name) => !name.startsWith('xstate.') && !actions.some((each) => each.split(' ')[0] === name),
+    );
     return [...actions, ...(more ?? [])];
   });
   const actionsNode = (actions: readonly string[]): Node =>
@@ -362,7 +368,9 @@ function causedIn(machine: Machine, { before, after, taken }: NonNullable<Sent['
     const [way] = ways;
     return [
       ...(way === undefined ? [] : [list(way.map(moveText))]),
-      ...(isTold || way === undefined ? [] : [h('p', { class: 'quiet' }, 'as the definition has it: this was not told')]),
+      ...(isTold || way === undefined
+        ? []
+        : [h('p', { class: 'quiet' }, 'as the definition has it: this was not told')]),
       h('h3', {}, 'Actions'),
       actionsNode(done[0] ?? []),
     ];
@@ -373,7 +381,12 @@ function causedIn(machine: Machine, { before, after, taken }: NonNullable<Sent['
       'ol',
       { class: 'ways' },
       ...ways.map((way, index) =>
-        h('li', {}, list(way.map(moveText)), h('p', { class: 'quiet' }, `actions: ${done[index]!.join(', ') || 'none'}`)),
+        h(
+          'li',
+          {},
+          list(way.map(moveText)),
+          h('p', { class: 'quiet' }, `actions: ${done[index]!.join(', ') || 'none'}`),
+        ),
       ),
     ),
   ];

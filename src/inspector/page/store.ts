@@ -287,7 +287,8 @@ export class Store {
     }
     const changes = valueText(before.value) !== valueText(after.value);
     // Nobody sent what a machine tells itself: a delay that has passed.
-    const sent = found ?? (changes ? this.#send(sessionId, sessionId, event, Number(createdAt) || this.now()) : null);
+    const sent =
+      found ?? (changes ? this.#send(sessionId, sessionId, event, Number(createdAt) || this.now()) : null);
     actor.snapshot = after;
     if (sent !== null) {
       sent.became = { before, after, taken };

@@ -423,7 +423,10 @@ export function createTimeline(
       if (span.from > to) break;
       const left = Math.max(gutter - 4, xOf(Math.max(span.from, from - 1e7)));
       const right = Math.min(width + 4, xOf(Math.min(span.to ?? now, to + 1e7)));
-      const look = lookOf(span.state, span.to === null && name !== null ? store.commands.get(name)?.status.detail : null);
+      const look = lookOf(
+        span.state,
+        span.to === null && name !== null ? store.commands.get(name)?.status.detail : null,
+      );
       const isCalm = look.kind === 'up' || look.kind === 'stopped' || look.kind === 'done';
       const wide = Math.max(isCalm ? 0.5 : 1.5, right - left);
       // What is too thin to be seen does not hide what is there.
@@ -604,7 +607,13 @@ export function createTimeline(
     placeTip(x, y);
   }
 
-  function fillTip(name: string | null, lane: Lane, time: number, marks: readonly Mark[], near: number): void {
+  function fillTip(
+    name: string | null,
+    lane: Lane,
+    time: number,
+    marks: readonly Mark[],
+    near: number,
+  ): void {
     const span = spanAt(lane, time);
     const gap = lane.gaps.findLast(
       (each) => each.from - near <= time && time <= (each.to ?? store.now()) + near,
@@ -834,7 +843,12 @@ export function createTimeline(
       else tableTimer ??= window.setTimeout(drawTable, TABLE_PAUSE);
     },
     select(key) {
-      const row = key === 'root' ? null : key?.startsWith('command:') === true ? key.slice('command:'.length) : undefined;
+      const row =
+        key === 'root'
+          ? null
+          : key?.startsWith('command:') === true
+            ? key.slice('command:'.length)
+            : undefined;
       if (selected === row) return;
       selected = row;
       isSought = row !== undefined;

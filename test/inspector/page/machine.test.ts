@@ -188,7 +188,10 @@ describe('the way that was taken', () => {
           invoke: { src: 'job', onDone: 'two', onError: [{ guard: 'g', target: 'two' }, { target: 'one' }] },
           after: { 10: 'two', later: [{ guard: 'g', target: 'two' }, { actions: 'x' }] },
           on: { go: ['two', { target: 'one', guard: 'g' }], '*': 'two', 'a.*': 'one' },
-          always: [{ guard: 'g', target: 'two' }, { guard: 'h', target: 'one' }],
+          always: [
+            { guard: 'g', target: 'two' },
+            { guard: 'h', target: 'one' },
+          ],
         },
         two: { type: 'final' },
       },
