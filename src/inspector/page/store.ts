@@ -3,7 +3,8 @@ import type { CommandStatus } from '../../control/status.ts';
 import type { Entry } from '../../output/journal.ts';
 import type { FleetGroup, Hello, Message, ProcessView, SnapshotMessage, Taken } from '../protocol.ts';
 import { Lanes } from './lanes.ts';
-import { type Machine, readMachine, valueText } from './machine.ts';
+import { activeIn, type Machine, movesNamed, readMachine, valueText } from './machine.ts';
+import { enteredBy } from './timers.ts';
 
 export interface Actor {
   readonly sessionId: string;
@@ -13,6 +14,8 @@ export interface Actor {
   /** null: it is none. */
   readonly machine: Machine | null;
   snapshot: Snapshot;
+  /** When each of its active states was entered, ms since 1970, as far as that was seen. */
+  entered: ReadonlyMap<string, number>;
   /** What its last event made of it; null: nothing yet. */
   last: Sent | null;
 }
@@ -154,6 +157,7 @@ export class Store {
               ? this.#machineOf(definition)
               : (this.actors.get(message.like)?.machine ?? null),
           snapshot: snapshotIn(message.snapshot),
+          entered: new Map(),
           last: known?.last ?? null,
         });
         if (parentId === undefined) this.rootId ??= sessionId;
@@ -282,6 +286,7 @@ export class Store {
     if (event.type === '') {
       // How things are, after something was missed.
       actor.snapshot = after;
+      actor.entered = new Map();
       this.#pending.delete(sessionId);
       return;
     }
@@ -290,6 +295,12 @@ export class Store {
     const sent =
       found ?? (changes ? this.#send(sessionId, sessionId, event, Number(createdAt) || this.now()) : null);
     actor.snapshot = after;
+    const { machine } = actor;
+    if (machine !== null) {
+      const moves = taken === undefined ? [] : movesNamed(machine, taken);
+      const [was, is] = [activeIn(machine, before.value), activeIn(machine, after.value)];
+      actor.entered = enteredBy(actor.entered, was, is, Number(createdAt) || this.now(), moves);
+    }
     if (sent !== null) {
       sent.became = { before, after, taken };
       actor.last = sent;
