@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { createActor, initialTransition, setup, transition } from 'xstate';
+import { type AnyStateNode, createActor, initialTransition, setup, transition } from 'xstate';
 import { commandMachine } from '../../../machines/command.ts';
 import {
   actionsOf,
@@ -27,6 +27,11 @@ function waysOf(machine: Machine, before: unknown, after: unknown, event: string
     moves.map(({ from, label, to }) => `${from}: ${label} → ${to}`),
   );
 }
+
+const nodesOf = (node: AnyStateNode): AnyStateNode[] => [
+  node,
+  ...Object.values(node.states).flatMap(nodesOf),
+];
 
 describe('a definition is read', () => {
   test('upkeep’s own: states, where they begin, and what leads where', () => {
@@ -198,7 +203,7 @@ describe('the way that was taken', () => {
     } as never);
     for (const logic of [own, commandMachine]) {
       const machine = readMachine(definitionOf(logic.config))!;
-      for (const node of logic.idMap.values()) {
+      for (const node of nodesOf(logic.root as AnyStateNode)) {
         const lists = [...node.transitions.entries(), ['', node.always ?? []] as const];
         for (const [event, transitions] of lists) {
           for (const [index, { target }] of transitions.entries()) {
