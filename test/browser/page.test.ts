@@ -151,7 +151,7 @@ describe('the chart', () => {
     const viewer = await browser();
     const page = await viewer.open(`${fake.url}#chart/command:web`);
     await page.locator('.drawing').waitFor();
-    fake.tell(...moved('x:1', 'x', probing), ...moved('x:1', 'probe.finished', pausing, {}, told(4)));
+    fake.tell(...moved('x:1', 'x', probing), ...moved('x:1', 'probe.finished', pausing, {}, told(3)));
     await page.locator('.drawing text.taken', { hasText: /^probe.finished$/ }).waitFor();
     expect(await page.locator('.drawing text.taken').allTextContents()).toEqual(['probe.finished']);
     expect(await page.locator('.drawing .maybe').count()).toBe(0);
@@ -208,7 +208,7 @@ describe('the chart', () => {
       'backoff',
       { stopping: 'terminating' },
       { restarting: { settling: 'patient' } },
-      'failed',
+      'scheduled',
       UP,
     ]) {
       fake.tell(...moved('x:1', 'x', value));
@@ -376,7 +376,8 @@ describe('the timeline', () => {
     const page = await viewer.open(`${fake.url}#timeline/root`);
     await row(page, 'web').waitFor();
     await page.locator('.tl-scroll').focus();
-    await page.keyboard.press('[');
+    await page.keyboard.press(']');
+    await page.keyboard.press(']');
     await page.locator('.tip', { hasText: /^upkeep.*stopping everything: SIGTERM/s }).waitFor();
     await page.locator('#timeline').getByRole('button', { name: 'Table' }).click();
     await page.locator('tbody tr', { hasText: /upkeep.*ordered: reload/s }).waitFor();
