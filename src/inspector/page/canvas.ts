@@ -33,7 +33,11 @@ export const LINE = 14;
 const LARGEST = 2.5;
 /** px for each unit of the drawing, of what is followed: less can't be read, more is of no use. */
 const LEAST_FOLLOWED = 0.62;
-const MOST_FOLLOWED = 1.3;
+const MOST_FOLLOWED = 1;
+/** Where there is no room for more than that state anyway. */
+const MOST_FOLLOWED_NARROW = 1.3;
+/** px of a frame's width. */
+const NARROW = 500;
 /** Around what is looked at, in the drawing's measure. */
 const MARGIN = 24;
 const MOVE_MS = 350;
@@ -333,7 +337,8 @@ export function createDrawing(
         return { x: (left + right) / 2, y: (top + bottom) / 2, room, least };
       });
       const { x, y, room } = candidates.find(({ room, least }) => room >= least)!;
-      const scale = Math.min(MOST_FOLLOWED, Math.max(LEAST_FOLLOWED, room));
+      const most = element.clientWidth < NARROW ? MOST_FOLLOWED_NARROW : MOST_FOLLOWED;
+      const scale = Math.min(most, Math.max(LEAST_FOLLOWED, room));
       const to = { x: x - dx / scale, y: y - dy / scale, scale };
       if (jump) put(to);
       else glide(to);
