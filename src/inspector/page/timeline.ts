@@ -406,8 +406,8 @@ export function createTimeline(
 
   function nowOf(row: string | null): Look {
     if (row === null) {
-      const last = store.lanes.own.spans.at(-1);
-      return last === undefined ? LOOKS.up : lookOf(last.state);
+      const span = spanAt(laneOf(null), store.now());
+      return span === null ? LOOKS.other : lookOf(span.state);
     }
     const status = store.commands.get(row)?.status;
     return status === undefined ? LOOKS.other : lookOfStatus(status);
