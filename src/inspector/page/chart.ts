@@ -270,7 +270,7 @@ export function createChart(store: Store): ChartPane {
   function timers(): readonly Timer[] {
     const actor = session === null ? undefined : store.actors.get(session);
     if (shown === null || actor === undefined) return [];
-    return timersOf(shown.machine, active, actor.snapshot.context, actor.entered);
+    return timersOf(shown.machine, active, actor.snapshot.context, actor.entered, store.hello?.began ?? 0);
   }
 
   function showBoxBadges(drawing: DrawingView): void {

@@ -20,28 +20,38 @@ const under = (value: unknown, ...path: readonly string[]): unknown =>
     value,
   );
 
-/** Of upkeep's own commands, how long a delay takes by what its machine knows. */
-const DELAYS: Readonly<Record<string, (context: unknown) => unknown>> = {
+/** Of upkeep's own commands, how long a delay takes by what its machine knows. @param age of the run, ms, when it began */
+const DELAYS: Readonly<Record<string, (context: unknown, age: (since: number) => number) => unknown>> = {
   backoff: (context) => under(context, 'wait'),
   settle: (context) =>
     under(context, 'policy', under(context, 'policy', 'returns') === true ? 'startTimeout' : 'settle'),
   linger: (context) => under(context, 'policy', 'linger'),
   clear: (context) => under(context, 'policy', 'clear'),
   readyInterval: (context) => under(context, 'policy', 'ready', 'interval'),
+  readyTimeout: (context, age) => {
+    const [timeout, interval, since] = [
+      under(context, 'policy', 'ready', 'timeout'),
+      under(context, 'policy', 'ready', 'interval'),
+      under(context, 'since'),
+    ].map(Number) as [number, number, number];
+    // Of the time in which it has to be ready, what is left; a try in any case.
+    return Math.max(interval, timeout - Math.max(0, age(since)));
+  },
   healthInterval: (context) => under(context, 'policy', 'health', 'every'),
 };
 
-function lengthOf(delay: string, context: unknown): number | null {
+function lengthOf(delay: string, context: unknown, age: (since: number) => number): number | null {
   // Somebody else's machines mostly have it in their definition.
   const known = /^\d+$/.test(delay)
     ? Number(delay)
     : Object.hasOwn(DELAYS, delay)
-      ? DELAYS[delay]!(context)
+      ? DELAYS[delay]!(context, age)
       : null;
   return typeof known === 'number' && Number.isFinite(known) ? known : null;
 }
 
 /**
+ * @param began when upkeep began, ms since 1970: its machines count from there
  * @param entered when each of the active states was entered, ms since 1970; those that are not in it were before anybody looked
  * @returns the one that is due first at first
  */
@@ -50,6 +60,7 @@ export function timersOf(
   active: ReadonlySet<string>,
   context: unknown,
   entered: ReadonlyMap<string, number>,
+  began: number,
 ): readonly Timer[] {
   const timers: Timer[] = [];
   for (const id of active) {
@@ -57,7 +68,7 @@ export function timersOf(
     if (since === undefined) continue;
     const delayed = (states.get(id)?.moves ?? []).filter(({ event }) => event.startsWith('after '));
     for (const name of new Set(delayed.map(({ event }) => event))) {
-      const whole = lengthOf(name.slice('after '.length), context);
+      const whole = lengthOf(name.slice('after '.length), context, (from) => since - began - from);
       if (whole === null) continue;
       const moves = delayed.filter(({ event }) => event === name);
       timers.push({ name, moves, due: since + whole, whole: Math.max(1, whole) });

@@ -17,14 +17,14 @@ const light = readMachine(
 
 describe('delays that run', () => {
   test('of somebody else’s machines are as long as the definition says', () => {
-    const timers = timersOf(light, activeIn(light, 'green'), {}, new Map([['light.green', 1_000]]));
+    const timers = timersOf(light, activeIn(light, 'green'), {}, new Map([['light.green', 1_000]]), 0);
     expect(timers).toMatchObject([{ name: 'after 30000', due: 31_000, whole: 30_000 }]);
     expect(timers[0]!.moves).toHaveLength(2);
   });
 
   test('that nobody knows the length or the beginning of are not shown', () => {
-    expect(timersOf(light, activeIn(light, 'red'), {}, new Map([['light.red', 1_000]]))).toEqual([]);
-    expect(timersOf(light, activeIn(light, 'green'), {}, new Map())).toEqual([]);
+    expect(timersOf(light, activeIn(light, 'red'), {}, new Map([['light.red', 1_000]]), 0)).toEqual([]);
+    expect(timersOf(light, activeIn(light, 'green'), {}, new Map(), 0)).toEqual([]);
   });
 
   test.each([
@@ -32,12 +32,20 @@ describe('delays that run', () => {
     [{ running: { starting: 'pausing' } }, 'after readyInterval', 20],
     [{ restarting: { settling: 'patient' } }, 'after settle', 1],
     [{ missing: { clearing: 'asking' } }, 'after clear', 3],
+    // The run is 100 ms old.
+    [{ running: { starting: 'pausing' } }, 'after readyTimeout', 400],
     ['backoff', 'after backoff', 8],
   ])('of upkeep’s own %j: %s', (value, name, whole) => {
-    const policy = { settle: 1, linger: 2, clear: 3, ready: { interval: 20 }, health: { every: 30 } };
+    const policy = {
+      settle: 1,
+      linger: 2,
+      clear: 3,
+      ready: { interval: 20, timeout: 500 },
+      health: { every: 30 },
+    };
     const active = activeIn(command, value);
     const entered = enteredBy(new Map(), new Set(), active, 1_000, []);
-    expect(timersOf(command, active, { policy, wait: 8 }, entered)).toContainEqual(
+    expect(timersOf(command, active, { policy, wait: 8, since: 300 }, entered, 600)).toContainEqual(
       expect.objectContaining({ name, due: 1_000 + whole }),
     );
   });
