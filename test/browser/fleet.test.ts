@@ -301,6 +301,50 @@ describe.skipIf(noNamespace)(`a real fleet ${noNamespace ?? ''}`, () => {
     expect(viewer.troubles()).toEqual([]);
   });
 
+  test('tells which way was taken: a health probe that succeeds makes nobody unhealthy; a group’s restart has its time', async (context) => {
+    const inside = new Namespace(context);
+    inside.write(
+      'upkeep.yaml',
+      `
+commands:
+  db: { run: "${STAYS}" }
+  web: { run: "${STAYS}", health: { exec: "true", every: 2s } }
+groups:
+  shop: { members: [db, web], strategy: one_for_all }
+`,
+      0o644,
+    );
+    const upkeep = await inside.upkeep([], {
+      args: ['--policy', `${inside.dir}/upkeep.yaml`, `--inspect=${await freePort()}`],
+    });
+    await upkeep.running('db', 'web');
+    const viewer = await browser();
+    const page = await viewer.open(await addressOf(upkeep));
+    await row(page, 'web').click();
+    await page.locator('.drawing text.taken', { hasText: /^probe\.finished$/ }).waitFor();
+    await page.locator('.edge-due[data-name="after healthInterval"]').waitFor();
+    expect(await page.locator('.drawing .maybe').count()).toBe(0);
+    await go(page, 'messages');
+    await page.locator('#messages .row', { hasText: 'probe.finished' }).first().click();
+    const detail = page.locator('#messages .detail');
+    await detail.getByText('running.ready.probing: probe.finished → running.ready.pausing').waitFor();
+    expect(await detail.textContent()).not.toMatch(/becomes|one of|tell/);
+
+    await inside.end(leaderOf(upkeep, 'db'));
+    await upkeep.event('command.running', 'web', 2);
+    await row(page, 'web').filter({ hasText: 'running' }).waitFor();
+    await go(page, 'timeline');
+    const tip = page.locator('.tip');
+    await page.locator('.tl-scroll').focus();
+    await expect
+      .poll(async () => {
+        await page.keyboard.press(']');
+        return tip.textContent();
+      })
+      .toMatch(/^web.*from stop to running: \d/s);
+    expect(viewer.troubles()).toEqual([]);
+  });
+
   test('says why nobody is let in, and lets in whoever pastes the address', async (context) => {
     const { url } = await shop(context);
     const viewer = await browser();
