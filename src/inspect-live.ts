@@ -30,8 +30,9 @@ export function createLive(
   refusal: string | null,
 ): Inspector {
   const { root, inside } = options;
-  // It is in the log, and what is logged is shown.
-  const redact = (text: string): string => inside.redact(text).replaceAll(token, '***');
+  // It is in the log, and what is logged is shown. JSON writes it as it is.
+  const write = (value: unknown, key?: string): string =>
+    JSON.stringify(inside.redactValue(value, key))?.replaceAll(token, '***');
   const routes = (): Promise<typeof import('./control/routes.ts')> => import('./control/routes.ts');
   return createInspector({
     source: createHub({
@@ -41,7 +42,7 @@ export function createLive(
       turns: async () => (await routes()).turnsOf(inside),
       processes: (rest) => processesOf(options, rest),
       wallClock: Date.now,
-      redact,
+      redaction: { redact: (text) => inside.redact(text).replaceAll(token, '***'), write },
     }),
     files: pageFiles(),
     token,
@@ -50,7 +51,7 @@ export function createLive(
       refusal ??
       (async ({ order, command, ...more }) =>
         (await routes()).answerPost(inside, `/v1/${order}`, { names: [command], ...more })),
-    redact,
+    write,
   });
 }
 
@@ -70,9 +71,10 @@ async function processesOf(
     return {
       pid: row.pid,
       ppid: row.ppid,
-      name: row.comm,
+      // The world's own words, whatever else they mean to upkeep.
+      name: inside.redact(row.comm),
       state: row.state,
-      argv: row.argv,
+      argv: row.argv.map(inside.redact),
       since: Math.round(inside.timeOf(sinceOf(row.startTicks))),
       command,
       part: row.pid === process.pid ? 'upkeep' : verdict === 'leader' && isStarting ? 'launcher' : verdict,

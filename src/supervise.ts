@@ -8,6 +8,7 @@ import type { CommandFact, Exit, Leader, PolicyDiff, Remains, Told } from '../ma
 import { groupMachine } from '../machines/group.ts';
 import { DEFAULT_POLICY } from '../machines/restart-policy.ts';
 import { EXIT_INTERNAL, supervisorMachine } from '../machines/supervisor.ts';
+import { groupNamed } from '../machines/tree.ts';
 import { launchActor } from './actors/launch.ts';
 import { probeActor } from './actors/probe.ts';
 import { scanActor } from './actors/scan.ts';
@@ -126,9 +127,11 @@ export async function supervise(
   const raw = options.log === 'raw';
   const sink = openSink(1, { inherited: raw });
   const colour = sink.isTTY && !env.NO_COLOR;
-  const redactor = createRedactor();
-  const { redact, redactBytes } = redactor;
-  const log = createLog({ format: options.log, sink, colour, names, redact, redactBytes });
+  const redactor = createRedactor(
+    (text) => specs.has(text) || leaving.has(text) || groupNamed(plan.groups, text) !== null,
+  );
+  const { redact, redactValue, redactBytes } = redactor;
+  const log = createLog({ format: options.log, sink, colour, names, redact, redactValue, redactBytes });
   const journal = createJournal();
   const states = createStates(journal, now);
   const probed = createProbeBook();
@@ -172,6 +175,7 @@ export async function supervise(
           size: options.recordSize,
           version,
           redact,
+          redactValue,
           now,
           notice: (message, level) => notice(null, message, level),
         });
@@ -677,6 +681,7 @@ export async function supervise(
     shutdown: (reason) => root.send({ type: 'shutdown.ordered', at: now(), reason }),
     reload: answerReload,
     redact,
+    redactValue,
     journal,
     recent,
   };

@@ -109,6 +109,8 @@ export interface Inside {
   readonly reload: (names: readonly string[]) => Promise<Answer>;
   /** Takes out what nobody should be shown. */
   readonly redact: (text: string) => string;
+  /** The same of each text in what becomes JSON. @param key under which it stands there */
+  readonly redactValue: <T>(value: T, key?: string) => T;
   readonly journal: Journal;
   /** null: upkeep does not see what services write. */
   readonly recent: Recent | null;

@@ -81,7 +81,7 @@ export function createRoutes(inside: () => Inside | null, version: string): (cli
       .catch(() => response.destroy());
 
     function send({ status, body }: Answer): void {
-      const text = `${now?.redact(JSON.stringify(body)) ?? JSON.stringify(body)}\n`;
+      const text = `${JSON.stringify(now?.redactValue(body) ?? body)}\n`;
       const length = Buffer.byteLength(text);
       clients.owe(response, length);
       response.writeHead(status, { 'content-type': 'application/json', 'content-length': length });

@@ -23,7 +23,7 @@ export interface EventsWanted {
 }
 
 /** `{"number", "time", "event", …}` in each line; `{"gone": N}` in place of entries that are not kept any more. */
-export function streamEvents({ journal, redact }: Inside, wanted: EventsWanted) {
+export function streamEvents({ journal, redactValue }: Inside, wanted: EventsWanted) {
   return (response: ServerResponse): void => {
     const named = wanted.names === null ? null : new Set(wanted.names);
     const kept = journal.since(0).entries;
@@ -43,7 +43,7 @@ export function streamEvents({ journal, redact }: Inside, wanted: EventsWanted) 
       for (const entry of entries) {
         number = entry.number;
         if (!isOf(entry.what, named)) continue;
-        const line = redact(entryLine(entry));
+        const line = entryLine(entry, redactValue);
         lines.push(line);
         size += line.length;
         if (size > MOST_BYTES) break;
@@ -65,14 +65,18 @@ function isOf(what: Happening, named: ReadonlySet<string> | null): boolean {
   return 'commands' in what && what.commands.some((name) => named.has(name));
 }
 
-/** One line of JSON, without its end. */
-export function entryLine({ number, time, what }: Entry): string {
+/** One line of JSON, without its end. @param redactValue takes out what nobody should be shown */
+export function entryLine(
+  { number, time, what }: Entry,
+  redactValue: <T>(value: T) => T = (value) => value,
+): string {
   const { type, ...rest } = what;
   const message =
     type === 'command.transition'
       ? `${what.command}: ${what.from ?? 'nothing'} → ${what.to} (${what.on})`
       : messageOf(what);
-  return JSON.stringify({ number, time: new Date(time).toISOString(), event: type, ...rest, message });
+  const shown = { number, time: new Date(time).toISOString(), event: type, ...rest, message };
+  return JSON.stringify(redactValue(shown));
 }
 
 export interface LogsWanted {
@@ -107,7 +111,7 @@ export function streamLogs(
       for (const line of more || follow ? lines : [...lines, ...reader.rest()]) {
         if (isOld && !isRecent(line)) continue;
         if (skipped-- > 0) continue;
-        texts.push(redact(textOf(line)));
+        texts.push(textOf({ ...line, text: redact(line.text) }));
       }
       if (!more) {
         isOld = false;

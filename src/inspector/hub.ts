@@ -8,6 +8,7 @@ import { commandsOf, groupNamed } from '../../machines/tree.ts';
 import type { Inside } from '../control/inside.ts';
 import type { Turn } from '../control/orders.ts';
 import { createFleet } from './fleet.ts';
+import type { Redaction } from './json.ts';
 import type {
   EntriesMessage,
   Hello,
@@ -54,8 +55,7 @@ export interface HubOptions {
   readonly processes: (rest: () => Promise<void>) => Promise<readonly ProcessView[]>;
   /** ms since 1970. */
   readonly wallClock: () => number;
-  /** Takes out what nobody should be shown. */
-  readonly redact: (text: string) => string;
+  readonly redaction: Redaction;
 }
 
 export type About = Pick<Hello, 'mode' | 'hostname' | 'from' | 'to' | 'at' | 'replay'>;
@@ -80,7 +80,8 @@ interface Watching {
 }
 
 export function createHub(options: HubOptions): Source {
-  const { root, inside, wallClock, redact } = options;
+  const { root, inside, wallClock, redaction } = options;
+  const { write } = redaction;
   const { journal } = inside;
   const watching = new Set<Watching>();
   let turnOf: (name: string) => Turn | null = () => null;
@@ -96,7 +97,7 @@ export function createHub(options: HubOptions): Source {
   let processTimer: NodeJS.Timeout | undefined;
 
   function begin(): void {
-    scribe = createScribe(root, redact);
+    scribe = createScribe(root, redaction);
     looked = journal.last();
     const unobserve = observe(root, wallClock, hear);
     const unfollow = journal.follow(schedule);
@@ -274,7 +275,7 @@ export function createHub(options: HubOptions): Source {
     { viewer }: Watching,
     message: Hello | EntriesMessage | MissedMessage | ProcessesMessage,
   ): void {
-    viewer.send(redact(JSON.stringify(message)));
+    viewer.send(write(message));
   }
 
   function planFleet(): void {
@@ -299,11 +300,11 @@ export function createHub(options: HubOptions): Source {
     let whole: string | null = null;
     for (const each of watching) {
       if (needsFleet(each) && found.whole !== null) {
-        whole ??= redact(JSON.stringify(found.whole));
+        whole ??= write(found.whole);
         each.viewer.send(whole);
         each.knowsFleet = true;
       } else if (each.knowsFleet && found.changes !== null) {
-        changes ??= redact(JSON.stringify(found.changes));
+        changes ??= write(found.changes);
         if (each.viewer.waiting() <= MUCH_WAITING) each.viewer.send(changes);
         // It is told everything when it has taken what waits.
         else each.knowsFleet = false;
@@ -325,7 +326,7 @@ export function createHub(options: HubOptions): Source {
     };
     const processes = await options.processes(rest);
     const message: ProcessesMessage = { type: 'upkeep.processes', at: wallClock(), processes };
-    const text = redact(JSON.stringify(message));
+    const text = write(message);
     for (const { viewer, wantsProcesses: wants } of watching) {
       if (wants && viewer.waiting() <= MUCH_WAITING) viewer.send(text);
     }

@@ -9,6 +9,17 @@ const MOST_VALUES = 2_000;
 /** Characters of one text. */
 const MOST_CHARACTERS = 2_000;
 
+/** How nobody is shown what nobody should see. */
+export interface Redaction {
+  /** Takes it out of a text that is no JSON. */
+  readonly redact: (text: string) => string;
+  /** JSON without it. @param key under which the value stands. @returns undefined for what has no JSON */
+  readonly write: (value: unknown, key?: string) => string;
+}
+
+/** Nothing is to be hidden. */
+export const OPEN: Redaction = { redact: (text) => text, write: (value) => JSON.stringify(value) };
+
 interface Budget {
   /** Values that may still come. */
   left: number;
@@ -16,12 +27,17 @@ interface Budget {
 }
 
 /**
- * @param redact takes out what nobody should be shown; of a text that is cut, before half of it is left
+ * @param redact takes out what nobody should be shown, of a text that is cut: before half of it is left
+ * @param write makes JSON of what is left, without what nobody should be shown
  * @returns JSON; `null` for what has none. Sets are lists, maps are objects, errors have a name and a message. Throws never
  */
-export function jsonOf(value: unknown, redact: Budget['redact'] = (text) => text): string {
+export function jsonOf(
+  value: unknown,
+  redact: Budget['redact'] = (text) => text,
+  write: (value: unknown) => string | undefined = JSON.stringify,
+): string {
   try {
-    return JSON.stringify(cut(value, MOST_DEPTH, { left: MOST_VALUES, redact })) ?? 'null';
+    return write(cut(value, MOST_DEPTH, { left: MOST_VALUES, redact })) ?? 'null';
   } catch (error) {
     return JSON.stringify(`cannot be shown: ${(error as Error).message}`);
   }

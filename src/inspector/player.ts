@@ -5,6 +5,7 @@ import type { Inside } from '../control/inside.ts';
 import { whyNotListening } from '../control/listening.ts';
 import { pageFiles } from './files.ts';
 import { createHub } from './hub.ts';
+import { OPEN } from './json.ts';
 import type { ProcessView } from './protocol.ts';
 import type { Part, Recording } from './recording.ts';
 import { differenceText, partAt, type Replay, replay } from './replay.ts';
@@ -60,7 +61,7 @@ export function createPlayer(recording: Recording, differs: string | null): Sour
         turns: async () => () => null,
         processes: async () => leadersIn(inside),
         wallClock: replayed.time,
-        redact: inside.redact,
+        redaction: OPEN,
       });
       const shown = hub.show(viewer, () => {
         if (playing?.shown !== shown) return;
@@ -201,7 +202,7 @@ export async function showRecording(
     token,
     host: HOST,
     order: 'cannot order anything: this is a recording',
-    redact: (text) => text,
+    write: OPEN.write,
   });
   inspector.server.listen(port, HOST);
   try {

@@ -24,6 +24,8 @@ export interface RecorderOptions {
   readonly version: string;
   /** Takes out what nobody should be shown. */
   readonly redact: (text: string) => string;
+  /** The same of each text in what becomes JSON. */
+  readonly redactValue: <T>(value: T) => T;
   /** Monotonic ms. */
   readonly now: () => number;
   readonly wallClock?: () => number;
@@ -71,9 +73,7 @@ interface Waiting {
 
 /** Opens the file soon; neither blocks nor throws. */
 export function createRecorder(options: RecorderOptions): Recorder {
-  const { path, version, now, notice, wallClock = Date.now } = options;
-  // With the inspector's token in it a recording that is passed on would let people in, as long as upkeep runs.
-  const redact = (text: string): string => options.redact(text).replace(TOKEN, '$1***');
+  const { path, version, now, notice, redact, redactValue, wallClock = Date.now } = options;
   const { retry = RETRY, most = MOST_WAITING, part = null } = options;
   let root: Root | null = null;
   /** What was told before there was a root. */
@@ -119,7 +119,9 @@ export function createRecorder(options: RecorderOptions): Recorder {
   /** A line, without what is secret. */
   function textOf(value: object): string {
     const text = JSON.stringify(encoded(value));
-    return redact(text) === text ? text : JSON.stringify(encoded(redacted(value, redact)));
+    const shown = redact(text) === text ? text : JSON.stringify(encoded(redactValue(value)));
+    // With the inspector's token in it a recording that is passed on would let people in, as long as upkeep runs.
+    return shown.replace(TOKEN, '$1***');
   }
 
   function write(what: Traced | { readonly told: ToldOfDeath }): void {
@@ -322,22 +324,6 @@ export function createRecorder(options: RecorderOptions): Recorder {
       });
     },
   };
-}
-
-/** Every text in it, names included, without what is secret. */
-function redacted(value: unknown, redact: (text: string) => string): unknown {
-  if (typeof value === 'string') return redact(value);
-  if (typeof value !== 'object' || value === null) return value;
-  if (Array.isArray(value)) return value.map((each) => redacted(each, redact));
-  if (value instanceof Set) return new Set([...value].map((each) => redacted(each, redact)));
-  if (value instanceof Map) {
-    return new Map([...value].map(([key, each]) => [redacted(key, redact), redacted(each, redact)]));
-  }
-  if (value instanceof Error) return new Error(redact(value.message));
-  if ('sessionId' in value) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([key, each]) => [redact(key), redacted(each, redact)]),
-  );
 }
 
 async function openOrCreate(path: string): Promise<FileHandle> {

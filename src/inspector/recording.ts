@@ -3,12 +3,15 @@ import { readFileSync } from 'node:fs';
 import type { SupervisorInput } from '../../machines/supervisor.ts';
 import type { ToldOfDeath } from '../output/crash.ts';
 
-export const RECORDING_VERSION = 1;
+export const RECORDING_VERSION = 2;
+
+/** Since 2 all that comes of an event has its time; before, lines had each its own. */
+export type RecordingVersion = 1 | typeof RECORDING_VERSION;
 
 /** Where a part of a recording begins: at upkeep's start, in a new file, after each MB, and where events have been lost. */
 export interface Header {
   readonly upkeep: 'recording';
-  readonly version: typeof RECORDING_VERSION;
+  readonly version: RecordingVersion;
   /** upkeep's own. */
   readonly by: string;
   /** Time of day, ms since 1970, and monotonic ms. */
@@ -142,10 +145,10 @@ export function parseRecording(text: string, path: string): Recording {
       if (parts.length === 0) break;
       broken = line;
     } else if (isHeader) {
-      if (read.version !== RECORDING_VERSION) {
+      if (read.version !== RECORDING_VERSION && read.version !== 1) {
         throw refuse(
           line,
-          `it is of version ${read.version}, and this upkeep reads version ${RECORDING_VERSION}; take the upkeep that wrote it`,
+          `it is of version ${read.version}, and this upkeep reads versions 1 to ${RECORDING_VERSION}; take the upkeep that wrote it`,
         );
       }
       if (!isWhole(read)) throw refuse(line, FOREIGN);

@@ -8,6 +8,7 @@ import { createBoundedServer } from '../control/bounded.ts';
 import type { Answer } from '../control/inside.ts';
 import { isLoopback } from '../control/listening.ts';
 import type { PageFile } from './files.ts';
+import type { Redaction } from './json.ts';
 import type { Ordered, Wanted } from './protocol.ts';
 import type { Shown, Source, Viewer } from './source.ts';
 
@@ -39,8 +40,8 @@ export interface InspectorOptions {
   readonly host: string;
   /** Carries it out, and says what it has come to; text: nothing can be ordered, and why. */
   readonly order: ((ordered: Ordered) => Promise<Answer>) | string;
-  /** Takes out what nobody should be shown. */
-  readonly redact: (text: string) => string;
+  /** JSON, without what nobody should be shown. */
+  readonly write: Redaction['write'];
 }
 
 interface Reply {
@@ -71,7 +72,7 @@ export interface Inspector {
 }
 
 export function createInspector(options: InspectorOptions): Inspector {
-  const { source, redact } = options;
+  const { source, write } = options;
   const isToken = matcherOf(options.token);
   const sockets = new WebSocketServer({
     noServer: true,
@@ -111,7 +112,7 @@ export function createInspector(options: InspectorOptions): Inspector {
       }
     },
   );
-  const jsonError = (error: string): string => `${redact(JSON.stringify({ error }))}\n`;
+  const jsonError = (error: string): string => `${write({ error })}\n`;
 
   /** @throws Refusal for who is no viewer */
   function admit(request: IncomingMessage): void {
@@ -202,7 +203,7 @@ export function createInspector(options: InspectorOptions): Inspector {
     const { status, body } = await order(orderIn(await textOf(request, LARGEST_WORD, unreadable)));
     return {
       status,
-      body: `${redact(JSON.stringify(body))}\n`,
+      body: `${write(body)}\n`,
       headers: { 'content-type': 'application/json' },
     };
   }

@@ -99,6 +99,7 @@ async function show(
           most: Number.POSITIVE_INFINITY,
           version,
           redact: (text) => text,
+          redactValue: (value) => value,
           now,
           wallClock: () => script.begins + now(),
           notice(message, level) {

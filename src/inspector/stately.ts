@@ -3,7 +3,7 @@
  * else in the room: its next version changes it.
  */
 import type { AnyActorRef, AnyTransitionDefinition, InspectionEvent } from 'xstate';
-import { jsonOf } from './json.ts';
+import { jsonOf, type Redaction } from './json.ts';
 import type { StatelyMessage, Taken, Way } from './protocol.ts';
 
 /** Of `@statelyai/inspect`, whose messages these are. */
@@ -124,19 +124,17 @@ export interface Scribe {
   readonly snapshot: (actor: Actor, at: number, event: Event, snapshot: unknown, taken?: Taken) => string;
 }
 
-/** Writes messages. What does not change between two of them is written once. @param redact takes out what nobody should be shown */
-export function createScribe(root: Actor, redact: (text: string) => string): Scribe {
+/** Writes messages. What does not change between two of them is written once. */
+export function createScribe(root: Actor, { redact, write }: Redaction): Scribe {
   const definitions = new WeakMap<object, string>();
   const snapshots = new WeakMap<object, string>();
   const values = new WeakMap<object, string>();
   let last = 0;
 
   const message = (actor: Actor, at: number, type: StatelyMessage['type'], rest: string): string =>
-    redact(
-      `{"type":"${type}","rootId":${JSON.stringify(root.sessionId)},"sessionId":${JSON.stringify(actor.sessionId)},` +
-        `"createdAt":"${at}","id":"${++last}","_version":"${VERSION}",${rest}}`,
-    );
-  const json = (value: unknown): string => jsonOf(value, redact);
+    `{"type":"${type}","rootId":${JSON.stringify(root.sessionId)},"sessionId":${JSON.stringify(actor.sessionId)},` +
+    `"createdAt":"${at}","id":"${++last}","_version":"${VERSION}",${rest}}`;
+  const json = (value: unknown, key: string): string => jsonOf(value, redact, (cut) => write(cut, key));
 
   function definitionOf(machine: object): string {
     return memoised(definitions, machine, () => {
@@ -150,7 +148,7 @@ export function createScribe(root: Actor, redact: (text: string) => string): Scr
   }
 
   function snapshotOf(snapshot: unknown): string {
-    if (typeof snapshot !== 'object' || snapshot === null) return json(snapshot);
+    if (typeof snapshot !== 'object' || snapshot === null) return json(snapshot, 'snapshot');
     return memoised(snapshots, snapshot, () => objectOf(snapshot, partOf));
   }
 
@@ -159,15 +157,15 @@ export function createScribe(root: Actor, redact: (text: string) => string): Scr
     // The machine, and XState's own.
     if (key === 'machine' || key.startsWith('_') || typeof value === 'function') return null;
     return key === 'context' && typeof value === 'object' && value !== null
-      ? objectOf(value, (_, each) => textOf(each))
-      : textOf(value);
+      ? objectOf(value, textOf)
+      : textOf(key, value);
   }
 
   /** Contexts are never changed, but made anew of parts of which most are the same. */
-  function textOf(value: unknown): string {
+  function textOf(key: string, value: unknown): string {
     return typeof value === 'object' && value !== null
-      ? memoised(values, value, () => json(value))
-      : json(value);
+      ? memoised(values, value, () => json(value, key))
+      : json(value, key);
   }
 
   return {
@@ -186,11 +184,11 @@ export function createScribe(root: Actor, redact: (text: string) => string): Scr
     },
     event({ actor, at, event, source }) {
       const from = source === undefined ? '' : `,"sourceId":${JSON.stringify(source.sessionId)}`;
-      return message(actor, at, '@xstate.event', `"event":${json(event)}${from}`);
+      return message(actor, at, '@xstate.event', `"event":${json(event, 'event')}${from}`);
     },
     snapshot(actor, at, event, snapshot, taken) {
       const more = taken === undefined ? '' : `,"taken":${JSON.stringify(taken)}`;
-      const rest = `"event":${json(event)},"snapshot":${snapshotOf(snapshot)}${more}`;
+      const rest = `"event":${json(event, 'event')},"snapshot":${snapshotOf(snapshot)}${more}`;
       return message(actor, at, '@xstate.snapshot', rest);
     },
   };

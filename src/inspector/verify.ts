@@ -1,7 +1,7 @@
 /** Whether the machines do again what a recording says that they did. */
 import { factsOf, keptOf } from './kept.ts';
 import type { Part, Recording } from './recording.ts';
-import { type Counts, type Difference, differenceText, replayPart } from './replay.ts';
+import { type Counts, type Difference, differenceText, isText, replayPart } from './replay.ts';
 import type { Root } from './root.ts';
 
 export interface Verdict extends Counts {
@@ -46,7 +46,7 @@ function goesOn(root: Root, next: Part | undefined): Difference | null {
   const replayed = factsOf(keptOf(root, () => 0));
   for (const what of new Set([...recorded.keys(), ...replayed.keys()])) {
     const [was, is] = [recorded.get(what), replayed.get(what)];
-    if (was !== is) {
+    if (was === undefined || is === undefined || !isText(was, is)) {
       const say = (text: string | undefined): string => `${what} as ${text ?? 'nothing'}`;
       return { line: next.line, recorded: say(was), replayed: say(is) };
     }

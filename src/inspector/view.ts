@@ -36,6 +36,7 @@ export function insideOf({ root, states, journal, ...rest }: Paper): Inside {
     shutdown: () => {},
     reload: async () => ({ status: 409, body: { error: REFUSED } }),
     redact: (text) => text,
+    redactValue: (value) => value,
     journal,
     recent: null,
   };

@@ -47,6 +47,8 @@ export interface LineOptions {
   readonly width?: number;
   readonly colour?: boolean;
   readonly wallClock?: () => Date;
+  /** Takes out of what becomes JSON what nobody should be shown. */
+  readonly redact?: ((text: string) => string) | undefined;
   /** Stands in plain lines for the name; an empty text: nothing is in front of them. */
   readonly prefix?: string | null;
   /** Given the lines as plain ones without prefix, before they are returned as they were asked for. */
@@ -133,7 +135,7 @@ function formatAll(parts: readonly Part[], format: Format, label: string): Buffe
 }
 
 function formatOf(kind: LineKind, name: string, opts: LineOptions): Format {
-  if (kind === 'json') return jsonFormat(name, opts.wallClock ?? (() => new Date()));
+  if (kind === 'json') return jsonFormat(name, opts.wallClock ?? (() => new Date()), opts.redact);
   const text = opts.prefix ?? name;
   return text === '' ? bareFormat : plainFormat(prefixOf(text, opts));
 }
@@ -296,12 +298,14 @@ function plainFormat(prefix: Buffer): Format {
   };
 }
 
-function jsonFormat(name: string, wallClock: () => Date): Format {
+function jsonFormat(name: string, wallClock: () => Date, redact = (text: string): string => text): Format {
   const quotedName = JSON.stringify(name);
   return ({ bytes, what }, label) => {
-    const head = `{"time":"${wallClock().toISOString()}","name":${quotedName},${label},`;
+    const shown = redact(label) === label ? label : redactLabel(label, redact);
+    const head = `{"time":"${wallClock().toISOString()}","name":${quotedName},${shown},`;
     const line = `${head}"line":`;
-    const text = bytes.toString('utf8');
+    // Before it is JSON. An object that is none without its secret is told as the line that it is.
+    const text = redact(bytes.toString('utf8'));
     if (what === 'more' || what === 'last') {
       return Buffer.from(`${line}${JSON.stringify(text)}${what === 'more' ? ',"partial":true' : ''}}\n`);
     }
@@ -316,6 +320,13 @@ function jsonFormat(name: string, wallClock: () => Date): Format {
     }
     return Buffer.from(out);
   };
+}
+
+/** What a sender has said of itself, but for `stream`, which is a word of upkeep's. */
+function redactLabel(label: string, redact: (text: string) => string): string {
+  const hide = (key: string, value: unknown): unknown =>
+    typeof value === 'string' && key !== 'stream' ? redact(value) : value;
+  return JSON.stringify(JSON.parse(`{${label}}`), hide).slice(1, -1);
 }
 
 /** The text of the JSON object that a line consists of, unchanged but for the spaces around it, or null. */

@@ -25,6 +25,8 @@ export interface LogOptions {
   readonly wallClock?: () => Date;
   /** Takes out of upkeep's own words what nobody should be shown. */
   readonly redact?: (text: string) => string;
+  /** The same of each text in what becomes JSON. */
+  readonly redactValue?: <T>(value: T) => T;
   /** The same for what services write. */
   readonly redactBytes?: (lines: Buffer) => Buffer;
   /** What is to be told of the commands' files; in the log itself, where it is not given. */
@@ -97,7 +99,7 @@ interface Service {
 }
 
 export function createLog(options: LogOptions): Log {
-  const { format, sink, colour, wallClock = () => new Date() } = options;
+  const { format, sink, colour, redact, wallClock = () => new Date() } = options;
   const kind = format === 'json' ? 'json' : 'plain';
   const safe = options.redactBytes ?? ((lines: Buffer) => lines);
   let width = nameWidth(options.names);
@@ -112,8 +114,11 @@ export function createLog(options: LogOptions): Log {
   let lostInFiles = 0;
 
   function tell(event: ToldOfDeath): void {
-    const text = kind === 'json' ? tellJson(event, ctx, ++told) : tellPlain(event, ctx);
-    if (text !== null) sink.write(Buffer.from(options.redact?.(text) ?? text), true);
+    if (kind === 'json') sink.write(Buffer.from(tellJson(event, ctx, ++told, options.redactValue)), true);
+    else {
+      const text = tellPlain(event, ctx);
+      if (text !== null) sink.write(Buffer.from(redact?.(text) ?? text), true);
+    }
   }
 
   function tellNotice(command: string | null, message: string, level: 'info' | 'warn'): void {
@@ -170,10 +175,11 @@ export function createLog(options: LogOptions): Log {
     let file: LogFile | null = null;
     /** The formatter itself gives the file its lines: those on the sink have a prefix. */
     let twofold = false;
-    const formatter = createLineFormatter(kind, name, { width, colour, wallClock });
+    const formatter = createLineFormatter(kind, name, { width, colour, wallClock, redact });
 
     function write(written: Buffer): boolean {
-      const lines = safe(written);
+      // Of JSON they have taken it out themselves.
+      const lines = (spec.format ?? kind) === 'json' ? written : safe(written);
       if (file === null) return sink.write(lines);
       const kept = twofold ? file.ready : file.write(lines);
       return spec.file?.tee === false ? kept : sink.write(lines) && kept;
@@ -186,7 +192,7 @@ export function createLog(options: LogOptions): Log {
       const to = file;
       twofold = to !== null && lineKind === 'plain' && prefix !== '';
       const bare = twofold ? (lines: Buffer) => void to?.write(safe(lines)) : null;
-      formatter.reformat(lineKind, { width, colour, wallClock, prefix, bare });
+      formatter.reformat(lineKind, { width, colour, wallClock, redact, prefix, bare });
     }
 
     return {
@@ -222,8 +228,9 @@ export function createLog(options: LogOptions): Log {
   return {
     tell,
     record(record) {
-      own ??= createLineFormatter(kind, 'upkeep', { wallClock });
-      return sink.write(safe(own.record(record)));
+      own ??= createLineFormatter(kind, 'upkeep', { wallClock, redact });
+      const line = own.record(record);
+      return sink.write(kind === 'json' ? line : safe(line));
     },
     service: (name) => serviceOf(name).log,
     configure(name, spec) {

@@ -27,10 +27,15 @@ export function tellPlain(told: ToldOfDeath, ctx: TellContext): string | null {
 }
 
 /** One JSON object and its newline: `time`, `name` (always "upkeep"), `seq` (1, 2, 3 …: a gap is a line that was lost),
- * `event`, the event's own fields, `message`. */
-export function tellJson(told: ToldOfDeath, ctx: TellContext, seq: number): string {
+ * `event`, the event's own fields, `message`. @param redactValue takes out what nobody should be shown */
+export function tellJson(
+  told: ToldOfDeath,
+  ctx: TellContext,
+  seq: number,
+  redactValue: <T>(value: T) => T = (value) => value,
+): string {
   const { time, ...rest } = recordOf(told, ctx);
-  return `${JSON.stringify({ time, name: 'upkeep', seq, ...rest })}\n`;
+  return `${JSON.stringify(redactValue({ time, name: 'upkeep', seq, ...rest }))}\n`;
 }
 
 /** `time`, `event`, the event's own fields, `message`. */

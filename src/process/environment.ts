@@ -138,17 +138,88 @@ export function redact(text: string, secrets: Iterable<string>): string {
     .reduce((left, secret) => left.replaceAll(secret, '***'), text);
 }
 
+/** What stands there are words of upkeep's own, by which machines and readers go; in whatever has them as a key. */
+const OWN_WORDS: ReadonlySet<string> = new Set(
+  (
+    'blame by clear desired detail did event exitWhen for from how id killed kind level lineage mode next of on onUnhealthy ' +
+    'ordered overlap part reaping restart rule runOf scope signal since src state status stragglers strategy stream table ' +
+    'time to type upkeep verdict version waitingFor what which wished'
+  ).split(' '),
+);
+/** So is all that there is below. */
+const OWN_WORLDS: ReadonlySet<string> = new Set(['reached', 'requires', 'rest', 'resting', 'value']);
+
+/**
+ * The value with `redact` done to each text in it. Keys and numbers stay, and so do the words that upkeep itself has made up, and
+ * names: who reads it goes by them, and they tell nothing.
+ *
+ * @param isName the whole text is a name that the policy gives in the clear
+ * @param key under which the value stands
+ * @returns the same where there is nothing to take out
+ */
+export function redactTexts<T>(
+  value: T,
+  redact: (text: string) => string,
+  isName: (text: string) => boolean,
+  key = '',
+): T {
+  const visit = (each: unknown, at: string): unknown => {
+    if (OWN_WORLDS.has(at)) return each;
+    if (typeof each === 'string') {
+      if (OWN_WORDS.has(at)) return each;
+      const text = redact(each);
+      return text === each || isName(each) ? each : text;
+    }
+    // An actor has no text of its own.
+    if (typeof each !== 'object' || each === null || 'sessionId' in each) return each;
+    if (each instanceof Error) {
+      const message = redact(each.message);
+      return message === each.message ? each : new Error(message);
+    }
+    if (each instanceof Set) return copied(each, [...each], at, (items) => new Set(items));
+    if (Array.isArray(each)) return copied(each, each, at, (items) => items);
+    const isMap = each instanceof Map;
+    const entries: [unknown, unknown][] = isMap ? [...each] : Object.entries(each);
+    let isSame = true;
+    const shown = entries.map(([name, inner]): [unknown, unknown] => {
+      const told = visit(inner, isMap ? at : (name as string));
+      isSame &&= told === inner;
+      return [name, told];
+    });
+    if (isSame) return each;
+    return isMap ? new Map(shown) : Object.fromEntries(shown as [string, unknown][]);
+  };
+  const copied = (
+    whole: object,
+    items: readonly unknown[],
+    at: string,
+    make: (items: readonly unknown[]) => object,
+  ): object => {
+    const shown = items.map((item) => visit(item, at));
+    return shown.every((item, index) => item === items[index]) ? whole : make(shown);
+  };
+  return visit(value, key) as T;
+}
+
 export interface Redactor {
   /** From now on these are not shown. */
   readonly learn: (secrets: readonly string[]) => void;
+  /** Of a text that is no JSON: in that it would hit keys and numbers. */
   readonly redact: (text: string) => string;
+  /** See redactTexts: of what becomes JSON. */
+  readonly redactValue: <T>(value: T, key?: string) => T;
   /** The same for bytes in UTF-8: whole lines, or a secret may be cut in two. Those without a secret are given back as they are. */
   readonly redactBytes: (bytes: Buffer) => Buffer;
 }
 
-/** Remembers every secret that a command was given, old ones too: they may still be in use. */
-export function createRedactor(): Redactor {
+/**
+ * Remembers every secret that a command was given, old ones too: they may still be in use.
+ *
+ * @param isName see redactTexts
+ */
+export function createRedactor(isName: (text: string) => boolean = () => false): Redactor {
   const known = new Set<string>();
+  const hide = (text: string): string => (known.size === 0 ? text : redact(text, known));
   return {
     learn(secrets) {
       for (const secret of secrets) {
@@ -158,7 +229,8 @@ export function createRedactor(): Redactor {
         for (const part of [secret, ...long]) known.add(part).add(JSON.stringify(part).slice(1, -1));
       }
     },
-    redact: (text) => (known.size === 0 ? text : redact(text, known)),
+    redact: hide,
+    redactValue: (value, key) => (known.size === 0 ? value : redactTexts(value, hide, isName, key)),
     redactBytes(bytes) {
       const there = [...known].filter((secret) => bytes.includes(secret));
       if (there.length === 0) return bytes;

@@ -5,6 +5,7 @@ import type { CommandView, Inside, Peer } from '../../src/control/inside.ts';
 import type { CrashReport } from '../../src/output/crash.ts';
 import { createJournal } from '../../src/output/journal.ts';
 import { createRecent } from '../../src/output/recent.ts';
+import { redactTexts } from '../../src/process/environment.ts';
 import { commandContext } from './context.ts';
 
 /** An upkeep on paper: whatever it is asked is kept in `asked`. */
@@ -79,6 +80,7 @@ export function createInside(
     shutdown: (reason) => asked.push(`shutdown ${reason}`),
     reload: async () => ({ status: 200, body: { message: 'done' } }),
     redact: (text) => text,
+    redactValue: (value, key) => redactTexts(value, change.redact ?? ((text) => text), () => false, key),
     journal,
     recent: createRecent({ limit: 4_096, wallClock: () => 1_700_000_000_000 }),
     ...change,

@@ -6,6 +6,7 @@ import { onTestFinished } from 'vitest';
 import { createRecorder, type Recorder, type RecorderOptions } from '../../src/inspector/record.ts';
 import { parseRecording, type Recording } from '../../src/inspector/recording.ts';
 import type { Root } from '../../src/inspector/root.ts';
+import { redactTexts } from '../../src/process/environment.ts';
 import { startWorld, type World, type WorldOptions } from '../machines/supervisor-world.ts';
 
 export interface Recorded {
@@ -40,6 +41,7 @@ export function record(
       size: Number.POSITIVE_INFINITY,
       version: '0.0.0',
       redact: (text) => text,
+      redactValue: (value) => redactTexts(value, more.redact ?? ((text) => text), () => false),
       now,
       wallClock: now,
       notice: (message) => notices.push(message),

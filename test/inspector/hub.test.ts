@@ -5,6 +5,7 @@ import type { GroupPlan } from '../../machines/tree.ts';
 import { createHub, type HubOptions } from '../../src/inspector/hub.ts';
 import { jsonOf } from '../../src/inspector/json.ts';
 import type { Source } from '../../src/inspector/source.ts';
+import { createRedactor, redactTexts } from '../../src/process/environment.ts';
 import { createInside, type PaperInside } from '../control/inside.ts';
 import { PaperViewer, type Told } from './viewers.ts';
 
@@ -13,7 +14,7 @@ const child = setup({
   actors: { work: fromCallback(() => {}) },
 }).createMachine({
   id: 'command',
-  context: { pid: 0, secret: 'hunter2', big: {} },
+  context: () => ({ pid: 0, secret: 'hunter2', big: {} }),
   initial: 'missing',
   states: {
     missing: { on: { step: 'running' } },
@@ -49,6 +50,8 @@ const parent = setup({
   },
 });
 
+const hide = (text: string): string => text.replaceAll('hunter2', '***');
+
 interface Stage {
   readonly source: Source;
   readonly inside: PaperInside;
@@ -67,7 +70,10 @@ function stage(names: readonly string[] = ['web', 'db'], change: Partial<HubOpti
     turns: async () => () => null,
     processes: async () => [],
     wallClock: () => 1_700_000_000_000,
-    redact: (text) => text.replaceAll('hunter2', '***'),
+    redaction: {
+      redact: hide,
+      write: (value, key) => JSON.stringify(redactTexts(value, hide, () => false, key)),
+    },
     ...change,
   });
   root.start();
@@ -465,6 +471,62 @@ describe('the page', () => {
     expect(viewer.texts.join('\n')).toContain('***');
     viewer.leave();
   });
+});
+
+test('whatever word a secret is, all that is told is JSON, with keys, numbers and names as they are', async () => {
+  const seenWith = async (secrets: readonly string[]): Promise<Told[]> => {
+    const redactor = createRedactor((text) => text === 'web' || text === 'data');
+    redactor.learn(secrets);
+    const { redact, redactValue } = redactor;
+    const { source, inside, step } = stage(['web', 'data'], {
+      redaction: { redact, write: (value, key) => JSON.stringify(redactValue(value, key)) },
+    });
+    const viewer = new PaperViewer().look(source);
+    viewer.want({ type: 'processes', wanted: true });
+    await seen(() => expect(count(viewer, 'upkeep.fleet')).toBe(1));
+    inside.note('restart', ['data']);
+    step('data');
+    step('data', { type: 'noise', text: 'it is data 9000 type' });
+    await seen(() => expect(count(viewer, 'upkeep.entries')).toBe(1));
+    await seen(() => expect(count(viewer, 'upkeep.processes')).toBe(1));
+    await seen(() => expect(valuesOf(viewer, 'command:data').length).toBe(3));
+    viewer.leave();
+    return viewer.messages();
+  };
+  const shape = (value: unknown): unknown =>
+    typeof value === 'string'
+      ? ''
+      : Array.isArray(value)
+        ? value.map(shape)
+        : typeof value === 'object' && value !== null
+          ? Object.fromEntries(Object.entries(value).map(([key, each]) => [key, shape(each)]))
+          : value;
+  const told = await seenWith([
+    '9000',
+    'type',
+    'data',
+    'snapshot',
+    'supervisor',
+    'running',
+    'restart',
+    '1700',
+    'command',
+  ]);
+  const plain = await seenWith([]);
+  expect(new Set(told.map(({ type }) => type))).toEqual(new Set(plain.map(({ type }) => type)));
+  const only = (messages: Told[], type: string): unknown =>
+    shape(messages.filter((each) => each.type === type));
+  for (const type of ['upkeep.fleet', 'upkeep.entries', 'upkeep.processes']) {
+    expect(only(told, type)).toEqual(only(plain, type));
+  }
+  const noise = told.find(({ event }) => event?.type === 'noise');
+  expect(noise!.event).toEqual({ type: 'noise', text: 'it is *** *** ***' });
+  expect(told.filter(({ type }) => type === '@xstate.actor').map(({ name }) => name)).toContain(
+    'command:data',
+  );
+  const fleet = told.find(({ type }) => type === 'upkeep.fleet')!;
+  expect(fleet.names).toEqual(['web', 'data']);
+  expect(fleet.commands.map(({ name, state }: Told) => [name, state])).toContainEqual(['data', 'running']);
 });
 
 describe('what is shown of a value', () => {

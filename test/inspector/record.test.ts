@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { parseRecording, type Recording, readRecording } from '../../src/inspector/recording.ts';
 import { replay } from '../../src/inspector/replay.ts';
 import { verify } from '../../src/inspector/verify.ts';
-import { redact } from '../../src/process/environment.ts';
+import { createRedactor, redact } from '../../src/process/environment.ts';
 import { killedBy, status } from '../machines/harness.ts';
 import { command, group, oneshot, type WorldOptions } from '../machines/supervisor-world.ts';
 import { folder, record, written } from './helpers.ts';
@@ -252,6 +252,66 @@ describe('what was recorded', () => {
     expect(text).toContain('"reason":"by ***"');
     expect(verify(recording).difference).toBeNull();
   });
+});
+
+test('whatever word of it is a secret, it can be read and is replayed', async () => {
+  const recordWith = async (secrets: readonly string[], isEarly: boolean) => {
+    const redactor = createRedactor((text) => ['alpha', 'beta', 'gamma', 'shop'].includes(text));
+    const learn = (): void => redactor.learn(secrets);
+    if (isEarly) learn();
+    const recorded = record(
+      {
+        groups: [
+          group('shop', 'one_for_all', [
+            command('alpha', { policy: { health: { ...HEALTH, onUnhealthy: 'restart' } } }),
+            command('beta', { requires: { alpha: 'started' }, policy: { giveUpAfter: 2 } }),
+          ]),
+        ],
+        commands: [oneshot('gamma')],
+      },
+      [],
+      { redact: redactor.redact, redactValue: redactor.redactValue, part: 1 },
+    );
+    await written(recorded);
+    learn();
+    recorded.world.advance(100);
+    recorded.world.die('alpha');
+    recorded.world.advance(500);
+    await written(recorded);
+    recorded.world.broken.add('beta');
+    recorded.world.die('beta', status(3));
+    recorded.world.advance(20_000);
+    await written(recorded);
+    recorded.world.root.send({
+      type: 'shutdown.ordered',
+      at: recorded.world.clock.now(),
+      reason: 'an order',
+    });
+    while (recorded.world.output() === null) recorded.world.advance(1);
+    return recorded.end();
+  };
+  const words = new Set<string>();
+  const collect = (value: unknown): void => {
+    if (typeof value === 'string') for (const word of [value, ...value.split(/[^\w-]+/)]) words.add(word);
+    if (typeof value !== 'object' || value === null) return;
+    for (const [key, each] of value instanceof Map ? value : Object.entries(value)) {
+      collect(key);
+      collect(each);
+    }
+    if (value instanceof Set) for (const each of value) collect(each);
+  };
+  const plain = await recordWith([], true);
+  expect(plain.parts.length).toBeGreaterThan(2);
+  collect(plain);
+  const long = [...words].filter(({ length }) => length >= 4);
+  // Each alone would be better, and takes a minute; all at once hide as much.
+  for (const isEarly of [true, false]) {
+    const recording = await recordWith(long, isEarly);
+    expect(verify(recording).difference).toBeNull();
+    expect(recording.parts.map(({ lines }) => lines.length)).toEqual(
+      plain.parts.map(({ lines }) => lines.length),
+    );
+  }
 });
 
 describe('when it cannot be written', () => {

@@ -70,7 +70,7 @@ describe('a file', () => {
     ['nothing', '', 'it is no recording; make one with upkeep run --record FILE'],
     ['a policy', 'commands:\n  web: nginx\n', 'it is no recording'],
     ['other JSON', '{"a":1}\n{"b":2}\n', 'it is no recording'],
-    ['another version', HEADER.replace('"version":1', '"version":2'), 'line 1: it is of version 2'],
+    ['another version', HEADER.replace('"version":1', '"version":3'), 'line 1: it is of version 3'],
     ['a line that is none', `${HEADER}\nnonsense\n${line(2_000)}\n`, 'line 2: it is no JSON'],
     ['a line without a time', `${HEADER}\n{"of":"","state":"x"}\n`, 'line 2: it is none that upkeep writes'],
     ['an event that is none', `${HEADER}\n{"at":1,"time":1,"to":"","event":7}\n`, 'line 2: it is none that'],

@@ -43,7 +43,7 @@ async function open(change: Partial<Parameters<typeof createInspector>[0]> = {})
       ordered.push(order);
       return { status: 202, body: { before: [], secret: 'hunter2' } };
     },
-    redact: (said) => said.replaceAll('hunter2', '***'),
+    write: (said) => JSON.stringify(said).replaceAll('hunter2', '***'),
     ...change,
   });
   opened.server.listen(0, '127.0.0.1');

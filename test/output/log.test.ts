@@ -7,6 +7,7 @@ import type { Told } from '../../machines/events.ts';
 import { createLog, type LogFormat, type LogOptions, type ServiceLogSpec } from '../../src/output/log.ts';
 import { HIGH_WATER, type Sink } from '../../src/output/sink.ts';
 import type { LogSpec } from '../../src/policy/spec.ts';
+import { redactTexts } from '../../src/process/environment.ts';
 
 /** A sink that a test looks into: what was written, and what the log listens for. */
 function fakeSink() {
@@ -141,6 +142,39 @@ describe('a service', () => {
     log.service('web').push(Buffer.from('it is hun'), 'stdout');
     log.service('web').push(Buffer.from('ter2\n'), 'stdout');
     expect(text()).toBe('web | it is ***\n');
+  });
+
+  test('what nobody should be shown leaves JSON as JSON', () => {
+    const { sink, text } = fakeSink();
+    const redact = (said: string) => said.replaceAll('1000', '***').replaceAll('name', '***');
+    const redactBytes = (lines: Buffer) => Buffer.from(redact(lines.toString()));
+    const redactValue = <T>(value: T): T => redactTexts(value, redact, () => false);
+    const log = createLog({
+      format: 'json',
+      sink,
+      colour: false,
+      names: ['web'],
+      redact,
+      redactBytes,
+      redactValue,
+    });
+    log.tell({ type: 'command.launched', at: 0, command: 'web', pid: 1000, start: 1 });
+    log.service('web').push(Buffer.from('at 1000\n{"a":"name 1000"}\n{"a":1000}\n'), 'stdout');
+    log
+      .service('web')
+      .record({ head: '', text: 'x 1000', label: '"stream":"syslog","tag":"name","pid":1000' });
+    const [told, ...lines] = text()
+      .trimEnd()
+      .split('\n')
+      .map((each) => JSON.parse(each));
+    expect(told).toMatchObject({ name: 'upkeep', pid: 1000 });
+    expect(lines.map(({ name, line, data }) => [name, line ?? data])).toEqual([
+      ['web', 'at ***'],
+      ['web', { a: '*** ***' }],
+      ['web', '{"a":***}'],
+      ['web', 'x ***'],
+    ]);
+    expect(lines[3]).toMatchObject({ stream: 'syslog', tag: '***', pid: 1000 });
   });
 
   test('in json', () => {

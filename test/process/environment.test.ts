@@ -151,6 +151,37 @@ describe('a secret', () => {
     expect(redactor.redactBytes(plain)).toBe(plain);
   });
 
+  test('is taken out of texts alone where it becomes JSON: not out of keys, numbers, names and upkeep’s own words', () => {
+    const redactor = createRedactor((text) => text === 'postgres');
+    const value = {
+      type: 'command.died',
+      command: 'postgres',
+      to: 'group:0:#0/command:postgres',
+      state: 'running.ready',
+      settle: 1000,
+      root: { deep: [{ message: 'root has 1000, says running' }] },
+      value: { running: { ready: 'running' } },
+      members: ['postgres', 'x postgres'],
+      sets: new Set(['postgres', 'a 1000']),
+      maps: new Map([['root', 'root']]),
+      error: new Error('at 1000'),
+    };
+    expect(redactor.redactValue(value)).toBe(value);
+    redactor.learn(['1000', 'root', 'running', 'postgres', 'command']);
+    expect(redactor.redactValue(value)).toEqual({
+      ...value,
+      root: { deep: [{ message: '*** has ***, says ***' }] },
+      members: ['postgres', 'x ***'],
+      sets: new Set(['postgres', 'a ***']),
+      maps: new Map([['root', '***']]),
+      error: new Error('at ***'),
+    });
+    const clean = { a: [1, 'b'], c: new Map([['d', { e: null }]]) };
+    expect(redactor.redactValue(clean)).toBe(clean);
+    expect(redactor.redactValue('1000', 'argv')).toBe('***');
+    expect(redactor.redactValue('running', 'state')).toBe('running');
+  });
+
   test('of several lines is not shown line by line either; what frames them is', () => {
     const redactor = createRedactor();
     redactor.learn([
