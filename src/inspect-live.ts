@@ -50,7 +50,9 @@ export function createLive(
     order:
       refusal ??
       (async ({ order, command, ...more }) =>
-        (await routes()).answerPost(inside, `/v1/${order}`, { names: [command], ...more })),
+        (await routes()).answerPost(inside, `/v1/${order}`, { names: [command], ...more }, (what, names) =>
+          inside.note(what, names, 'inspector'),
+        )),
     write,
   });
 }

@@ -674,7 +674,8 @@ export async function supervise(
     probedOf: probed.of,
     candidatesOf: (name) => lineage.evidenceOf(name).map(candidateOf(sinceOf)),
     grace: () => plan.grace,
-    note: (order, commands, by) => tell({ type: 'operator.ordered', at: now(), order, commands, by }),
+    note: (order, commands, by, via) =>
+      tell({ type: 'operator.ordered', at: now(), order, commands, by, ...(via && { via }) }),
     peerOf,
     order: (name, order) => root.send({ type: 'command.ordered', command: name, order }),
     signal: sendToLeader,

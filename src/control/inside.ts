@@ -98,7 +98,7 @@ export interface Inside {
   /** ms that a stop may take at most, unless the policy says less. */
   readonly grace: () => number;
   /** Tells that somebody has asked for something. @param by null: nobody can tell who */
-  readonly note: (order: string, names: readonly string[], by: Peer | null) => void;
+  readonly note: (order: string, names: readonly string[], by: Peer | null, via?: 'inspector') => void;
   /** Who has connected; null: nobody can tell. */
   readonly peerOf: (client: Socket) => Peer | null;
   readonly order: (name: string, order: CommandOrder) => void;

@@ -14,7 +14,7 @@ export function whyNotListening({ code, message }: NodeJS.ErrnoException, instea
     case 'EACCES':
       return 'only root may listen at so low a port; name one from 1024 on';
     case 'EADDRNOTAVAIL':
-      return 'this machine does not have that address; 0.0.0.0 is all that it has';
+      return 'this machine does not have that address; name one that it has, or 0.0.0.0 for all of them';
     default:
       return message;
   }

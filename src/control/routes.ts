@@ -2,6 +2,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { commandsOf, type GroupPlan, groupNamed, isGroup } from '../../machines/tree.ts';
+import { likeSignal, signalOf } from '../policy/signals.ts';
 import type { OrderVerb } from '../policy/verbs.ts';
 import { textOf } from './body.ts';
 import { createClients } from './clients.ts';
@@ -45,15 +46,23 @@ function ordersOf(inside: Inside): Orders {
 /** What orders are still to come for a command. */
 export const turnsOf = (inside: Inside): Orders['turnOf'] => ordersOf(inside).turnOf;
 
-/** What a POST to the socket would be answered, for those who are asked elsewhere. Rejects never. */
-export async function answerPost(inside: Inside, path: string, body: Asked['body']): Promise<Answer> {
+/** What a POST to the socket would be answered, for those who are asked elsewhere. Rejects never. @param note see Inside */
+export async function answerPost(
+  inside: Inside,
+  path: string,
+  body: Asked['body'],
+  note: Inside['note'] = inside.note,
+): Promise<Answer> {
   try {
-    return (await ROUTES[path]!.answer(started(inside), {
-      query: new URLSearchParams(),
-      body,
-      orders: ordersOf(inside),
-      by: null,
-    })) as Answer;
+    return (await ROUTES[path]!.answer(
+      { ...started(inside), note },
+      {
+        query: new URLSearchParams(),
+        body,
+        orders: ordersOf(inside),
+        by: null,
+      },
+    )) as Answer;
   } catch (error) {
     return answerOf(error);
   }
@@ -234,6 +243,10 @@ const ROUTES: Readonly<Record<string, Route>> = {
       const { signal } = body;
       if (typeof signal !== 'string' || !/^SIG[A-Z0-9+]+$/.test(signal)) {
         throw new Refusal(400, 'cannot send that: name a signal, as in {"signal": "SIGHUP"}');
+      }
+      if (signalOf(signal) === null) {
+        const near = likeSignal(signal) || '; write, for instance, SIGHUP or SIGUSR1';
+        throw new Refusal(400, `cannot send ${shortened(signal)}: it is no signal${near}`);
       }
       const names = chosen(inside, body);
       const sent: string[] = [];

@@ -38,8 +38,8 @@ export function timersOf({ system }: Root): KeptTimer[] {
   }));
 }
 
-/** What a machine was, by its path and what is told apart of it: a text for each, to be compared. */
-export function factsOf(kept: Kept, path = ''): Map<string, string> {
+/** What a machine was, by its path and what is told apart of it: a text for each, to be compared. @param isTimed since when, too */
+export function factsOf(kept: Kept, isTimed: boolean, path = ''): Map<string, string> {
   const facts = new Map<string, string>();
   const add = (what: string, value: unknown): void => {
     facts.set(
@@ -48,10 +48,11 @@ export function factsOf(kept: Kept, path = ''): Map<string, string> {
     );
   };
   add('the state', kept.value);
+  if (isTimed) add('the time of the state', kept.since);
   add('what is under way', kept.ports.map(({ id }) => id).sort());
   for (const [key, value] of Object.entries(kept.context as object)) add(key, value);
   for (const each of kept.machines) {
-    for (const [what, text] of factsOf(each, `${path}/${each.id}`)) facts.set(what, text);
+    for (const [what, text] of factsOf(each, isTimed, `${path}/${each.id}`)) facts.set(what, text);
   }
   return facts;
 }

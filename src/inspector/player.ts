@@ -8,10 +8,10 @@ import { createHub } from './hub.ts';
 import { OPEN } from './json.ts';
 import type { ProcessView } from './protocol.ts';
 import type { Part, Recording } from './recording.ts';
-import { differenceText, partAt, type Replay, replay } from './replay.ts';
+import { differenceText, partAt, type Replay, replay as replayUntil } from './replay.ts';
 import { createInspector, type Inspector } from './server.ts';
 import { MUCH_WAITING, type Shown, type Source, type Viewer } from './source.ts';
-import { verify } from './verify.ts';
+import { type Verdict, verifyInTurns } from './verify.ts';
 
 /** `cannot show FILE at ADDRESS: why; what to do`. */
 export class ShowError extends Error {}
@@ -34,12 +34,20 @@ interface Playing {
   isKnown: boolean;
 }
 
-/** @param differs from where on the machines do otherwise today, in words; null: nowhere */
-export function createPlayer(recording: Recording, differs: string | null): Source {
+export interface Player extends Source {
+  /** From where on the machines do otherwise today, in words; null: nowhere. Who looks is told everything anew. */
+  readonly know: (differs: string | null) => void;
+}
+
+/** @param differs see know; undefined: it is not known yet */
+export function createPlayer(recording: Recording, differs?: string | null): Player {
   const { from, to, parts } = recording;
   const { hostname } = parts[0]!.header;
   const opensAt = openingOf(recording);
   const times = parts.map(timesOfEvents);
+  let replayDiffers = differs;
+  /** Of each viewer, tells him everything anew. */
+  const anew = new Set<() => void>();
 
   function play(viewer: Viewer): Shown {
     /** null: it is gone. */
@@ -52,12 +60,13 @@ export function createPlayer(recording: Recording, differs: string | null): Sour
       const part = partAt(recording, target);
       const events = times[part]!;
       const reached = (events[countUntil(events, target) - TOLD_BEFORE] ?? parts[part]!.header.time) - 1;
-      const replayed = replay(recording, { part, until: reached });
+      const replayed = replayUntil(recording, { part, until: reached });
       const { root, inside } = replayed;
+      const replay = replayDiffers === undefined ? null : { differs: replayDiffers };
       const hub = createHub({
         root,
         inside,
-        about: { mode: 'recording', hostname, from, to, at: target, replay: { differs } },
+        about: { mode: 'recording', hostname, from, to, at: target, replay },
         turns: async () => () => null,
         processes: async () => leadersIn(inside),
         wallClock: replayed.time,
@@ -81,7 +90,7 @@ export function createPlayer(recording: Recording, differs: string | null): Sour
     function goOn(): void {
       isDue = false;
       if (playing === null) return;
-      const { part, replayed, shown, reached, isKnown } = playing;
+      const { part, replayed, reached, isKnown } = playing;
       const events = times[part]!;
       const count = countUntil(events, reached);
       const isFar =
@@ -89,8 +98,7 @@ export function createPlayer(recording: Recording, differs: string | null): Sour
         partAt(recording, target) !== part ||
         countUntil(events, target) - count > 2 * TOLD_BEFORE;
       if (isFar) {
-        shown.end();
-        begin();
+        restart();
       } else if (isKnown && reached < target && viewer.waiting() <= MUCH_WAITING) {
         playing.reached = Math.min(target, events[count + AT_ONCE - 1] ?? target);
         replayed.advance(playing.reached);
@@ -98,7 +106,13 @@ export function createPlayer(recording: Recording, differs: string | null): Sour
       }
     }
 
+    function restart(): void {
+      playing?.shown.end();
+      begin();
+    }
+
     begin();
+    anew.add(restart);
     return {
       want(said) {
         if (said.type === 'processes') {
@@ -115,13 +129,20 @@ export function createPlayer(recording: Recording, differs: string | null): Sour
         schedule();
       },
       end() {
+        anew.delete(restart);
         playing?.shown.end();
         playing = null;
       },
     };
   }
 
-  return { show: play };
+  return {
+    show: play,
+    know(found) {
+      replayDiffers = found;
+      for (const restart of anew) restart();
+    },
+  };
 }
 
 /** What is shown first: how it was right before the event by which upkeep ended, if it did. In its end nothing is left. */
@@ -182,22 +203,25 @@ function leadersIn({ names, viewOf, timeOf }: Inside): ProcessView[] {
   });
 }
 
+interface Showing {
+  readonly inspector: Inspector;
+  readonly address: string;
+  /** The page has been told it. */
+  readonly verdict: Promise<Verdict>;
+}
+
 /**
  * Serves the page with the recording, for as long as the process lives.
  *
  * @param path for errors
- * @returns the server, and its address with a token
+ * @returns the server, its address with a token, and what is found meanwhile
  * @throws ShowError where it can't listen
  */
-export async function showRecording(
-  recording: Recording,
-  path: string,
-  port: number,
-): Promise<{ readonly inspector: Inspector; readonly address: string }> {
-  const { difference } = verify(recording);
+export async function showRecording(recording: Recording, path: string, port: number): Promise<Showing> {
+  const player = createPlayer(recording);
   const token = randomBytes(32).toString('base64url');
   const inspector = createInspector({
-    source: createPlayer(recording, difference === null ? null : differenceText(difference)),
+    source: player,
     files: pageFiles(),
     token,
     host: HOST,
@@ -211,5 +235,9 @@ export async function showRecording(
     const why = whyNotListening(error as NodeJS.ErrnoException, '--port 9778');
     throw new ShowError(`cannot show ${path} at ${HOST}:${port}: ${why}`);
   }
-  return { inspector, address: `http://${HOST}:${port}/#token=${token}` };
+  const verdict = verifyInTurns(recording).then((found) => {
+    player.know(found.difference === null ? null : differenceText(found.difference));
+    return found;
+  });
+  return { inspector, address: `http://${HOST}:${port}/#token=${token}`, verdict };
 }

@@ -88,7 +88,7 @@ export interface Hello {
   readonly to: number | null;
   /** Of a recording, ms since 1970: the time that is shown. */
   readonly at: number | null;
-  /** What a replay of the recording came to; null: it is live. */
+  /** What a replay of the recording came to; null: it is live, or that is not known yet, and another hello follows when it is. */
   readonly replay: { readonly differs: string | null } | null;
 }
 

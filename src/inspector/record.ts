@@ -62,6 +62,8 @@ const FLAGS =
   constants.O_NOFOLLOW |
   constants.O_NONBLOCK |
   constants.O_NOCTTY;
+/** Bytes that are read at once. */
+const CHUNK = 64 * 1024;
 const TOKEN = /(#token=)[\w-]+/g;
 const BEGINNING = '{"upkeep":"recording"';
 
@@ -99,7 +101,9 @@ export function createRecorder(options: RecorderOptions): Recorder {
   let onClosed: (() => void) | null = null;
   /** What a machine has just told: the log is told the same. */
   let telling: Telling | null = null;
-  const trace = createTrace(write, now);
+  /** When the last event reached a machine: all that comes of it is told with that time. */
+  let heard = { at: 0, time: 0 };
+  const trace = createTrace(write, () => heard.at);
 
   /** An observer that throws would hold up the machines. */
   function guarded(act: () => void): void {
@@ -127,8 +131,9 @@ export function createRecorder(options: RecorderOptions): Recorder {
   function write(what: Traced | { readonly told: ToldOfDeath }): void {
     if (closed) return;
     if ('did' in what && what.did === 'tell') telling = what.with as Telling;
+    if ('to' in what) heard = { at: now(), time: wallClock() };
     if (torn || queued > most) lose(1);
-    else push(textOf({ at: now(), time: wallClock(), ...what }));
+    else push(textOf({ ...('told' in what ? { at: now(), time: wallClock() } : heard), ...what }));
   }
 
   function push(text: string, rotates = false): void {
@@ -174,12 +179,12 @@ export function createRecorder(options: RecorderOptions): Recorder {
   }
 
   function headerOf(start: Header['start']): Header {
+    heard = { at: now(), time: wallClock() };
     return {
       upkeep: 'recording',
       version: RECORDING_VERSION,
       by: version,
-      time: wallClock(),
-      at: now(),
+      ...heard,
       hostname: hostname(),
       lost,
       start,
@@ -269,15 +274,22 @@ export function createRecorder(options: RecorderOptions): Recorder {
   }
 
   async function openFile(): Promise<void> {
-    const opened = await openOrCreate(path);
+    let opened = await openOrCreate(path);
     try {
-      const found = await opened.stat();
+      let found = await opened.stat();
       if (!found.isFile()) throw new Error('it is no regular file');
+      const why = found.size === 0 ? null : await whyNotWrittenOn(opened, found.size);
+      if (why !== null) {
+        await opened.close();
+        await shiftFiles(path);
+        notice(`${why}: ${path} is ${path}.1 now, and another file is begun`, 'warn');
+        opened = await openOrCreate(path);
+        found = await opened.stat();
+      }
+      // Whoever made it may not have thought of what would be in it.
+      if ((found.mode & 0o077) !== 0) await opened.chmod(0o600).catch(othersCanRead);
       size = found.size;
       if (size > 0) {
-        const first = Buffer.alloc(BEGINNING.length);
-        await opened.read(first, 0, first.length, 0);
-        if (first.toString() !== BEGINNING) throw new Error('it is something else than a recording');
         // The one before may have been killed within a line.
         const last = Buffer.alloc(1);
         await opened.read(last, 0, 1, size - 1);
@@ -291,6 +303,10 @@ export function createRecorder(options: RecorderOptions): Recorder {
       await opened.close();
       throw error;
     }
+  }
+
+  function othersCanRead(error: NodeJS.ErrnoException): void {
+    notice(`others can read the recording ${path}: its mode cannot be changed: ${reasonOf(error)}`, 'warn');
   }
 
   return {
@@ -324,6 +340,31 @@ export function createRecorder(options: RecorderOptions): Recorder {
       });
     },
   };
+}
+
+/**
+ * Why a file cannot be gone on with, as far as its first line tells; null: it can.
+ *
+ * @throws Error where it is none of ours
+ */
+async function whyNotWrittenOn(file: FileHandle, size: number): Promise<string | null> {
+  const first = Buffer.alloc(Math.min(BEGINNING.length, size));
+  await file.read(first, 0, first.length, 0);
+  if (!BEGINNING.startsWith(first.toString())) throw new Error('it is something else than a recording');
+  const chunks: Buffer[] = [];
+  for (let at = 0, end = -1; end === -1; at += CHUNK) {
+    const chunk = Buffer.alloc(CHUNK);
+    const { bytesRead } = await file.read(chunk, 0, CHUNK, at);
+    if (bytesRead === 0) return 'the recording that was there is cut in its first line';
+    end = chunk.subarray(0, bytesRead).indexOf('\n');
+    chunks.push(chunk.subarray(0, end === -1 ? bytesRead : end));
+  }
+  try {
+    const { version } = JSON.parse(Buffer.concat(chunks).toString()) as { version?: unknown };
+    return version === RECORDING_VERSION ? null : `the recording that was there is of version ${version}`;
+  } catch {
+    return 'the recording that was there is cut in its first line';
+  }
 }
 
 async function openOrCreate(path: string): Promise<FileHandle> {

@@ -142,7 +142,7 @@ export function parseRecording(text: string, path: string): Recording {
     if (broken !== null) cut.push(broken);
     broken = null;
     if (read === null) {
-      if (parts.length === 0) break;
+      if (parts.length === 0 && !isCutHeader(one)) break;
       broken = line;
     } else if (isHeader) {
       if (read.version !== RECORDING_VERSION && read.version !== 1) {
@@ -159,6 +159,9 @@ export function parseRecording(text: string, path: string): Recording {
     } else parts.at(-1)!.lines.push({ ...(read as unknown as Line), line });
   }
   if (broken !== null) cut.push(broken);
+  if (parts.length === 0 && broken !== null) {
+    throw refuse(broken, 'it is cut, and nothing follows; look for the file before it, or record anew');
+  }
   if (parts.length === 0) {
     throw new RecordingError(
       `cannot read ${path}: it is no recording; make one with upkeep run --record FILE`,
@@ -167,6 +170,9 @@ export function parseRecording(text: string, path: string): Recording {
   const last = parts.at(-1)!;
   return { parts, from: parts[0]!.header.time, to: last.lines.at(-1)?.time ?? last.header.time, cut };
 }
+
+const BEGINNING = '{"upkeep":"recording"';
+const isCutHeader = (text: string): boolean => text.startsWith(BEGINNING) || BEGINNING.startsWith(text);
 
 const FOREIGN = 'it is none that upkeep writes; the file was changed since, or is of somebody else';
 

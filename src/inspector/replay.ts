@@ -16,7 +16,7 @@ import type { Inside } from '../control/inside.ts';
 import { createStates } from '../inside.ts';
 import { createCrashes, type ToldOfDeath } from '../output/crash.ts';
 import { createJournal, type Journal } from '../output/journal.ts';
-import type { Became, Did, Heard, Kept, Numbered, Part, Recording } from './recording.ts';
+import type { Became, Did, Heard, Kept, Noted, Numbered, Part, Recording } from './recording.ts';
 import { createRoot, type Ports, type Root } from './root.ts';
 import { createTrace, pathOf, type Traced } from './trace.ts';
 import { insideOf } from './view.ts';
@@ -31,10 +31,12 @@ export interface Replay {
   readonly inside: Inside;
   /** The first line from which on the machines did something else than what was recorded; null: none so far. */
   readonly differs: () => Difference | null;
-  /** Goes on to that time of day, in the same part of the recording; not backwards. */
-  readonly advance: (until: number) => void;
+  /** Goes on to that time of day, in the same part of the recording; not backwards. By so many lines at most. @returns it is there */
+  readonly advance: (until: number, most?: number) => boolean;
   /** What has agreed so far. */
   readonly counts: () => Counts;
+  /** See Trace. */
+  readonly sinceOf: (path: string) => number;
 }
 
 /** Where a replay and its recording part. */
@@ -63,6 +65,16 @@ export interface ReplayOptions {
   /** As XState's `inspect`, from the first actor on. */
   readonly inspect?: (event: InspectionEvent) => void;
 }
+
+/** What is told by others than the machines. */
+const FROM_OUTSIDE: ReadonlySet<string> = new Set([
+  'upkeep.started',
+  'upkeep.notice',
+  'operator.ordered',
+  'supervisor.stopped',
+]);
+
+const isFromOutside = (line: Numbered): boolean => 'told' in line && FROM_OUTSIDE.has(line.told.type);
 
 /** The clock of timers is coarser than that of events, ms. */
 const TOO_EARLY = 3;
@@ -101,6 +113,9 @@ export function replayPart(
   let cursor = 0;
   let at = header.at;
   let time = header.time;
+  /** When the last event reached a machine, and the latest that there was. */
+  let cause: Pick<Numbered, 'at' | 'time'> = header;
+  let latest = header.at;
   let difference: Difference | null = null;
   /** While what was there is put up again, nothing is news. */
   let restoring = 'root' in header.start;
@@ -116,7 +131,7 @@ export function replayPart(
     tail: () => [],
     wallClock: () => new Date(time),
   });
-  const trace = createTrace(compare, () => at);
+  const trace = createTrace(compare, () => (header.version === 1 ? at : cause.at));
 
   const note = (told: ToldOfDeath): void => heard.note(crashes.hear(told) as ToldOfDeath);
 
@@ -126,13 +141,30 @@ export function replayPart(
 
   /** Notices and the like: nothing that the machines did. */
   function skipNoted(): void {
-    for (let line = lines[cursor]; line !== undefined && 'told' in line; line = lines[++cursor]) {
-      keepTime(line);
-      note(line.told);
+    for (let line = lines[cursor]; line !== undefined && 'told' in line; line = lines[cursor]) {
+      if (!isFromOutside(line)) differ(line, `${line.told.type} told`, 'nothing');
+      noteNext();
     }
   }
 
+  function noteNext(): void {
+    const line = lines[cursor++] as Numbered & Noted;
+    keepTime(line);
+    note(line.told);
+  }
+
   function keepTime(line: Numbered): void {
+    const isOutcome = header.version > 1 && ('state' in line || 'did' in line);
+    if (isOutcome ? line.at !== cause.at || line.time !== cause.time : line.at < latest) {
+      const was = ({ at: ms, time: ofDay }: Pick<Numbered, 'at' | 'time'>): string => `at ${ms} ms, ${ofDay}`;
+      differ(
+        line,
+        `${textOf(line)} ${was(line)}`,
+        isOutcome ? `it ${was(cause)}` : `${latest} ms before that`,
+      );
+    }
+    if ('to' in line) cause = line;
+    latest = Math.max(latest, line.at);
     at = Math.max(at, line.at);
     time = Math.max(time, line.time);
   }
@@ -186,12 +218,21 @@ export function replayPart(
         ),
     ),
     tell(telling: Telling) {
-      const next = lines[cursor];
       const told = { ...telling, at } as ToldOfDeath;
+      // What a service has said last is read first, and a notice may come of that.
+      let next = cursor;
+      for (let line = lines[next]; line !== undefined && isFromOutside(line); line = lines[next]) next++;
+      const ahead = lines[next];
       const isFoundOut =
-        difference === null && next !== undefined && 'told' in next && next.told.type === told.type;
+        difference === null && ahead !== undefined && 'told' in ahead && ahead.told.type === telling.type;
       if (isFoundOut) {
-        findings = next.told;
+        while (lines[cursor] !== ahead) noteNext();
+        findings = ahead.told;
+        const { at: _, oom: __, peak: ___, ...recorded } = ahead.told;
+        if (!agrees(plain(recorded), plain(telling))) {
+          differ(ahead, JSON.stringify(recorded), JSON.stringify(telling));
+        }
+        keepTime(ahead);
         cursor++;
       }
       note(told);
@@ -292,10 +333,12 @@ export function replayPart(
     relay(source, actor, line.event);
   }
 
-  function advance(until: number): void {
+  function advance(until: number, most = Number.POSITIVE_INFINITY): boolean {
+    const end = cursor + most;
     for (;;) {
       const line = lines[cursor];
       if (line === undefined || line.time > until) break;
+      if (cursor >= end) return false;
       if ('told' in line) skipNoted();
       else if ('to' in line) {
         cursor++;
@@ -311,6 +354,7 @@ export function replayPart(
       at += until - time;
       time = until;
     }
+    return true;
   }
 
   const inside = insideOf({
@@ -330,6 +374,7 @@ export function replayPart(
     differs: () => difference,
     advance,
     counts: () => counts,
+    sinceOf: trace.sinceOf,
   };
 }
 

@@ -165,9 +165,15 @@ type RawEvent = z.infer<typeof event>;
  * Reads a script, YAML or JSON.
  *
  * @param names commands that there are
+ * @param refuse what is wrong with a policy that is to be read on the way; null: nothing
  * @throws PolicyError with every mistake that was found
  */
-export function readScript(path: string, env: NodeJS.ProcessEnv, names: readonly string[]): Script {
+export function readScript(
+  path: string,
+  env: NodeJS.ProcessEnv,
+  names: readonly string[],
+  refuse: (policy: string) => string | null,
+): Script {
   const problems: Problem[] = [];
   const content = readText(path, (file) => readFileSync(file, 'utf8'));
   if ('why' in content) {
@@ -220,6 +226,8 @@ export function readScript(path: string, env: NodeJS.ProcessEnv, names: readonly
       );
     }
     if (key !== 'reload' && key !== 'shutdown') known(raw[key]!, ['events', index, key]);
+    const wrong = key === 'reload' ? refuse(raw.reload!) : null;
+    if (wrong !== null) report(['events', index, key], `this policy cannot be read again: ${wrong}`);
     return [
       {
         ...actOf(key, raw),

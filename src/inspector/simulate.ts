@@ -66,7 +66,13 @@ async function show(
     return EXIT_FILE;
   }
   const names = read.policy.commands.map(({ name }) => name);
-  const script = request.script === null ? NO_SCRIPT : readScript(request.script, env, names);
+  const script =
+    request.script === null
+      ? NO_SCRIPT
+      : readScript(request.script, env, names, (path) => {
+          const found = readPolicy(path);
+          return 'error' in found ? found.error : null;
+        });
   const { record } = request;
   if (record !== null && existsSync(record)) {
     throw new UsageError(
@@ -133,12 +139,14 @@ interface Summary {
   readonly at: number;
   readonly exitCode: number | null;
   readonly limited: boolean;
+  /** Events of the script that have not come about. */
+  readonly left: number;
   readonly commands: readonly CommandStatus[];
 }
 
-function summaryOf({ at, code, isLimited, inside }: SimulationEnd): Summary {
+function summaryOf({ at, code, isLimited, left, inside }: SimulationEnd): Summary {
   const { commands } = statusOf(inside, null);
-  return { event: 'simulation.ended', at, exitCode: code, limited: isLimited, commands };
+  return { event: 'simulation.ended', at, exitCode: code, limited: isLimited, left: left.length, commands };
 }
 
 function endText(end: SimulationEnd, most: number): string {
@@ -158,5 +166,10 @@ function endText(end: SimulationEnd, most: number): string {
   const why = limited
     ? `\nCut off: more than ${most} events. Take a shorter --until, or a script in which less happens.\n`
     : '';
-  return `\nAfter ${formatDuration(at)} this is so, ${over}:\n${rows.join('')}${why}`;
+  const [next] = end.left.toSorted((a, b) => a.at - b.at);
+  const others =
+    next === undefined
+      ? ''
+      : `\n${end.left.length === 1 ? '1 event' : `${end.left.length} events`} of the script did not come about, the first at ${formatDuration(next.at)} (${next.act}): ${exitCode === null ? 'take a longer --until' : 'upkeep had ended'}.\n`;
+  return `\nAfter ${formatDuration(at)} this is so, ${over}:\n${rows.join('')}${why}${others}`;
 }

@@ -46,6 +46,8 @@ export interface SimulationEnd {
   readonly code: number | null;
   /** It has ended before its time: more has happened than may. */
   readonly isLimited: boolean;
+  /** Events of the script that have not come about: it was over before. Of what happens again and again, all but the first. */
+  readonly left: readonly Scheduled[];
   readonly inside: Inside;
   readonly recorder: Recorder | null;
 }
@@ -114,14 +116,16 @@ export function simulate(options: SimulationOptions): SimulationEnd {
   });
   root.start();
   world.begin([...specs.keys()]);
-  for (const event of script.events) plant(event);
+  const left = new Set(script.events);
+  for (const event of script.events) plant(event, () => left.delete(event));
   while (!isOver && count < most && clock.step(until)) {
     // All that there is to be done is done by the timers.
   }
 
-  function plant(event: Scheduled): void {
+  function plant(event: Scheduled, onBegun: () => void = () => {}): void {
     clock.setTimeout(
       () => {
+        onBegun();
         perform(event);
         if (event.every !== null) plant({ ...event, at: now() + event.every });
       },
@@ -187,6 +191,7 @@ export function simulate(options: SimulationOptions): SimulationEnd {
     at: now(),
     code: isOver && output !== undefined ? exitCodeOf(output) : null,
     isLimited: count >= most && !isOver,
+    left: [...left],
     inside: insideOf({
       root,
       states,

@@ -1,8 +1,8 @@
 /** Whether the machines do again what a recording says that they did. */
-import { factsOf, keptOf } from './kept.ts';
-import type { Part, Recording } from './recording.ts';
-import { type Counts, type Difference, differenceText, isText, replayPart } from './replay.ts';
-import type { Root } from './root.ts';
+import { setImmediate as turn } from 'node:timers/promises';
+import { factsOf, keptOf, timersOf } from './kept.ts';
+import type { KeptTimer, Part, Recording } from './recording.ts';
+import { type Counts, type Difference, differenceText, isText, type Replay, replayPart } from './replay.ts';
 
 export interface Verdict extends Counts {
   readonly version: 1;
@@ -16,7 +16,38 @@ export interface Verdict extends Counts {
 }
 
 /** Runs every part of the recording, up to the first difference. */
-export function verify({ parts, cut }: Recording): Verdict {
+export function verify(recording: Recording): Verdict {
+  const steps = verifying(recording);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+  }
+}
+
+/** The same in small steps: others can have their turn between two of them. @param onStep lines that have been looked at */
+export async function verifyInTurns(
+  recording: Recording,
+  onStep: (lines: number) => void = () => {},
+): Promise<Verdict> {
+  const steps = verifying(recording);
+  for (;;) {
+    const until = performance.now() + SLICE;
+    do {
+      const { done, value } = steps.next();
+      if (done) return value;
+      onStep(value);
+    } while (performance.now() < until);
+    await turn();
+  }
+}
+
+/** ms of work at once. */
+const SLICE = 8;
+/** Lines in one step. */
+const STEP = 100;
+
+function* verifying({ parts, cut }: Recording): Generator<number, Verdict> {
+  let done = 0;
   const sum = { events: 0, transitions: 0, effects: 0, machines: 0 };
   let lost = 0;
   let difference: Difference | null = null;
@@ -24,10 +55,13 @@ export function verify({ parts, cut }: Recording): Verdict {
     lost += part.header.lost;
     try {
       const replayed = replayPart(part);
-      replayed.advance(Number.POSITIVE_INFINITY);
+      while (!replayed.advance(Number.POSITIVE_INFINITY, STEP)) {
+        done += STEP;
+        yield done;
+      }
       const counts = replayed.counts();
       for (const key of ['events', 'transitions', 'effects', 'machines'] as const) sum[key] += counts[key];
-      difference = replayed.differs() ?? goesOn(replayed.root, parts[index + 1]);
+      difference = replayed.differs() ?? goesOn(replayed, parts[index + 1]);
     } catch (error) {
       // Nobody but who has changed the file comes here.
       const replayed = `what cannot be: ${(error as Error).message}`;
@@ -40,18 +74,28 @@ export function verify({ parts, cut }: Recording): Verdict {
 
 /** Where one part follows the other, the machines at its beginning are those that the one before ends with, all that they have in
  * their books included. */
-function goesOn(root: Root, next: Part | undefined): Difference | null {
+function goesOn({ root, sinceOf }: Replay, next: Part | undefined): Difference | null {
   if (next === undefined || !('root' in next.header.start) || next.header.lost > 0) return null;
-  const recorded = factsOf(next.header.start.root);
-  const replayed = factsOf(keptOf(root, () => 0));
+  const { line, header } = next;
+  const differ = (was: string, is: string): Difference => ({ line, recorded: was, replayed: is });
+  // Before, it had a time of its own.
+  const isTimed = header.version > 1;
+  const recorded = factsOf(next.header.start.root, isTimed);
+  const replayed = factsOf(keptOf(root, sinceOf), isTimed);
   for (const what of new Set([...recorded.keys(), ...replayed.keys()])) {
     const [was, is] = [recorded.get(what), replayed.get(what)];
     if (was === undefined || is === undefined || !isText(was, is)) {
       const say = (text: string | undefined): string => `${what} as ${text ?? 'nothing'}`;
-      return { line: next.line, recorded: say(was), replayed: say(is) };
+      return differ(say(was), say(is));
     }
   }
-  return null;
+  const textOf = (timers: readonly KeptTimer[]): string =>
+    timers
+      .map(({ of, event }) => `${event} of ${of === '' ? 'the root' : of}`)
+      .sort()
+      .join(', ') || 'none';
+  const [were, are] = [textOf(next.header.start.timers), textOf(timersOf(root))];
+  return were === are ? null : differ(`the timers ${were}`, `the timers ${are}`);
 }
 
 /** For a human, with a line break at its end. */

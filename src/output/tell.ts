@@ -129,7 +129,7 @@ function sentenceOf(told: ToldOfDeath): string {
     case 'group.failed':
       return `group ${told.group} gives up: ${told.reason}; all of it is stopped`;
     case 'operator.ordered':
-      return `ordered over the control socket${told.by == null ? '' : ` by ${whoText(told.by)}`}: ${told.order}${told.commands.length === 0 ? '' : ` ${told.commands.join(', ')}`}`;
+      return `ordered ${told.via === 'inspector' ? 'in the inspector' : 'over the control socket'}${told.by == null ? '' : ` by ${whoText(told.by)}`}: ${told.order}${told.commands.length === 0 ? '' : ` ${told.commands.join(', ')}`}`;
     case 'policy.reloaded':
       return `policy read again: ${differenceOf(told)}`;
     case 'supervisor.stopping':

@@ -188,6 +188,7 @@ export function parseRunArguments(argv: readonly string[]): RunRequest {
 function parseRun(argv: readonly string[]): RunRequest {
   const options: { -readonly [Key in keyof RunOptions]: RunOptions[Key] } = { ...RUN_DEFAULTS };
   let any = false;
+  let isSized = false;
   const named = new Set<string>();
   let policy: string | null = null;
   let procfile: string | null = null;
@@ -249,6 +250,7 @@ function parseRun(argv: readonly string[]): RunRequest {
           );
         }
         options.recordSize = bytes;
+        isSized = true;
         break;
       }
       case '--no-control':
@@ -315,6 +317,9 @@ function parseRun(argv: readonly string[]): RunRequest {
   if (stray > 0) throw strayOption(texts, stray);
   if (texts.length === 0 && policy === null && procfile === null) {
     throw new UsageError(`cannot run: no command is given; write, for instance, ${EXAMPLE}`);
+  }
+  if (isSized && options.record === null) {
+    throw new UsageError('cannot use --record-size alone: nothing is recorded; write --record FILE as well');
   }
   const commands = parseCommands(texts);
   options.exitOnFailed = any || (named.size > 0 && [...named]);

@@ -69,8 +69,8 @@ export function createInside(
     crashesOf: () => crashes,
     grace: () => 9_000,
     probedOf: () => ({ ready: null, health: null }),
-    note: (order, commands, by = null) =>
-      journal.note({ type: 'operator.ordered', at: NOW, order, commands, by }),
+    note: (order, commands, by = null, via) =>
+      journal.note({ type: 'operator.ordered', at: NOW, order, commands, by, ...(via && { via }) }),
     peerOf: () => ({ uid: 1000, pid: 42 }),
     order: (name, { type }) => asked.push(`${type} ${name}`),
     signal: (name, signal) => {

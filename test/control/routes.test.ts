@@ -19,6 +19,20 @@ describe('an order that is given elsewhere', () => {
       status: 404,
       body: { error: expect.stringContaining('cannot find nobody') },
     });
+    // What is refused stands on no timeline.
+    expect(await answerPost(inside, '/v1/signal', { names: ['db'], signal: 'SIGHUPP' })).toMatchObject({
+      status: 400,
+      body: { error: expect.stringContaining('cannot send SIGHUPP: it is no signal, did you mean HUP') },
+    });
+    const still = createInside({ signal: () => 'it does not run' });
+    expect(await answerPost(still, '/v1/signal', { names: ['db'], signal: 'SIGHUP' })).toMatchObject({
+      status: 409,
+    });
+    expect([inside, still].map(({ journal }) => journal.last())).toEqual([2, 0]);
+    await answerPost(inside, '/v1/stop', { names: ['web'] }, (order, names) =>
+      inside.note(order, names, null, 'inspector'),
+    );
+    expect(inside.journal.since(2).entries[0]!.what).toMatchObject({ order: 'stop', via: 'inspector' });
     const broken = createInside({
       note: () => {
         throw new Error('no');

@@ -52,15 +52,17 @@ describe('a recording', () => {
     );
     const { from, to } = recording;
     expect(viewer.messages()[0]).toMatchObject({ mode: 'recording', from, to, replay: { differs: null } });
-    expect(types(viewer)).toEqual(
-      new Set([
-        'upkeep.hello',
-        '@xstate.actor',
-        '@xstate.event',
-        '@xstate.snapshot',
-        'upkeep.fleet',
-        'upkeep.entries',
-      ]),
+    await seen(() =>
+      expect(types(viewer)).toEqual(
+        new Set([
+          'upkeep.hello',
+          '@xstate.actor',
+          '@xstate.event',
+          '@xstate.snapshot',
+          'upkeep.fleet',
+          'upkeep.entries',
+        ]),
+      ),
     );
     const a = anew(viewer).find(({ name }) => name === 'command:a')!;
     expect(JSON.parse(a.definition)).toMatchObject({ id: 'command' });
@@ -70,7 +72,7 @@ describe('a recording', () => {
     await seen(() => expect(commandIn(viewer, 'a')).toMatchObject({ state: 'backoff' }));
     // Only the last of them is gone to.
     expect(viewer.messages('upkeep.hello')).toHaveLength(2);
-    expect(stateOf(viewer, 'command:a')).toBe('backoff');
+    await seen(() => expect(stateOf(viewer, 'command:a')).toBe('backoff'));
     const told = anew(viewer).flatMap(({ entries = [] }) => entries as Told[]);
     expect(Math.max(...told.map(({ time }) => time))).toBeLessThanOrEqual(from + 3_000);
     viewer.want({ type: 'seek', at: from + 990 });
@@ -106,6 +108,21 @@ describe('a recording', () => {
     );
     expect(times).toEqual(times.toSorted((a, b) => a - b));
     viewer.leave();
+  });
+
+  test('says that its replay differs when that is known', async () => {
+    const { recording } = await incident();
+    const player = createPlayer(recording);
+    const viewer = new PaperViewer().look(player);
+    await seen(() => expect(commandIn(viewer, 'a')).toMatchObject({ state: 'running' }));
+    const hellos = (): unknown[] => viewer.messages('upkeep.hello').map(({ replay }) => replay);
+    expect(hellos()).toEqual([null]);
+    player.know('line 7');
+    await seen(() => expect(hellos()).toEqual([null, { differs: 'line 7' }]));
+    await seen(() => expect(commandIn(viewer, 'a')).toMatchObject({ state: 'running' }));
+    viewer.leave();
+    player.know(null);
+    expect(hellos()).toHaveLength(2);
   });
 
   test('goes on when what was told is taken', async () => {
@@ -171,14 +188,25 @@ describe('upkeep inspect', () => {
   test('serves the page with the recording, and takes no orders', async () => {
     const { path } = await incident();
     const port = await freePort();
-    const { code, text, inspector } = await runInspect(['--port', String(port), path]);
+    const said: string[] = [];
+    const { code, text, inspector } = await runInspect(['--port', String(port), path], (each) =>
+      said.push(each),
+    );
     expect(code).toBe(0);
+    // It is shown before it is verified.
+    expect(said).toEqual([]);
     const [, token] = /#token=([\w-]{43})\n/.exec(text)!;
     const socket = new WebSocket(`ws://127.0.0.1:${port}/ws?token=${token}`);
     const told: Told[] = [];
     socket.on('message', (data) => void told.push(JSON.parse(String(data))));
     await seen(() => expect(told.some(({ type }) => type === 'upkeep.fleet')).toBe(true));
     expect(told[0]).toMatchObject({ type: 'upkeep.hello', mode: 'recording', orders: false });
+    await seen(() => expect(said.join('')).toContain('the same again'));
+    await seen(() =>
+      expect(told.findLast(({ type }) => type === 'upkeep.hello')).toMatchObject({
+        replay: { differs: null },
+      }),
+    );
     const answer = await fetch(`http://127.0.0.1:${port}/order`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', 'x-upkeep-token': token! },

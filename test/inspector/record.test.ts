@@ -1,5 +1,5 @@
 /** Whatever happens is recorded, and the machines do it again. */
-import { existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -217,12 +217,79 @@ describe('what was recorded', () => {
     }
     // Counts that nobody waits for can be missing.
     expect(idle).toBeLessThan(lines.length / 10);
+    // Whatever time is another than it was, and whatever was told.
+    for (let n = 1; n < last; n += 3) {
+      for (const key of ['at', 'time'] as const) {
+        const line = JSON.parse(lines[n]!);
+        const altered = lines.with(n, JSON.stringify({ ...line, [key]: line[key] + 1 })).join('\n');
+        const { difference } = verify(parseRecording(altered, 'f'));
+        // When something came from outside nobody else knows, unless something has come of it.
+        if (!lines[n]!.includes('"to":')) expect(difference, `${key} of ${lines[n]}`).not.toBeNull();
+      }
+    }
     const dead = lines.findIndex((line) => line.includes('leader.exited'));
     const altered = lines.with(dead, lines[dead]!.replace('"code":1', '"code":0'));
     const { difference } = verify(parseRecording(altered.join('\n'), 'f'));
     expect(difference).toMatchObject({ line: expect.any(Number) });
     expect(difference!.line).toBeGreaterThan(dead);
     expect(difference!.recorded).not.toBe(difference!.replayed);
+  });
+
+  test('is found to differ where what the log was told is not what the machines have told', async () => {
+    const recorded = record(fleet('one_for_one'));
+    recorded.world.advance(200);
+    recorded.world.die('f', status(1));
+    recorded.world.advance(500);
+    await recorded.end();
+    const lines = readFileSync(recorded.path, 'utf8').trimEnd().split('\n');
+    const at = lines.findIndex((line) => line.includes('"did":"tell"') && line.includes('command.died'));
+    const { of: _, did: __, with: telling, ...timed } = JSON.parse(lines[at]!);
+    const told = (change: object): string =>
+      lines
+        .toSpliced(
+          at + 1,
+          0,
+          JSON.stringify({ ...timed, told: { at: timed.at, ...telling, oom: true, peak: 9, ...change } }),
+        )
+        .join('\n');
+    expect(verify(parseRecording(told({}), 'f')).difference).toBeNull();
+    const notice = JSON.stringify({
+      ...timed,
+      told: { at: timed.at, type: 'upkeep.notice', command: 'f', level: 'warn', message: 'x' },
+    });
+    expect(
+      verify(
+        parseRecording(
+          told({})
+            .split('\n')
+            .toSpliced(at + 1, 0, notice)
+            .join('\n'),
+          'f',
+        ),
+      ).difference,
+    ).toBeNull();
+    expect(verify(parseRecording(told({ uptime: 7 }), 'f')).difference).toMatchObject({ line: at + 2 });
+    expect(verify(parseRecording(told({ type: 'command.healthy' }), 'f')).difference).toMatchObject({
+      line: at + 2,
+      recorded: 'command.healthy told',
+    });
+  });
+
+  test('of version 1, where each line had its own time, is replayed, and its times rise', async () => {
+    const recorded = record(fleet('one_for_one'));
+    recorded.world.advance(200);
+    recorded.world.die('f', status(1));
+    recorded.world.advance(500);
+    await recorded.end();
+    const lines = readFileSync(recorded.path, 'utf8').trimEnd().split('\n');
+    const old = lines.map((line, n) => {
+      const { at, ...rest } = JSON.parse(line);
+      return JSON.stringify({ ...rest, ...(n === 0 && { version: 1 }), at: at + n / 1e6 });
+    });
+    expect(verify(parseRecording(old.join('\n'), 'f')).difference).toBeNull();
+    const { at, ...rest } = JSON.parse(old[9]!);
+    const back = old.with(9, JSON.stringify({ ...rest, at: at - 1_000 }));
+    expect(verify(parseRecording(back.join('\n'), 'f')).difference).toMatchObject({ line: 10 });
   });
 
   test('has no secret in it, and is replayed all the same', async () => {
@@ -371,6 +438,36 @@ describe('when it cannot be written', () => {
     expect(recorded.notices[0]).toMatch(/it is something else than a recording; name another file/);
     await recorded.recorder.close(60_000);
     expect(readFileSync(path, 'utf8')).toBe('commands: {}\n');
+  });
+
+  test.each([
+    ['cut in its first line', (text: string) => text.slice(0, 200)],
+    ['cut right after it has begun', (text: string) => text.slice(0, 5)],
+    ['of another version', (text: string) => text.replace('"version":2', '"version":1')],
+    ['cut, and gone on with', (text: string) => `${text.slice(0, 200)}\n${text}`],
+  ])('what is %s is put aside', async (_, change) => {
+    const first = record(fleet('one_for_one'));
+    first.world.advance(100);
+    await first.end();
+    const before = change(readFileSync(first.path, 'utf8'));
+    writeFileSync(first.path, before);
+    const second = record(fleet('one_for_one'), [], { path: first.path });
+    second.world.advance(100);
+    expect(verify(await second.end())).toMatchObject({ parts: 1, cut: [], difference: null });
+    expect(readFileSync(`${first.path}.1`, 'utf8')).toBe(before);
+    expect(second.notices).toEqual([
+      expect.stringMatching(
+        /^the recording that was there is .*: (.*) is \1\.1 now, and another file is begun$/,
+      ),
+    ]);
+  });
+
+  test('nobody but its owner can read it, whoever has made it', async () => {
+    const path = join(folder(), 'record');
+    writeFileSync(path, '', { mode: 0o644 });
+    const recorded = record(fleet('one_for_one'), [], { path });
+    await recorded.end();
+    expect(statSync(path).mode & 0o777).toBe(0o600);
   });
 
   test('a later upkeep goes on behind a line that was cut', async () => {

@@ -66,6 +66,15 @@ describe('a file', () => {
     expect(cut).toEqual([2]);
   });
 
+  test('may be cut in its first line, where a later upkeep has gone on', () => {
+    for (const torn of [HEADER.slice(0, -20), HEADER.slice(0, 8)]) {
+      const { parts, cut } = parseRecording(`${torn}\n${HEADER}\n${line(2_000)}\n`, 'f');
+      expect(parts.map(({ lines }) => lines.length)).toEqual([1]);
+      expect(cut).toEqual([1]);
+      expect(() => parseRecording(`${torn}\n`, 'f')).toThrow('line 1: it is cut, and nothing follows');
+    }
+  });
+
   test.each([
     ['nothing', '', 'it is no recording; make one with upkeep run --record FILE'],
     ['a policy', 'commands:\n  web: nginx\n', 'it is no recording'],

@@ -150,8 +150,26 @@ events:
       'stopped b; started c; restarted a (run)',
     );
     expect(out).toMatch(/ {2}a {2}running\n {2}c {2}running\n$/);
+    // What cannot be read is a mistake of the script, and told before anything runs.
     const wrong = await run('commands: { a: a }\n', 'events: [{ at: 10s, reload: /nowhere.yaml }]\n');
-    expect(wrong.rows.join('\n')).toContain('there is no such file');
+    expect([wrong.code, wrong.out]).toEqual([78, '']);
+    expect(wrong.error).toMatch(/script\.yaml:1:\d+: .*this policy cannot be read again: .*no such file/);
+  });
+
+  test('until it is over: what the script has to come is told', async () => {
+    const script =
+      'events: [{ at: 10s, dies: a }, { at: 20s, shutdown: it }, { at: 2m, dies: a }, { at: 1m, start: a }]\n';
+    const { out } = await run('commands: { a: a }\n', script);
+    expect(out).toContain(
+      '2 events of the script did not come about, the first at 1 m (start): upkeep had ended.\n',
+    );
+    const short = await run('commands: { a: a }\n', script, ['--until', '15s']);
+    expect(short.out).toContain(
+      '3 events of the script did not come about, the first at 20 s (shutdown): take a longer --until.\n',
+    );
+    const json = await run('commands: { a: a }\n', script, ['--until', '15s', '--json']);
+    expect(JSON.parse(json.out.trimEnd().split('\n').at(-1)!)).toMatchObject({ left: 3 });
+    expect((await run('commands: { a: a }\n')).out).not.toContain('did not come about');
   });
 
   test('by a schedule, on the days of the script', async () => {

@@ -284,6 +284,10 @@ const SENTENCES: readonly (readonly [Told, string])[] = [
     'ordered over the control socket by uid 7, from another PID namespace: stop web',
   ],
   [
+    { type: 'operator.ordered', at, order: 'stop', commands: ['web'], via: 'inspector' },
+    'ordered in the inspector: stop web',
+  ],
+  [
     { type: 'operator.ordered', at, order: 'shutdown', commands: [] },
     'ordered over the control socket: shutdown',
   ],

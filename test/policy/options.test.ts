@@ -76,7 +76,7 @@ test.each<[string[], Partial<RunOptions>]>([
   [['--log-memory', '256k'], { logMemory: 262_144 }],
   [['--log-memory=1M'], { logMemory: 1_048_576 }],
   [['--record', '/var/log/record'], { record: '/var/log/record' }],
-  [['--record-size=64k'], { recordSize: 65_536 }],
+  [['--record-size=64k', '--record', 'r'], { record: 'r', recordSize: 65_536 }],
   [['--syslog'], { syslog: '/dev/log' }],
   [['--syslog=/run/log'], { syslog: '/run/log' }],
   [['--http'], { http: '127.0.0.1:8753' }],
@@ -134,6 +134,7 @@ test.each<[string[], RegExp]>([
     ['run', '--log-memory', '10', 'a'],
     /cannot use "10" for --log-memory: it is no size from 1k to 1G; write, for instance, --log-memory 256k/,
   ],
+  [['run', '--record-size', '1M', 'a'], /nothing is recorded; write --record FILE as well/],
   [
     ['run', '--record-size', '1k', 'a'],
     /cannot use "1k" for --record-size: it is no size from 64k to 1G; write, for instance, --record-size 64M/,
@@ -379,7 +380,9 @@ describe('help', () => {
     );
     for (const option of shown) {
       const value = values[option];
-      expect(() => parseRunArguments(['run', option, ...(value ? [value] : []), 'a'])).not.toThrow();
+      expect(() =>
+        parseRunArguments(['run', '--record=r', option, ...(value ? [value] : []), 'a']),
+      ).not.toThrow();
     }
   });
 });
