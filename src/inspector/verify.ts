@@ -31,13 +31,13 @@ export async function verifyInTurns(
 ): Promise<Verdict> {
   const steps = verifying(recording);
   for (;;) {
+    await turn();
     const until = performance.now() + SLICE;
     do {
       const { done, value } = steps.next();
       if (done) return value;
       onStep(value);
     } while (performance.now() < until);
-    await turn();
   }
 }
 

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseRecording, type Recording, readRecording } from '../../src/inspector/recording.ts';
 import { replay } from '../../src/inspector/replay.ts';
-import { verify } from '../../src/inspector/verify.ts';
+import { verify, verifyInTurns } from '../../src/inspector/verify.ts';
 import { createRedactor, redact } from '../../src/process/environment.ts';
 import { killedBy, status } from '../machines/harness.ts';
 import { command, group, oneshot, type WorldOptions } from '../machines/supervisor-world.ts';
@@ -205,7 +205,13 @@ describe('what was recorded', () => {
     await recorded.end();
     const text = readFileSync(recorded.path, 'utf8');
     expect(verify(parseRecording(text, 'f')).difference).toBeNull();
+    const looked: number[] = [];
+    const inTurns = await verifyInTurns(parseRecording(text, 'f'), (done) => looked.push(done));
+    expect(inTurns).toEqual(verify(parseRecording(text, 'f')));
     const lines = text.trimEnd().split('\n');
+    expect(looked).toEqual(
+      Array.from({ length: Math.floor((lines.length - 2) / 100) }, (_, n) => (n + 1) * 100),
+    );
     // What follows the last event may not have been written any more.
     const last = lines.findLastIndex((line) => line.includes('"to":'));
     let idle = 0;
