@@ -21,7 +21,7 @@ export interface Inspected {
 
 /**
  * @param words those behind the verb
- * @param say told meanwhile: how far it is, and what has been found of what is shown
+ * @param say told meanwhile, where somebody waits: how far it is, and what has been found of what is shown
  */
 export async function runInspect(
   words: readonly string[],

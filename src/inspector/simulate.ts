@@ -71,7 +71,10 @@ async function show(
       ? NO_SCRIPT
       : readScript(request.script, env, names, (path) => {
           const found = readPolicy(path);
-          return 'error' in found ? found.error : null;
+          if (!('error' in found)) return null;
+          // Of several lines the first only says whose mistakes follow.
+          const [first, ...mistakes] = found.error.trimEnd().split('\n');
+          return mistakes.join('; ') || first!;
         });
   const { record } = request;
   if (record !== null && existsSync(record)) {

@@ -153,7 +153,9 @@ events:
     // What cannot be read is a mistake of the script, and told before anything runs.
     const wrong = await run('commands: { a: a }\n', 'events: [{ at: 10s, reload: /nowhere.yaml }]\n');
     expect([wrong.code, wrong.out]).toEqual([78, '']);
-    expect(wrong.error).toMatch(/script\.yaml:1:\d+: .*this policy cannot be read again: .*no such file/);
+    expect(wrong.error).toMatch(
+      /script\.yaml:1:\d+: .*this policy cannot be read again: \/nowhere\.yaml: there is no such file/,
+    );
   });
 
   test('until it is over: what the script has to come is told', async () => {

@@ -8,6 +8,9 @@ import { createInterface } from 'node:readline';
 import { createWebSocketReceiver, type StatelyInspectionEvent } from '@statelyai/inspect';
 import { describe, expect, inject, test } from 'vitest';
 import WebSocket from 'ws';
+import { readRecording } from '../../src/inspector/recording.ts';
+import { replay } from '../../src/inspector/replay.ts';
+import { verify } from '../../src/inspector/verify.ts';
 import {
   type Cleanup,
   freePort,
@@ -299,6 +302,42 @@ commands:
     expect(told).toContain('***');
     for (const hidden of [secret, 'of-its-environment', place.token]) expect(told).not.toContain(hidden);
     expect(await upkeep.stop()).toMatchObject({ code: 0 });
+  });
+
+  test('whose secrets are words of its own is shown, ordered and recorded all the same', async (context) => {
+    const port = await freePort();
+    const inside = new Namespace(context);
+    const path = join(inside.dir, 'record');
+    const { upkeep } = await keep(
+      context,
+      (place) => `
+commands:
+  postgres:
+    run: sh -c 'echo pin $FIRST; exec sleep 100000'
+    secrets:
+${Object.entries({ FIRST: '1000', SECOND: 'root', THIRD: 'type', FOURTH: 'postgres', FIFTH: 'running' })
+  .map(([name, value]) => `      ${name}: {file: ${place.write(name, `${value}\n`, 0o600)}}\n`)
+  .join('')}`,
+      { within: inside, args: [`--inspect=${port}`, '--record', path] },
+    );
+    await upkeep.running('postgres');
+    const place = await placeOf(upkeep);
+    const seer = new Seer(place, context);
+    seer.socket.on('open', () => seer.socket.send('{"type":"processes","wanted":true}'));
+    await seer.until('the processes', () => seer.of('upkeep.processes').length > 0);
+    await seer.until('its state', () => seer.statusOf('postgres')?.state === 'running');
+    const answer = await order(place, { order: 'restart', command: 'postgres' });
+    expect([answer.status, await answer.json()]).toMatchObject([202, { before: [{ name: 'postgres' }] }]);
+    await seer.until('the restart', () => seer.statusOf('postgres')?.starts === 2);
+    await upkeep.event('command.running', 'postgres', 2);
+    for (const text of seer.texts) expect(() => JSON.parse(text), text).not.toThrow();
+    const notSent = await order(place, { order: 'signal', command: 'postgres', signal: 'SIGFOO' });
+    expect([notSent.status, await notSent.json()]).toMatchObject([400, { error: /SIGFOO: it is no signal/ }]);
+    expect(upkeep.events('operator.ordered')).toMatchObject([{ order: 'restart', via: 'inspector' }]);
+    expect(await upkeep.stop()).toMatchObject({ code: 0 });
+    const recording = readRecording(path);
+    expect(verify(recording).difference).toBeNull();
+    expect(replay(recording).inside.names()).toEqual(['postgres']);
   });
 
   test('a port that is taken is told, harms nothing, and is tried again', async (context) => {
