@@ -64,9 +64,13 @@ describe('a recording', () => {
         ]),
       ),
     );
-    const a = anew(viewer).find(({ name }) => name === 'command:a')!;
+    const a = await seen(() => {
+      const found = anew(viewer).find(({ name }) => name === 'command:a');
+      expect(found).toBeDefined();
+      return found!;
+    });
     expect(JSON.parse(a.definition)).toMatchObject({ id: 'command' });
-    expect(stateOf(viewer, 'command:a')).toHaveProperty('running');
+    await seen(() => expect(stateOf(viewer, 'command:a')).toHaveProperty('running'));
 
     for (const time of [from + 990, from + 3_000]) viewer.want({ type: 'seek', at: time });
     await seen(() => expect(commandIn(viewer, 'a')).toMatchObject({ state: 'backoff' }));
