@@ -51,7 +51,7 @@ export function createLive(
       refusal ??
       (async ({ order, command, ...more }) =>
         (await routes()).answerPost(inside, `/v1/${order}`, { names: [command], ...more }, (what, names) =>
-          inside.note(what, names, 'inspector'),
+          inside.note(what, names, null, 'inspector'),
         )),
     write,
   });

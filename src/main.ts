@@ -33,7 +33,10 @@ async function main(): Promise<void> {
       return exportPolicy(request.words);
     case 'inspect': {
       const { runInspect } = await import('./inspector/inspect.ts');
-      const { code, text } = await runInspect(request.words, isatty(2) ? (text) => write(2, text) : undefined);
+      const { code, text } = await runInspect(
+        request.words,
+        isatty(2) ? (text) => write(2, text) : undefined,
+      );
       return leave(code, text, text.startsWith('upkeep: ') ? 2 : 1);
     }
     case 'simulate': {

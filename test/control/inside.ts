@@ -11,7 +11,7 @@ import { commandContext } from './context.ts';
 /** An upkeep on paper: whatever it is asked is kept in `asked`. */
 export interface PaperInside extends Inside {
   readonly asked: string[];
-  readonly note: (order: string, names: readonly string[], by?: Peer | null) => void;
+  readonly note: (order: string, names: readonly string[], by?: Peer | null, via?: 'inspector') => void;
   readonly crashes: CrashReport[];
   /** Sets a command's state. */
   readonly put: (
