@@ -25,7 +25,13 @@ beforeAll(async () => {
     },
     ['web', 'db', 'broken'],
   );
-  const control = createControl({ version: '1.2.3', inside: () => inside, uidOf: () => null, ownUid: 0 });
+  const control = createControl({
+    version: '1.2.3',
+    inside: () => inside,
+    uidOf: () => null,
+    isPrivate: () => true,
+    ownUid: 0,
+  });
   server = createServer((client) => {
     client.on('error', () => {});
     control(client);
