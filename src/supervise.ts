@@ -555,7 +555,8 @@ export async function supervise(
 
   /** Reads the policy again. What is wrong in it is returned, and then nothing changes. */
   function reload(): { readonly diff: PolicyDiff } | { readonly error: string; readonly unusable?: true } {
-    if (files === null) return { error: 'cannot reload: there is no policy file; nothing has changed' };
+    if (files === null)
+      return { error: 'cannot reload: there is no policy file to read again; nothing has changed' };
     if (isEnding(root.getSnapshot())) return { error: ENDING };
     const read = files.read();
     if ('error' in read) return { error: `${read.error}\nnothing has changed`, unusable: true };

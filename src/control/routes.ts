@@ -269,12 +269,19 @@ const ROUTES: Readonly<Record<string, Route>> = {
         takesTime();
         return inside.reload(names, { wait, able: stringsIn(body, 'names').length === 0 });
       }
+      const earlier = new Map(statusOf(inside, null).commands.map((command) => [command.name, command]));
       const answer = await inside.reload([], { wait: 0, able: false });
       if (answer.status !== 200) return answer;
       const done = answer.body as { readonly started?: string[]; readonly restarted?: string[] };
       const { started = [], restarted = [] } = done;
       const { commands } = statusOf(inside, [...started, ...restarted], orders.turnOf);
-      const before = commands.filter(({ desired }) => desired === 'up');
+      const before = commands.flatMap((command) => {
+        if (command.desired === 'down') return [];
+        const old = earlier.get(command.name) ?? command;
+        if (old === command || old.leader === null) return [{ ...command, leader: null }];
+        // Who moves to another group is counted anew.
+        return [{ ...old, starts: Math.min(old.starts, command.starts) }];
+      });
       return { status: 200, body: { ...done, before } };
     },
   },

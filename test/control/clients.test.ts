@@ -112,7 +112,7 @@ describe('many clients', () => {
         return unread();
       }, LONG)
       .toBe(1);
-    await served.connect(FOLLOW);
+    (await served.connect(FOLLOW)).resume();
     await expect.poll(unread, LONG).toBe(0);
     stalled!.resume();
     await once(stalled!, 'close');
