@@ -141,7 +141,7 @@ async function read(
     error('upkeep: it has ended: nothing more will come\n');
     return EXIT_NOBODY;
   }
-  error(`upkeep: cannot show more: it hung up, for too many others ask; write upkeep ${kind} again\n`);
+  error(`upkeep: cannot show more: it hung up, for too many others follow; write upkeep ${kind} -f again\n`);
   return EXIT_NOT_SO;
 }
 
