@@ -266,8 +266,14 @@ export type Told = { readonly at: number } & (
       readonly members: readonly string[];
     }
   | { readonly type: 'group.failed'; readonly group: string; readonly reason: string }
-  /** Somebody has asked for it over the control socket. Without commands it is for upkeep itself. */
-  | { readonly type: 'operator.ordered'; readonly order: string; readonly commands: readonly string[] }
+  /** Somebody has asked for it over the control socket. Without commands it is for upkeep itself. `by`: whoever has connected,
+   * as the kernel tells (pid 0: of another PID namespace); null, or not there: it is not known. */
+  | {
+      readonly type: 'operator.ordered';
+      readonly order: string;
+      readonly commands: readonly string[];
+      readonly by?: { readonly uid: number; readonly pid: number } | null;
+    }
   | ({ readonly type: 'policy.reloaded' } & PolicyDiff)
   | { readonly type: 'supervisor.stopping'; readonly reason: string; readonly budget: number }
   | {

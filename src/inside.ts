@@ -4,12 +4,15 @@ import type { commandMachine } from '../machines/command.ts';
 import type { CommandContext } from '../machines/command-books.ts';
 import { explain, isAtRest, unmet } from '../machines/dependencies.ts';
 import { ownOf } from '../machines/own.ts';
+import { clampDelay } from '../machines/restart-policy.ts';
 import type { SupervisorContext, supervisorMachine } from '../machines/supervisor.ts';
-import type { Awaited, Candidate, CommandView } from './control/inside.ts';
+import { type GroupPlan, isGroup } from '../machines/tree.ts';
+import type { Awaited, Candidate, CommandView, GaveUp, Timer } from './control/inside.ts';
 import type { Journal } from './output/journal.ts';
 import type { Evidence } from './process/lineage.ts';
 
 type CommandRef = ActorRefFrom<typeof commandMachine>;
+type CommandMachine = typeof commandMachine;
 
 export interface States {
   /** For XState's `inspect`: notes every transition of every command. */
@@ -30,6 +33,9 @@ interface Known {
   /** Two levels, which are what a human tells apart; deeper ones come and go with each probe. */
   state: string;
   since: number;
+  /** All levels. */
+  path: string;
+  timers: readonly Timer[];
 }
 
 const PREFIX = 'command:';
@@ -37,22 +43,41 @@ const PREFIX = 'command:';
 /** Follows the commands' states. @param now monotonic ms */
 export function createStates(journal: Journal, now: () => number): States {
   const known = new Map<string, Known>();
+  const timing = createTiming(now);
+  const groupsAround = createGroupsAround();
 
-  function note(ref: CommandRef, value: unknown, on: string): void {
+  function note(ref: CommandRef, snapshot: CommandSnapshot, event: Seen): void {
     const name = ref.id.slice(PREFIX.length);
-    const state = shown(value);
-    const before = known.get(name);
+    const state = shown(snapshot.value);
+    let before = known.get(name);
+    const path = pathOf(snapshot.value);
     // A command that moves to another group has another machine there, and goes on.
-    if (before !== undefined && before.ref !== ref) before.ref = ref;
+    const isSame = before?.ref === ref;
+    const timers = timing(isSame ? before! : { path: '', timers: [] }, path, snapshot, event);
+    if (before !== undefined) Object.assign(before, { ref, path, timers });
     if (before?.state === state || state === null) return;
     const at = now();
     const from = before?.state ?? null;
-    if (before === undefined) known.set(name, { ref, state, since: at });
-    else {
+    if (before === undefined) {
+      before = { ref, state, since: at, path, timers };
+      known.set(name, before);
+    } else {
       if (firstOf(before.state) !== firstOf(state)) before.since = at;
       before.state = state;
     }
+    const on = wordOf(event.event.type);
     journal.note({ type: 'command.transition', at, command: name, from, to: state, on });
+  }
+
+  /** Which of its groups has given up: the innermost that has since it was stopped. */
+  function gaveUp(root: RootState, name: string, since: number): GaveUp {
+    const groups = groupsAround(root.context.plan.groups, name);
+    for (const group of groups) {
+      const entry = journal.failureOf(group);
+      if (entry?.what.type !== 'group.failed' || entry.what.at < since) continue;
+      return { group, reason: entry.what.reason, time: entry.time };
+    }
+    return { group: groups[0] ?? '', reason: null, time: null };
   }
 
   return {
@@ -60,23 +85,124 @@ export function createStates(journal: Journal, now: () => number): States {
       if (event.type !== '@xstate.microstep' && event.type !== '@xstate.snapshot') return;
       const { actorRef, snapshot } = event;
       if (!('value' in snapshot) || !(actorRef as CommandRef).id.startsWith(PREFIX)) return;
-      note(actorRef as CommandRef, snapshot.value, wordOf(event.event.type));
+      note(actorRef as CommandRef, snapshot as CommandSnapshot, event);
     },
     viewOf(name, root) {
       const found = known.get(name);
       if (found === undefined) return null;
-      const { context } = found.ref.getSnapshot();
-      return { state: found.state, since: found.since, wished: wishOf(root, context), context };
+      const { state, since, ref } = found;
+      const { context } = ref.getSnapshot();
+      const wished = wishOf(root, context);
+      const isGivenUp = wished !== context.desired && ownOf(root.context.reached, name)?.state === 'failed';
+      return {
+        state,
+        since,
+        wished,
+        gaveUp: isGivenUp && state === 'stopped' ? gaveUp(root, name, since) : null,
+        timers: found.timers,
+        context,
+      };
     },
     forget: (name) => void known.delete(name),
   };
 }
 
-/** What a command is told to be is its wish, unless it is told so by its group, which starts it again. */
+/** What a command is told to be is its wish, unless it is told so by its group, which starts it again or has given up. */
 function wishOf(root: RootState, { name, desired }: CommandContext): CommandView['wished'] {
-  if (desired === 'up' || isEnding(root) || root.context.down.has(name)) return desired;
-  // A group that has given up starts nobody.
-  return ownOf(root.context.reached, name)?.state === 'failed' ? 'down' : 'up';
+  return isEnding(root) || root.context.down.has(name) ? desired : 'up';
+}
+
+type CommandSnapshot = SnapshotFrom<CommandMachine>;
+type Seen = Extract<InspectionEvent, { type: '@xstate.microstep' | '@xstate.snapshot' }>;
+type Step = Extract<Seen, { type: '@xstate.microstep' }>['_transitions'][number];
+
+/** What runs after the latest step of a machine. */
+type Timing = (
+  before: Pick<Known, 'path' | 'timers'>,
+  path: string,
+  snapshot: CommandSnapshot,
+  event: Seen,
+) => readonly Timer[];
+
+/** Keeps book of the machines' timers: XState has no word for when they are due. @param now monotonic ms */
+function createTiming(now: () => number): Timing {
+  const FOREVER = clampDelay(Number.POSITIVE_INFINITY);
+  let delays: ReadonlyMap<string, readonly string[]> | null = null;
+
+  return (before, path, snapshot, event) => {
+    const steps = '_transitions' in event ? event._transitions : [];
+    if (path === before.path && steps.length === 0) return before.timers;
+    const stays = Math.min(...steps.map(depthLeft));
+    const levels = path.split('.');
+    const states = levels.map((_, index) => levels.slice(0, index + 1).join('.'));
+    const goOn = new Set(
+      states.filter((state, index) => index < stays && `${before.path}.`.startsWith(`${state}.`)),
+    );
+    const fired = steps.some(({ eventType }) => eventType === event.event.type) ? event.event.type : '';
+    const timers = before.timers.filter(
+      ({ name, state }) => goOn.has(state) && fired !== `xstate.after.${name}.command.${state}`,
+    );
+    const { implementations, root } = snapshot.machine;
+    delays ??= delaysBelow(root);
+    for (const state of states) {
+      if (goOn.has(state)) continue;
+      for (const name of delays.get(state) ?? []) {
+        const delay: unknown = implementations.delays[name as keyof typeof implementations.delays];
+        const asked = { context: snapshot.context, event: event.event };
+        const ms = typeof delay === 'function' ? (delay(asked, undefined) as number) : Number(delay);
+        if (ms < FOREVER) timers.push({ name, state, due: now() + ms });
+      }
+    }
+    return timers;
+  };
+}
+
+/** How many levels of where a machine was it has not left by this step. */
+function depthLeft({ source, target, reenter }: Step): number {
+  const [to] = target ?? [];
+  if (to === undefined) return Number.POSITIVE_INFINITY;
+  let common = 0;
+  while (common < source.path.length && source.path[common] === to.path[common]) common++;
+  if (common === source.path.length && !reenter) return common;
+  return Math.min(common, source.path.length - 1, to.path.length - 1);
+}
+
+interface Node {
+  readonly path: readonly string[];
+  readonly config: { readonly after?: object };
+  readonly states: Readonly<Record<string, Node>>;
+}
+
+/** The names of the delays of each state that has any. */
+function delaysBelow(node: Node): ReadonlyMap<string, readonly string[]> {
+  const found = new Map<string, readonly string[]>();
+  const visit = ({ path, config, states }: Node): void => {
+    if (config.after !== undefined) found.set(path.join('.'), Object.keys(config.after));
+    for (const below of Object.values(states)) visit(below);
+  };
+  visit(node);
+  return found;
+}
+
+/** The groups that somebody wrote and that hold a command, the innermost first. */
+function createGroupsAround(): (groups: readonly GroupPlan[], name: string) => readonly string[] {
+  let plan: readonly GroupPlan[] = [];
+  let around = new Map<string, readonly string[]>();
+  const visit = ({ name, members }: GroupPlan, outer: readonly string[]): void => {
+    const names = name.startsWith('#') ? outer : [name, ...outer];
+    for (const member of members) {
+      if (isGroup(member)) visit(member, names);
+      else around.set(member.name, names);
+    }
+  };
+  return (groups, name) => {
+    if (groups !== plan) {
+      plan = groups;
+      around = new Map();
+      for (const group of groups) visit(group, []);
+    }
+    return around.get(name) ?? [];
+  };
 }
 
 /** `running.ready` of `{running: {ready: 'pausing'}}`; null: it is passing through. */
@@ -87,6 +213,13 @@ function shown(value: unknown): string | null {
   if (second === 'deciding') return null;
   // It lasts no time, but is one of the states that everybody learns.
   return second === 'assessing' || second === 'decided' ? first : `${first}.${second}`;
+}
+
+/** `running.ready.pausing`: all levels. */
+function pathOf(value: unknown): string {
+  if (typeof value === 'string') return value;
+  const [first = '', below] = Object.entries(value as Record<string, unknown>)[0] ?? [];
+  return `${first}.${pathOf(below)}`;
 }
 
 const firstOf = (state: string): string => state.split('.', 1)[0]!;

@@ -25,6 +25,7 @@ import { createCrashes } from './output/crash.ts';
 import { formatDuration } from './output/duration.ts';
 import { createJournal } from './output/journal.ts';
 import { createLog } from './output/log.ts';
+import { createProbeBook } from './output/probed.ts';
 import { createRecent } from './output/recent.ts';
 import { openSink } from './output/sink.ts';
 import { differenceOf, howItEnded } from './output/tell.ts';
@@ -118,10 +119,11 @@ export async function supervise(
   const { table, notices } = chooseTableOrRefuse(options.table);
   const socketPath = options.socket ?? defaultSocketPath(env);
   let inside: Inside | null = null;
+  const peerOf: Inside['peerOf'] = (client) => native?.peer(descriptorOf(client)) ?? null;
   const control = createControl({
     version,
     inside: () => inside,
-    uidOf: (client) => native?.peerUid(descriptorOf(client)) ?? null,
+    uidOf: (client) => peerOf(client)?.uid ?? null,
     isPrivate: () => isPrivate(socketPath),
     ownUid: process.getuid?.() ?? 0,
   });
@@ -143,6 +145,7 @@ export async function supervise(
   const log = createLog({ format: options.log, sink, colour, names, redact, redactBytes });
   const journal = createJournal();
   const states = createStates(journal, now);
+  const probed = createProbeBook();
   const recent = raw ? null : createRecent({ limit: options.logMemory });
   const streams = createStreams(native, (name, chunk, stream) => {
     extras.heard(name, chunk, stream);
@@ -205,6 +208,7 @@ export async function supervise(
       refusedPids.delete(told.command);
       autopsy.forget(told.command);
       crashes.forget(told.command);
+      probed.forget(told.command);
       extras.forget(told.command);
       recent?.forget(told.command);
       // Its machine has one more transition to make.
@@ -375,6 +379,7 @@ export async function supervise(
         now,
         start(name) {
           log.service(name).forgetTail();
+          probed.forget(name);
           if (specOf(name).policy !== null) extras.launched(name);
           launchedAs.set(name, runnableNow(name));
           const launched = programs.start(name);
@@ -388,6 +393,7 @@ export async function supervise(
         run: (name, which, answer) =>
           extras.probe(name, which, (reason) => {
             http?.probed(name, which, reason === null);
+            probed.note(name, which, reason);
             answer(reason);
           }),
       }),
@@ -411,7 +417,7 @@ export async function supervise(
   function sendToLeader(name: string, signal: string): string | null {
     // Read anew: nobody else is to get it who has the number by now.
     const leader = lineage.targets(name, 'tagged').find(({ pid }) => lineage.ledBy(pid) === name);
-    if (leader === undefined) return 'it does not run';
+    if (leader === undefined) return `it does not run; start it first: upkeep start ${name}`;
     try {
       process.kill(leader.pid, signal);
       return null;
@@ -703,9 +709,11 @@ export async function supervise(
     viewOf: (name) => (specs.has(name) ? states.viewOf(name, root.getSnapshot()) : null),
     waitingFor: (name) => waitingFor(root.getSnapshot().context, name),
     crashesOf: crashes.of,
+    probedOf: probed.of,
     candidatesOf: (name) => lineage.evidenceOf(name).map(candidateOf(sinceOf)),
     grace: () => plan.grace,
-    note: (order, commands) => tell({ type: 'operator.ordered', at: now(), order, commands }),
+    note: (order, commands, by) => tell({ type: 'operator.ordered', at: now(), order, commands, by }),
+    peerOf,
     order: (name, order) => root.send({ type: 'command.ordered', command: name, order }),
     signal: sendToLeader,
     shutdown: (reason) => root.send({ type: 'shutdown.ordered', at: now(), reason }),

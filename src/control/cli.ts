@@ -5,8 +5,8 @@ import { didYouMean, UsageError } from '../policy/usage-error.ts';
 import { type ControlRequest, type OrderVerb, parseControl } from '../policy/verbs.ts';
 import { verbHelp } from '../policy/verbs-help.ts';
 import { ask, follow, NobodyError, type Reply } from './client.ts';
-import { outcome } from './outcome.ts';
-import { eventLine, howEnded, logLine, statusTable, whyText } from './show.ts';
+import { outcome, progressOf } from './outcome.ts';
+import { eventLine, logLine, statusTable, whyText } from './show.ts';
 import { defaultSocketPath } from './socket.ts';
 import type { CommandStatus, Status } from './status.ts';
 import type { Why } from './why.ts';
@@ -294,6 +294,7 @@ async function awaitAll(
   if (expected.length === 0) return 0;
   const orders = new Map(expected.map((each) => [each[1].name, each]));
   const open = new Map([...orders.keys()].map((name) => [name, '']));
+  const last = new Map<string, string>();
   const until = performance.now() + timeout;
   let failed = false;
   for (;;) {
@@ -303,7 +304,8 @@ async function awaitAll(
       const [verb, before] = orders.get(name)!;
       const result = outcome(verb, before, command);
       if (result === null) {
-        const now = progressOf(command);
+        const now = progressOf(command, false);
+        last.set(name, progressOf(command, true));
         if (size() !== null && open.get(name) !== now) out(`${name}: ${now}\n`);
         open.set(name, now);
         continue;
@@ -319,9 +321,9 @@ async function awaitAll(
     // Where the answer takes long, there is much to be told.
     await sleep(Math.min(until - now, LONGEST_LOOK, Math.max(LOOK, (now - asked) * 10)));
   }
-  for (const [name, last] of open) {
+  for (const name of open.keys()) {
     error(
-      `upkeep: cannot ${orders.get(name)![0]} ${name} within ${formatDuration(timeout)}: ${last}; it goes on, see upkeep why ${name}\n`,
+      `upkeep: cannot ${orders.get(name)![0]} ${name} within ${formatDuration(timeout)}: ${last.get(name) ?? 'it is there no more'}; it goes on, see upkeep why ${name}\n`,
     );
   }
   return EXIT_NOT_SO;
@@ -339,17 +341,6 @@ async function stillThere(
   const { upkeep, commands } = await statusFor(socket, open.size > MOST_NAMED ? [] : [...open.keys()]);
   if (upkeep.ending) throw new Refused(EXIT_NOT_SO, 'cannot wait for it: everything is being stopped');
   return commands.filter(({ name }) => open.has(name));
-}
-
-function progressOf({ state, detail, reason, next, lastExit }: CommandStatus): string {
-  const parts = [detail === null ? state : `${state} (${detail})`];
-  if (state === 'backoff' || state === 'missing') {
-    if (reason !== null && reason !== 'exited') parts.push(reason);
-    else if (lastExit !== null) parts.push(howEnded(lastExit));
-  }
-  // When a schedule's next run is says nothing of this one.
-  if (next !== null && next.what !== 'run') parts.push(next.text);
-  return parts.join(', ');
 }
 
 async function health(

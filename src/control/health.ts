@@ -1,10 +1,10 @@
 /** What `upkeep health` tells, for HEALTHCHECK and probes. Pure. */
 import type { Inside } from './inside.ts';
-import { type CommandStatus, predicateOf, STATUS_VERSION, type Status, wordOf } from './status.ts';
+import { type CommandStatus, groupText, predicateOf, STATUS_VERSION, type Status, wordOf } from './status.ts';
 
 /**
  * `starting`: something is not yet as it is wished to be, for the first time, and nothing speaks against that it will be.
- * `ready`: all of it is. `degraded`: something is not, and is tried again. `failed`: something has failed for good.
+ * `ready`: all of it is. `degraded`: something is not, and is tried again. `failed`: something, or a group, has failed for good.
  */
 export type HealthState = 'starting' | 'ready' | 'degraded' | 'failed';
 
@@ -30,7 +30,7 @@ export function healthOf({ commands, upkeep }: Status, which: 'ready' | 'live'):
   const lacking = commands.filter(({ asWished }) => !asWished);
   const state = stateOf(lacking);
   const ok = !upkeep.ending && (which === 'live' ? state !== 'failed' : state === 'ready');
-  const who = lacking.map((command) => `${command.name} is ${predicateOf(wordOf(command))}`).join(', ');
+  const who = lacking.map(whatOf).join(', ');
   const ending = upkeep.ending ? 'everything is being stopped' : '';
   return {
     version: STATUS_VERSION,
@@ -43,9 +43,15 @@ export function healthOf({ commands, upkeep }: Status, which: 'ready' | 'live'):
   };
 }
 
+function whatOf(command: CommandStatus): string {
+  const { name, gaveUp } = command;
+  const why = gaveUp === null ? '' : ` (${groupText(gaveUp)})`;
+  return `${name} is ${predicateOf(wordOf(command))}${why}`;
+}
+
 function stateOf(lacking: readonly CommandStatus[]): HealthState {
   if (lacking.length === 0) return 'ready';
-  if (lacking.some(({ state }) => state === 'failed')) return 'failed';
+  if (lacking.some(({ state, gaveUp }) => state === 'failed' || gaveUp !== null)) return 'failed';
   return lacking.every(isBeginning) ? 'starting' : 'degraded';
 }
 

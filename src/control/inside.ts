@@ -1,9 +1,11 @@
 /** What control may know of a running upkeep, and ask of it. supervise.ts provides it. */
+import type { Socket } from 'node:net';
 import type { CommandContext } from '../../machines/command-books.ts';
 import type { CommandOrder } from '../../machines/events.ts';
 import type { GroupPlan } from '../../machines/tree.ts';
 import type { CrashReport } from '../output/crash.ts';
 import type { Journal } from '../output/journal.ts';
+import type { ProbedLast } from '../output/probed.ts';
 import type { Recent } from '../output/recent.ts';
 
 /** One command's machine, as it is now. */
@@ -14,7 +16,35 @@ export interface CommandView {
   readonly since: number;
   /** The wish of an operator or a policy. A group that stops a command to start it again wishes for nothing else. */
   readonly wished: 'up' | 'down';
+  /** Its group has given up, which is why it is stopped though it is wished up; null: that is not so. */
+  readonly gaveUp: GaveUp | null;
+  /** What its machine waits for. */
+  readonly timers: readonly Timer[];
   readonly context: CommandContext;
+}
+
+export interface GaveUp {
+  readonly group: string;
+  /** `a died: more than 3 restarts in 60 s`; null: it is known no more. */
+  readonly reason: string | null;
+  /** Time of day, ms since 1970; null: it is known no more. */
+  readonly time: number | null;
+}
+
+/** A timer of a command's machine that runs. */
+export interface Timer {
+  /** As the machine calls it: `backoff`, `readyTimeout` … */
+  readonly name: string;
+  /** The state that it is of: when that is left, it is of no meaning. */
+  readonly state: string;
+  /** Monotonic ms. */
+  readonly due: number;
+}
+
+/** Who is at the other end of the socket, as the kernel tells. `pid` 0: of another PID namespace. */
+export interface Peer {
+  readonly uid: number;
+  readonly pid: number;
 }
 
 /** A process that could be, or was found to be, a command's, and the rule that says so. */
@@ -72,10 +102,13 @@ export interface Inside {
   readonly candidatesOf: (name: string) => readonly Candidate[];
   /** How the command has died or failed to start: the last ten times, oldest first. */
   readonly crashesOf: (name: string) => readonly CrashReport[];
+  readonly probedOf: (name: string) => ProbedLast;
   /** ms that a stop may take at most, unless the policy says less. */
   readonly grace: () => number;
-  /** Tells that somebody has asked for something. */
-  readonly note: (order: string, names: readonly string[]) => void;
+  /** Tells that somebody has asked for something. @param by null: nobody can tell who */
+  readonly note: (order: string, names: readonly string[], by: Peer | null) => void;
+  /** Who has connected; null: nobody can tell. */
+  readonly peerOf: (client: Socket) => Peer | null;
   readonly order: (name: string, order: CommandOrder) => void;
   /** To the leader alone. @returns why not; null: it is sent */
   readonly signal: (name: string, signal: string) => string | null;

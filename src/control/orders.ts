@@ -13,6 +13,8 @@ export interface Turn {
   readonly order: OrderVerb;
   /** Who has to be stopped before it is; empty: nobody. */
   readonly behind: readonly string[];
+  /** It is sent as soon as those before it have been, whatever becomes of them. */
+  readonly queued?: true;
 }
 
 export interface Orders {
@@ -163,7 +165,7 @@ export function createOrders(inside: Inside): Orders {
         return { order, behind: (needing.get(name) ?? []).filter((other) => unrested.has(other)) };
       }
       const verb = queue.get(name)?.verb;
-      return verb === undefined ? null : { order: verb, behind: [] };
+      return verb === undefined ? null : { order: verb, behind: [], queued: true };
     },
   };
 

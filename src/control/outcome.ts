@@ -1,7 +1,7 @@
 /** What an order for one command has come to. Pure. */
 import { formatDuration } from '../output/duration.ts';
 import type { OrderVerb } from '../policy/verbs.ts';
-import { howEnded } from './show.ts';
+import { howEnded, nextText } from './show.ts';
 import type { CommandStatus } from './status.ts';
 
 export interface Outcome {
@@ -29,13 +29,15 @@ function ofStop({ state, desired, ordered, left }: CommandStatus): Outcome | nul
 }
 
 function ofStart(verb: OrderVerb, before: CommandStatus, now: CommandStatus): Outcome | null {
-  const { kind, state, desired, asWished, leader, ready, reason, next, waitingFor } = now;
+  const { kind, state, desired, asWished, leader, ready, next, waitingFor } = now;
   if (now.ordered !== null) return null;
   if (desired === 'down') return no('somebody has stopped it meanwhile');
   const hasRun = now.starts > before.starts;
   switch (state) {
     case 'failed':
-      return no(`it has failed for good${reason === null ? '' : `: ${reason}`}`);
+      return no(['it has failed for good', ...whyOf(now)].join(': '));
+    case 'stopped':
+      return now.gaveUp === null ? null : no(now.reason!);
     case 'waiting':
       if (next?.what !== 'order') return null;
       return no(`it waits for ${waitingFor.join(', ')}; nothing starts that but an order${hint(waitingFor)}`);
@@ -56,6 +58,23 @@ function ofStart(verb: OrderVerb, before: CommandStatus, now: CommandStatus): Ou
     default:
       return null;
   }
+}
+
+/** Why it does not run, where that is known. */
+function whyOf({ reason, lastExit }: CommandStatus): readonly string[] {
+  // Of one that just ended, how it ended says more.
+  if (reason !== null && reason !== 'exited') return [reason];
+  return lastExit === null ? [] : [howEnded(lastExit)];
+}
+
+/** What a command is at that is waited for. @param timed how long that still takes as well, where it is a matter of time */
+export function progressOf(command: CommandStatus, timed: boolean): string {
+  const { state, detail, next } = command;
+  const parts = [detail === null ? state : `${state} (${detail})`];
+  if (state === 'backoff' || state === 'missing') parts.push(...whyOf(command));
+  // When a schedule's next run is says nothing of this one.
+  if (next !== null && next.what !== 'run') parts.push(timed ? nextText(next) : next.text);
+  return parts.join(', ');
 }
 
 /** What can be done about what will not come by itself: `db: ready (it is stopped)`. */

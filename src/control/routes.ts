@@ -1,13 +1,13 @@
 /** The routes of the control socket: what is asked for, and what it comes to. A bundle of its own. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { commandsOf, groupNamed } from '../../machines/tree.ts';
+import { commandsOf, type GroupPlan, groupNamed, isGroup } from '../../machines/tree.ts';
 import type { OrderVerb } from '../policy/verbs.ts';
 import { textOf } from './body.ts';
 import { answerUnreadable, endWith } from './bounded.ts';
 import { createClients } from './clients.ts';
 import { hasBegun, healthOf } from './health.ts';
-import type { Answer, Inside } from './inside.ts';
+import type { Answer, Inside, Peer } from './inside.ts';
 import { createOrders, type Orders } from './orders.ts';
 import { statusOf } from './status.ts';
 import { streamEvents, streamLogs } from './streams.ts';
@@ -27,6 +27,8 @@ interface Asked {
   readonly query: URLSearchParams;
   readonly body: Readonly<Record<string, unknown>>;
   readonly orders: Orders;
+  /** Who asks; null: nobody can tell. */
+  readonly by: Peer | null;
   /** The answer may take its time. */
   readonly takesTime: () => void;
 }
@@ -57,6 +59,7 @@ export async function answerPost(inside: Inside, path: string, body: Asked['body
       query: new URLSearchParams(),
       body,
       orders: ordersOf(inside),
+      by: null,
       takesTime: () => {},
     })) as Answer;
   } catch (error) {
@@ -181,7 +184,9 @@ async function answer(
   }
   const body = route.method === 'POST' ? bodyIn(await textOf(request, LARGEST_BODY, unreadable)) : {};
   const now = started(inside);
-  return route.answer(now, { query: new URLSearchParams(search), body, orders: ordersOf(now), takesTime });
+  const by = route.method === 'POST' ? now.peerOf(request.socket) : null;
+  const query = new URLSearchParams(search);
+  return route.answer(now, { query, body, orders: ordersOf(now), by, takesTime });
 }
 
 /** @throws Refusal until the process table has been read: before, there is nothing to tell of anybody */
@@ -258,13 +263,13 @@ const ROUTES: Readonly<Record<string, Route>> = {
   '/v1/stop': order('stop'),
   '/v1/reload': {
     method: 'POST',
-    async answer(inside, { body, orders, takesTime }) {
+    async answer(inside, { body, orders, by, takesTime }) {
       const { wait = 0 } = body;
       if (typeof wait !== 'number' || !(wait >= 0)) {
         throw new Refusal(400, 'cannot wait for that: wait is no number of milliseconds');
       }
       const names = targetIn(inside, body);
-      inside.note('reload', names ?? []);
+      inside.note('reload', names ?? [], by);
       if (names !== null) {
         takesTime();
         return inside.reload(names, { wait, able: stringsIn(body, 'names').length === 0 });
@@ -287,25 +292,27 @@ const ROUTES: Readonly<Record<string, Route>> = {
   },
   '/v1/signal': {
     method: 'POST',
-    answer(inside, { body }) {
+    answer(inside, { body, by }) {
       const { signal } = body;
       if (typeof signal !== 'string' || !/^SIG[A-Z0-9+]+$/.test(signal)) {
         throw new Refusal(400, 'cannot send that: name a signal, as in {"signal": "SIGHUP"}');
       }
       const names = chosen(inside, body);
-      inside.note(`signal ${signal}`, names);
+      const sent: string[] = [];
       const failed = names.flatMap((name) => {
         const why = inside.signal(name, signal);
+        if (why === null) sent.push(name);
         return why === null ? [] : [`cannot send ${signal} to ${name}: ${why}`];
       });
+      if (sent.length > 0) inside.note(`signal ${signal}`, sent, by);
       if (failed.length > 0) throw new Refusal(409, failed.join('\n'));
       return { status: 200, body: { commands: names } };
     },
   },
   '/v1/shutdown': {
     method: 'POST',
-    answer(inside) {
-      inside.note('shutdown', []);
+    answer(inside, { by }) {
+      inside.note('shutdown', [], by);
       inside.shutdown('upkeep shutdown');
       return { status: 202, body: { grace: inside.grace(), pid: process.pid } };
     },
@@ -316,13 +323,13 @@ const ROUTES: Readonly<Record<string, Route>> = {
 function order(verb: OrderVerb): Route {
   return {
     method: 'POST',
-    answer(inside, { body, orders }) {
+    answer(inside, { body, orders, by }) {
       const names = chosen(inside, body);
       if (inside.isEnding()) {
         throw new Refusal(409, `cannot ${verb} anything: everything is being stopped`);
       }
       const before = statusOf(inside, names, orders.turnOf);
-      inside.note(verb, names);
+      inside.note(verb, names, by);
       orders.give(verb, names);
       return { status: 202, body: { before: before.commands } };
     },
@@ -347,13 +354,28 @@ function targetIn(inside: Inside, body: Asked['body']): readonly string[] | null
   if (all) return inside.names();
   if (group !== undefined) {
     const found = typeof group === 'string' ? groupNamed(inside.groups(), group) : null;
-    if (found === null || found.name.startsWith('#')) {
-      throw new Refusal(404, `cannot find the group ${readable(String(group))}: no group has that name`);
-    }
+    if (found === null || found.name.startsWith('#')) throw noGroup(inside, String(group));
     return commandsOf(found).map(({ name }) => name);
   }
   known(inside, names);
   return names.length === 0 ? null : [...new Set(names)];
+}
+
+function noGroup(inside: Inside, group: string): Refusal {
+  const isCommand = inside.names().includes(group);
+  const why = isCommand ? `${readable(group)} is a command; leave --group out` : 'no group has that name';
+  return new Refusal(404, `cannot find the group ${readable(group)}: ${why}`, {
+    unknown: [shortened(group)],
+    names: groupsIn(inside.groups()),
+  });
+}
+
+/** The names of those that somebody wrote. */
+function groupsIn(groups: readonly GroupPlan[]): readonly string[] {
+  return groups.flatMap(({ name, members }) => {
+    const below = groupsIn(members.filter(isGroup));
+    return name.startsWith('#') ? below : [name, ...below];
+  });
 }
 
 /** @throws Refusal for a name that no command has */

@@ -2,7 +2,7 @@
 import { stripVTControlCharacters } from 'node:util';
 import type { Exit } from '../../machines/events.ts';
 import { formatDuration } from '../output/duration.ts';
-import { howItEnded } from '../output/tell.ts';
+import { howItEnded, whoText } from '../output/tell.ts';
 import { type CommandStatus, type Next, predicateOf, type Status, wordOf } from './status.ts';
 import type { Why } from './why.ts';
 
@@ -116,12 +116,13 @@ function cellsOf(command: CommandStatus): string[] {
   ];
 }
 
-function colourOf({ asWished, state, desired }: CommandStatus): number {
+function colourOf({ asWished, state, desired, gaveUp }: CommandStatus): number {
   if (asWished) return desired === 'down' ? DIM : GREEN;
-  return state === 'failed' || state === 'backoff' ? RED : YELLOW;
+  return state === 'failed' || state === 'backoff' || gaveUp !== null ? RED : YELLOW;
 }
 
-function nextText({ text, in: wait }: Next): string {
+/** `retry 4 in 7.2 s`. */
+export function nextText({ text, in: wait }: Next): string {
   return wait === null ? text : `${text} in ${formatDuration(wait)}`;
 }
 
@@ -177,15 +178,18 @@ const painted = (code: number, text: string, colour: boolean): string =>
 
 /** The evidence in words, in lines that fit where what is in them can be parted. */
 export function whyText(why: Why, columns: number): string {
-  const { command, leader, candidates, books, crashes, transitions, orders } = why;
-  const { name, state, detail, desired, asWished, reason, said, lastExit, lastOom, leftOut, next, left } =
-    command;
+  const { command, wish, leader, candidates, timers, books, crashes, transitions } = why;
+  const { name, state, detail, reason, said, lastExit, lastOom, leftOut, next, left, gaveUp } = command;
   const lines = [
     `${name} is ${predicateOf(state)}${detail === null ? '' : ` (${detail})`} since ${command.since}, for ${formatDuration(command.for)}.`,
-    wishText(desired, asWished, orders),
+    wishText(command, wish),
   ];
+  if (gaveUp !== null) lines.push(gaveUpText(gaveUp));
   // Of one that just ended, how it ended says more.
-  if (reason !== null && reason !== 'exited') lines.push(`The reason: ${reason}.`);
+  else if (reason !== null && reason !== 'exited') {
+    const { unhealthySince } = command;
+    lines.push(`The reason${unhealthySince === null ? '' : `, since ${unhealthySince}`}: ${reason}.`);
+  }
   if (said !== null) lines.push(`It has said last: ${printable(said)}.`);
   if (lastExit !== null) {
     lines.push(`Its last run ${howEnded(lastExit)}${lastOom === true ? ` (${OUT_OF_MEMORY})` : ''}.`);
@@ -198,7 +202,10 @@ export function whyText(why: Why, columns: number): string {
     lines.push(`${runs(leftOut)} ${were} been left out since its last one began.`);
   }
   if (left > 0) lines.push(`${left} of its processes could not be ended.`);
-  if (next !== null) lines.push(`Next: ${nextText(next)}.`);
+  if (next !== null && gaveUp === null) lines.push(`Next: ${nextText(next)}.`);
+  lines.push(...probesText(why.probes));
+  if (timers.length > 0) lines.push('', 'Timers that run:');
+  for (const timer of timers) lines.push(`  in ${formatDuration(timer.in)}, at ${timer.due}: ${timer.for}`);
   lines.push('', 'Processes that are its own, or that could be by their name:');
   lines.push(...candidatesText(candidates, leader, columns));
   lines.push(...crashText(crashes), '', 'What has happened, the last of it at the end:');
@@ -258,18 +265,29 @@ function crashText(crashes: Why['crashes']): string[] {
 const MOST_CANDIDATES = 10;
 const OUT_OF_MEMORY = "out of memory: the kernel's OOM killer";
 const MARKS = { leader: '*', member: '+', refused: '-' } as const;
-/** A signal, say, is no wish. */
-const WISHES: readonly string[] = ['start', 'stop', 'restart'];
 const runs = (count: number): string => (count === 1 ? '1 run' : `${count} runs`);
 const times = (count: number): string => (count === 1 ? 'once' : `${count} times`);
 
-function wishText(desired: 'up' | 'down', asWished: boolean, orders: Why['orders']): string {
-  const last = orders.findLast(({ order }) => WISHES.includes(order));
+function wishText({ desired, asWished }: CommandStatus, wish: Why['wish']): string {
   const who =
-    last === undefined
-      ? 'as upkeep was told at its start, or by its policy'
-      : `the last order was ${last.order}, at ${last.time}`;
-  return `It is wished ${desired} (${who}), and that is ${asWished ? 'so' : 'not so'}.`;
+    wish === null
+      ? '(as upkeep was told at its start, or by its policy)'
+      : `since ${wish.time} (${wish.order}, ordered by ${wish.by === null ? 'somebody who is not known' : whoText(wish.by)})`;
+  return `It is wished ${desired} ${who}, and that is ${asWished ? 'so' : 'not so'}.`;
+}
+
+function gaveUpText({ group, reason, time }: NonNullable<CommandStatus['gaveUp']>): string {
+  const when = time === null ? '' : ` at ${time}`;
+  const why = reason === null ? '' : `: ${reason}`;
+  return `Its group ${group} gave up${when}${why}. All of it was stopped, and nothing starts it but an order: upkeep start --group ${group}.`;
+}
+
+function probesText({ ready, health }: Why['probes']): string[] {
+  return [['readiness', ready] as const, ['health', health] as const].flatMap(([which, last]) => {
+    if (last === null) return [];
+    const failed = `failed${last.failures > 1 ? `, as did ${times(last.failures - 1)} before it` : ''}: ${last.reason}`;
+    return [`Its last ${which} probe, at ${last.time}: ${last.ok ? 'ok' : printable(failed)}.`];
+  });
 }
 
 /** A line of `upkeep logs` from the answer's. */

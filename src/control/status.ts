@@ -4,7 +4,7 @@ import type { Exit, Rule } from '../../machines/events.ts';
 import { killAfter } from '../../machines/restart-policy.ts';
 import { type GroupPlan, isGroup } from '../../machines/tree.ts';
 import type { CrashReport } from '../output/crash.ts';
-import type { Awaited, CommandView, Inside } from './inside.ts';
+import type { Awaited, CommandView, GaveUp, Inside } from './inside.ts';
 import type { Turn } from './orders.ts';
 
 /** Of the answers' shape: it grows when a field changes its meaning or goes. */
@@ -57,8 +57,17 @@ export interface CommandStatus {
   readonly lastCrash: CrashReport | null;
   /** That counts as a success. */
   readonly lastSuccess: boolean | null;
-  /** Why it failed last, or for good. */
+  /** Why it failed last, or for good; why it is unhealthy, or stopped though it is wished up. */
   readonly reason: string | null;
+  /** ISO 8601; null: it is not, or it is not known since when. */
+  readonly unhealthySince: string | null;
+  /** Its group has given up and has stopped it: nothing starts it but an order. null: that is not so. */
+  readonly gaveUp: {
+    readonly group: string;
+    readonly reason: string | null;
+    /** ISO 8601. */
+    readonly time: string | null;
+  } | null;
   /** What it has said last of how it is (STATUS=); null: nothing. */
   readonly said: string | null;
   /** Runs of its schedule that were left out since its last one began. */
@@ -114,22 +123,24 @@ export function statusOf(
 function commandStatus(
   inside: Inside,
   name: string,
-  { state, since, wished, context }: CommandView,
+  view: CommandView,
   group: string | null,
   turn: Turn | null,
 ): CommandStatus {
+  const { state, since, wished, gaveUp, context } = view;
   const now = inside.now();
   const [first = '', second = null] = state.split('.');
   const { leader, policy, lastExit, health, isReady } = context;
   const waitingFor = first === 'waiting' ? inside.waitingFor(name) : [];
   const isHealthy = first === 'running' && health.healthy;
   const lastCrash = inside.crashesOf(name).at(-1) ?? null;
+  const unhealthy = first === 'running' && !health.healthy ? inside.journal.unhealthyOf(name) : null;
   return {
     name,
     kind: policy.kind,
     group,
     state: first,
-    detail: detailOf(state, second, health.healthy),
+    detail: gaveUp === null ? detailOf(state, second, health.healthy) : groupText(gaveUp),
     desired: wished,
     asWished: isAsWished(first, second, wished, context),
     since: new Date(inside.timeOf(since)).toISOString(),
@@ -153,11 +164,18 @@ function commandStatus(
     lastOom: lastExit !== null && lastCrash?.exit === lastExit ? lastCrash.oom : null,
     lastCrash,
     lastSuccess: lastExit === null ? null : isSuccess(policy.successCodes, lastExit),
-    reason: context.reason,
+    reason:
+      gaveUp !== null
+        ? `${groupText(gaveUp)}${gaveUp.reason === null ? '' : `: ${gaveUp.reason}`}`
+        : unhealthy?.what.type === 'command.unhealthy'
+          ? `it is unhealthy: ${unhealthy.what.reason}`
+          : context.reason,
+    unhealthySince: unhealthy === null ? null : new Date(unhealthy.time).toISOString(),
+    gaveUp: gaveUp && { ...gaveUp, time: gaveUp.time === null ? null : new Date(gaveUp.time).toISOString() },
     said: context.said,
     leftOut: inside.journal.leftOutOf(name),
     waitingFor: waitingFor.map(({ text }) => text),
-    next: turnText(turn, first) ?? nextOf(first, second, since, now, context, waitingFor),
+    next: turnText(turn, first) ?? nextOf(view, now, waitingFor),
     ordered: turn?.order ?? null,
     left: first === 'stopped' ? context.stop.left : 0,
   };
@@ -174,6 +192,8 @@ function detailOf(state: string, second: string | null, healthy: boolean): strin
   if (state === 'running.ready') return healthy ? null : 'unhealthy';
   return Object.hasOwn(DETAILS, state) ? DETAILS[state]! : second;
 }
+
+export const groupText = ({ group }: Pick<GaveUp, 'group'>): string => `group ${group} gave up`;
 
 const isSuccess = (codes: readonly number[], { code }: Exit): boolean =>
   code !== null && codes.includes(code);
@@ -206,15 +226,26 @@ function isAsWished(
 }
 
 function nextOf(
-  state: string,
-  detail: string | null,
-  since: number,
+  { state: path, since, gaveUp, timers, context }: CommandView,
   now: number,
-  { policy, wait, failures, nextRun, stop }: CommandContext,
   waitingFor: readonly Awaited[],
 ): Next | null {
+  const { policy, wait, failures, nextRun, stop, health } = context;
+  const [state = '', detail = null] = path.split('.');
   const until = (at: number): number => Math.max(0, Math.round(at - now));
+  /** Until that timer ends; null: it does not run. */
+  const left = (timer: string): number | null => {
+    const due = timers.find(({ name }) => name === timer)?.due;
+    return due === undefined ? null : until(due);
+  };
   switch (state) {
+    case 'stopped':
+      if (gaveUp === null) return null;
+      return { what: 'order', in: null, text: `${groupText(gaveUp)}: upkeep start --group ${gaveUp.group}` };
+    case 'missing':
+      return detail === 'clearing'
+        ? { what: 'kill', in: left('clear'), text: 'SIGKILL to what is left' }
+        : null;
     case 'backoff':
       return { what: 'retry', in: until(since + wait), text: `retry ${failures + 1}` };
     case 'scheduled':
@@ -229,11 +260,17 @@ function nextOf(
         ? null
         : { what: 'kill', in: until(stop.at + killAfter(stop.budget)), text: 'SIGKILL' };
     case 'restarting':
-      return detail === 'settling' ? { what: 'settle', in: null, text: 'it has to stay' } : null;
+      if (detail === 'settling') return { what: 'settle', in: left('settle'), text: 'counts as running' };
+      return detail === 'lingering'
+        ? { what: 'settle', in: left('linger'), text: 'its daemon has to appear' }
+        : null;
     case 'running':
       if (detail === 'starting' && policy.ready !== null) {
-        return { what: 'probe', in: null, text: 'waiting until it is ready' };
+        return { what: 'probe', in: left('readyTimeout'), text: 'it has to be ready' };
       }
+      if (detail === 'ending') return { what: 'kill', in: left('endWithin'), text: 'it has to end' };
+      if (!health.healthy)
+        return { what: 'probe', in: left('healthInterval') ?? 0, text: 'next health probe' };
       if (policy.kind !== 'cron' || nextRun === null) return null;
       return { what: 'run', in: until(nextRun), text: 'due again' };
     default:
@@ -247,9 +284,12 @@ function turnText(turn: Turn | null, state: string): Next | null {
   if (turn.behind.length > 0) {
     return { what: 'stop', in: null, text: `stopped after ${turn.behind.join(', ')}` };
   }
-  return state === 'stopped' && turn.order === 'restart'
-    ? { what: 'start', in: null, text: 'started when all have stopped' }
-    : null;
+  if (state !== 'stopped' || turn.order !== 'restart') return null;
+  return {
+    what: 'start',
+    in: null,
+    text: turn.queued === true ? 'started in its turn' : 'started when all have stopped',
+  };
 }
 
 /** The innermost group that somebody wrote, by command. */

@@ -4,6 +4,7 @@
  * for a viewer.
  */
 import { setImmediate as turn } from 'node:timers/promises';
+import { commandsOf, groupNamed } from '../../machines/tree.ts';
 import type { Inside } from '../control/inside.ts';
 import type { Turn } from '../control/orders.ts';
 import { createFleet } from './fleet.ts';
@@ -183,7 +184,8 @@ export function createHub(options: HubOptions): Source {
       else if (actor === root) fleet.moved();
       planFleet();
     }
-    let text: string | null = null;
+    /** By whether it is for upkeep's own page. */
+    const texts = new Map<boolean, string>();
     for (const each of watching) {
       if (each.todo !== null || each.viewer.waiting() > MOST_WAITING) {
         fallBehind(each, 1, [actor]);
@@ -197,13 +199,18 @@ export function createHub(options: HubOptions): Source {
       if (!each.told.has(sessionOf(actor)) && isActive(actor.getSnapshot())) {
         tellActor(each, actor, happening.at, actor.getSnapshot());
       }
-      text ??=
-        happening.what === 'event'
-          ? scribe.event(happening)
-          : scribe.snapshot(actor, happening.at, happening.event, happening.snapshot);
+      const { own } = each.viewer;
+      const text = texts.get(own) ?? textOf(happening, own);
+      texts.set(own, text);
       each.viewer.send(text);
       if (happening.what === 'snapshot' && !isActive(happening.snapshot)) each.told.delete(sessionOf(actor));
     }
+  }
+
+  function textOf(happening: Exclude<Happening, { what: 'actor' }>, own: boolean): string {
+    if (happening.what === 'event') return scribe.event(happening);
+    const { actor, at, event, snapshot, taken } = happening;
+    return scribe.snapshot(actor, at, event, snapshot, own ? taken : undefined);
   }
 
   function tellActor(each: Watching, actor: Actor, at: number, snapshot: unknown): void {
@@ -253,6 +260,11 @@ export function createHub(options: HubOptions): Source {
     looked = journal.last();
     for (const { what } of entries) {
       if (what.type === 'operator.ordered') for (const name of what.commands) fleet.changed(name);
+      if (what.type === 'group.failed') {
+        // What it had stopped stays so from now on: their own machines hear nothing of it.
+        const group = groupNamed(inside.groups(), what.group);
+        if (group !== null) for (const { name } of commandsOf(group)) fleet.changed(name);
+      }
       if (what.type === 'policy.reloaded') fleet.moved();
     }
     planFleet();

@@ -45,6 +45,27 @@ export interface SnapshotMessage extends Inspected {
   readonly type: '@xstate.snapshot';
   readonly event: { readonly type: string };
   readonly snapshot: unknown;
+  /** To upkeep's own page alone; absent: it is no machine, or this tells only how things are, after messages were missed. */
+  readonly taken?: Taken;
+}
+
+/** What a machine did with one event, from its arrival until the machine was at rest again. */
+export interface Taken {
+  /** The transitions taken, in order, those without an event included. None: it has no use for the event. */
+  readonly ways: readonly Way[];
+  /** Types of the actions carried out, in order: XState's own too, as `xstate.raise`, but no `assign`, of which it does not tell. */
+  readonly actions: readonly string[];
+}
+
+/** One transition of a definition. */
+export interface Way {
+  /** Id of the state that it leads from: `command.running.ready`, or the state's own where the definition gives it one. */
+  readonly from: string;
+  /** The event that it waits for, as the state names it: a key of `on`, wildcards included; `xstate.after.DELAY.STATE`,
+   * `xstate.done.actor.ID` and the like; empty: `always`. */
+  readonly event: string;
+  /** Which of that state's transitions for that event, from 0 on. */
+  readonly index: number;
 }
 
 export type StatelyMessage = ActorMessage | EventMessage | SnapshotMessage;

@@ -175,6 +175,11 @@ export function createInspector(options: InspectorOptions): Inspector {
   async function replyTo(request: IncomingMessage): Promise<Reply> {
     checkHost(request, options.host);
     const path = pathOf(request);
+    if (path === '/ws') {
+      // A browser does not tell its page why it was refused a WebSocket: it asks here.
+      admit(request);
+      throw new Refusal(426, 'cannot show that: viewers connect by WebSocket', { upgrade: 'websocket' });
+    }
     const isOrder = path === '/order';
     const file = options.files.get(path);
     if (file === undefined && !isOrder) throw new Refusal(404, 'cannot answer: there is nothing there');

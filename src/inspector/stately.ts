@@ -2,9 +2,9 @@
  * The actor system in the words of the Stately inspection protocol. What XState tells its inspectors is known here and nowhere
  * else in the room: its next version changes it.
  */
-import type { AnyActorRef, InspectionEvent } from 'xstate';
+import type { AnyActorRef, AnyTransitionDefinition, InspectionEvent } from 'xstate';
 import { jsonOf } from './json.ts';
-import type { StatelyMessage } from './protocol.ts';
+import type { StatelyMessage, Taken, Way } from './protocol.ts';
 
 /** Of `@statelyai/inspect`, whose messages these are. */
 const VERSION = '0.7.2';
@@ -16,7 +16,12 @@ export type Actor = AnyActorRef;
 export type Happening = { readonly at: number; readonly actor: Actor } & (
   | { readonly what: 'actor'; snapshot: unknown }
   | { readonly what: 'event'; readonly event: Event; readonly source: Actor | undefined }
-  | { readonly what: 'snapshot'; readonly event: Event; readonly snapshot: unknown }
+  | {
+      readonly what: 'snapshot';
+      readonly event: Event;
+      readonly snapshot: unknown;
+      readonly taken: Taken | undefined;
+    }
 );
 
 type Event = { readonly type: string };
@@ -29,6 +34,13 @@ export function observe(
 ): () => void {
   /** Those that have no snapshot yet when they are told of. */
   const fresh = new WeakMap<object, { snapshot: unknown }>();
+  /** What machines have done since they were last at rest. */
+  const taking = new WeakMap<object, { ways: Way[]; actions: string[] }>();
+  const takenBy = (actor: Actor): { ways: Way[]; actions: string[] } => {
+    const taken = taking.get(actor) ?? { ways: [], actions: [] };
+    taking.set(actor, taken);
+    return taken;
+  };
   const next = (event: InspectionEvent): void => {
     const actor = event.actorRef as Actor;
     const at = wallClock();
@@ -48,8 +60,18 @@ export function observe(
         hear({ at, actor, what: 'event', event: event.event, source: event.sourceRef as Actor });
         break;
       }
-      case '@xstate.snapshot':
-        hear({ at, actor, what: 'snapshot', event: event.event, snapshot: event.snapshot });
+      case '@xstate.microstep':
+        takenBy(actor).ways.push(...event._transitions.map(wayOf));
+        break;
+      case '@xstate.action':
+        takenBy(actor).actions.push(event.action.type);
+        break;
+      case '@xstate.snapshot': {
+        const { event: of, snapshot } = event;
+        const taken = machineOf(actor) === null ? undefined : takenBy(actor);
+        taking.delete(actor);
+        hear({ at, actor, what: 'snapshot', event: of, snapshot, taken });
+      }
     }
   };
   // What an observer throws would stay in the mailbox of whoever was being observed, and nothing would be taken out of it again.
@@ -61,6 +83,13 @@ export function observe(
     }
   });
   return unsubscribe;
+}
+
+/** XState hands out the very transitions of its states. */
+function wayOf(transition: AnyTransitionDefinition): Way {
+  const { source, eventType } = transition;
+  const others = eventType === '' ? source.always : source.transitions.get(eventType);
+  return { from: source.id, event: eventType, index: others?.indexOf(transition) ?? 0 };
 }
 
 /** All that are there, parents first. */
@@ -91,7 +120,8 @@ export interface Scribe {
   /** The actor is there. `like`: in place of its definition, the session that was told with the same one. */
   readonly actor: (actor: Actor, at: number, snapshot: unknown, like?: string) => string;
   readonly event: (happening: Extract<Happening, { what: 'event' }>) => string;
-  readonly snapshot: (actor: Actor, at: number, event: Event, snapshot: unknown) => string;
+  /** @param taken what upkeep's own page is told more */
+  readonly snapshot: (actor: Actor, at: number, event: Event, snapshot: unknown, taken?: Taken) => string;
 }
 
 /** Writes messages. What does not change between two of them is written once. @param redact takes out what nobody should be shown */
@@ -158,8 +188,9 @@ export function createScribe(root: Actor, redact: (text: string) => string): Scr
       const from = source === undefined ? '' : `,"sourceId":${JSON.stringify(source.sessionId)}`;
       return message(actor, at, '@xstate.event', `"event":${json(event)}${from}`);
     },
-    snapshot(actor, at, event, snapshot) {
-      const rest = `"event":${json(event)},"snapshot":${snapshotOf(snapshot)}`;
+    snapshot(actor, at, event, snapshot, taken) {
+      const more = taken === undefined ? '' : `,"taken":${JSON.stringify(taken)}`;
+      const rest = `"event":${json(event)},"snapshot":${snapshotOf(snapshot)}${more}`;
       return message(actor, at, '@xstate.snapshot', rest);
     },
   };

@@ -85,7 +85,7 @@ export function createMetrics(version: string): Metrics {
   const asWished = new Gauge({
     ...perCommand,
     name: 'upkeep_command_as_wished',
-    help: 'Whether the command is as it is wished to be: running, ready and healthy; done; or stopped by order.',
+    help: 'Whether the command is as it is wished to be: running, ready and healthy; done; or stopped by order, not by a group that gave up.',
   });
   const state = new Gauge({
     ...common,

@@ -124,7 +124,7 @@ function sentenceOf(told: ToldOfDeath): string {
     case 'group.failed':
       return `group ${told.group} gives up: ${told.reason}; all of it is stopped`;
     case 'operator.ordered':
-      return `ordered over the control socket: ${told.order}${told.commands.length === 0 ? '' : ` ${told.commands.join(', ')}`}`;
+      return `ordered over the control socket${told.by == null ? '' : ` by ${whoText(told.by)}`}: ${told.order}${told.commands.length === 0 ? '' : ` ${told.commands.join(', ')}`}`;
     case 'policy.reloaded':
       return `policy read again: ${differenceOf(told)}`;
     case 'supervisor.stopping':
@@ -134,6 +134,11 @@ function sentenceOf(told: ToldOfDeath): string {
     default:
       return missing(told);
   }
+}
+
+/** `uid 0, pid 123`. */
+export function whoText({ uid, pid }: { readonly uid: number; readonly pid: number }): string {
+  return `uid ${uid}, ${pid === 0 ? 'from another PID namespace' : `pid ${pid}`}`;
 }
 
 const AFTER_UNHEALTHY = {

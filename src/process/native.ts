@@ -40,7 +40,7 @@ export interface Native {
   /** Lets others run first that wait for this CPU. */
   yieldCpu(): void;
   /** The user of the process at the other end of a connected socket of this machine; null: the kernel does not say. */
-  peerUid(fd: number): number | null;
+  peer(fd: number): { uid: number; pid: number } | null;
   /** Sets close-on-exec. */
   closeOnExec(fd: number): void;
   /** A datagram socket at this path, close-on-exec and non-blocking; or its errno, negative. */
@@ -225,7 +225,7 @@ function bind(koffi: typeof import('koffi').default): Native {
     yieldCpu() {
       schedYield();
     },
-    peerUid(fd) {
+    peer(fd) {
       // Bound when it is asked for: few ask, and each call that is bound makes every start longer.
       getsockopt ??= libc.func(
         'int getsockopt(int fd, int level, int name, _Out_ uint8_t *value, _Inout_ uint32_t *length)',
@@ -233,7 +233,8 @@ function bind(koffi: typeof import('koffi').default): Native {
       // struct ucred: pid, uid, gid.
       const credentials = new Uint8Array(12);
       if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, credentials, [12]) !== 0) return null;
-      return new DataView(credentials.buffer).getUint32(4, true);
+      const view = new DataView(credentials.buffer);
+      return { uid: view.getUint32(4, true), pid: view.getInt32(0, true) };
     },
     closeOnExec(fd) {
       fcntl(fd, F_SETFD, FD_CLOEXEC);

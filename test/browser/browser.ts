@@ -24,8 +24,11 @@ export interface Viewer {
   readonly close: () => Promise<void>;
 }
 
-/** A browser with a profile of its own. */
-export async function openBrowser({ width, height, dark = false }: Looks = WIDE): Promise<Viewer> {
+/** A browser with a profile of its own. @param more of its options */
+export async function openBrowser(
+  { width, height, dark = false }: Looks = WIDE,
+  more: readonly string[] = [],
+): Promise<Viewer> {
   const profile = mkdtempSync(join(tmpdir(), 'upkeep-chromium-'));
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: EXECUTABLE,
@@ -40,6 +43,7 @@ export async function openBrowser({ width, height, dark = false }: Looks = WIDE)
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
+      ...more,
     ],
   });
   const troubles: string[] = [];

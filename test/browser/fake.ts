@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join } from 'node:path';
 import { type WebSocket, WebSocketServer } from 'ws';
-import type { Hello, Message, StatelyMessage, Wanted } from '../../src/inspector/protocol.ts';
+import type { Hello, Message, StatelyMessage, Taken, Wanted } from '../../src/inspector/protocol.ts';
 
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
@@ -142,12 +142,13 @@ export function actor(
   };
 }
 
-/** An event and the state that it led to. */
+/** An event and the state that it led to. @param taken undefined: by which way is not told */
 export function moved(
   sessionId: string,
   type: string,
   value: unknown,
   context: object = {},
+  taken?: Taken,
 ): readonly StatelyMessage[] {
   return [
     { ...inspected(), type: '@xstate.event', sessionId, event: { type }, sourceId: 'x:0' },
@@ -157,6 +158,7 @@ export function moved(
       sessionId,
       event: { type },
       snapshot: { status: 'active', value, context },
+      ...(taken === undefined ? {} : { taken }),
     },
   ];
 }

@@ -1,8 +1,11 @@
 /** The page in Chromium, with a real upkeep and real processes. */
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer as createHttpServer } from 'node:http';
 import { connect, createServer, type Socket } from 'node:net';
 import type { Page } from 'playwright-core';
 import { afterEach, describe, expect, inject, test } from 'vitest';
+import { WebSocket } from 'ws';
 import {
   type Cleanup,
   freePort,
@@ -53,13 +56,18 @@ async function shop(cleanup: Cleanup): Promise<Shop> {
     args: ['--policy', `${inside.dir}/upkeep.yaml`, `--inspect=${await freePort()}`],
   });
   await upkeep.running('db', 'cache', 'web');
+  return { inside, upkeep, url: await addressOf(upkeep) };
+}
+
+/** Of the page, with the token. */
+async function addressOf(upkeep: Upkeep): Promise<string> {
   const message: string = await upkeep.until(
     'the address',
     () =>
       upkeep.events('upkeep.notice').find((told) => /^the inspector is at/.test(told.message))?.message ??
       null,
   );
-  return { inside, upkeep, url: /http:\S+/.exec(message)![0].replace(/[;,]$/, '') };
+  return /http:\S+/.exec(message)![0].replace(/[;,]$/, '');
 }
 
 const row = (page: Page, name: string) =>
@@ -291,6 +299,181 @@ describe.skipIf(noNamespace)(`a real fleet ${noNamespace ?? ''}`, () => {
     expect(await violationsOf(page)).toEqual([]);
     await screenshot(page, 'recording');
     expect(viewer.troubles()).toEqual([]);
+  });
+
+  test('tells which way was taken: a health probe that succeeds makes nobody unhealthy; a group’s restart has its time', async (context) => {
+    const inside = new Namespace(context);
+    inside.write(
+      'upkeep.yaml',
+      `
+commands:
+  db: { run: "${STAYS}" }
+  web: { run: "${STAYS}", health: { exec: "true", every: 2s } }
+groups:
+  shop: { members: [db, web], strategy: one_for_all }
+`,
+      0o644,
+    );
+    const upkeep = await inside.upkeep([], {
+      args: ['--policy', `${inside.dir}/upkeep.yaml`, `--inspect=${await freePort()}`],
+    });
+    await upkeep.running('db', 'web');
+    const viewer = await browser();
+    const page = await viewer.open(await addressOf(upkeep));
+    await row(page, 'web').click();
+    await page.locator('.drawing text.taken', { hasText: /^probe\.finished$/ }).waitFor();
+    await page.locator('.edge-due[data-name="after healthInterval"]').waitFor();
+    expect(await page.locator('.drawing .maybe').count()).toBe(0);
+    await go(page, 'messages');
+    await page.locator('#messages .row', { hasText: 'probe.finished' }).first().click();
+    const detail = page.locator('#messages .detail');
+    await detail.getByText('running.ready.probing: probe.finished → running.ready.pausing').waitFor();
+    expect(await detail.textContent()).not.toMatch(/becomes|one of|tell/);
+
+    await inside.end(leaderOf(upkeep, 'db'));
+    await upkeep.event('command.running', 'web', 2);
+    await row(page, 'web').filter({ hasText: 'running' }).waitFor();
+    await go(page, 'timeline');
+    const tip = page.locator('.tip');
+    await page.locator('.tl-scroll').focus();
+    await expect
+      .poll(async () => {
+        await page.keyboard.press(']');
+        return tip.textContent();
+      })
+      .toMatch(/^web.*from stop to running: \d/s);
+    expect(viewer.troubles()).toEqual([]);
+  });
+
+  test('says why nobody is let in, and lets in whoever pastes the address', async (context) => {
+    const { url } = await shop(context);
+    const viewer = await browser();
+    const base = url.split('#')[0]!;
+    const page = await viewer.open(`${base}#token=wrong&timeline`);
+    const why = page.getByRole('alert');
+    await why.filter({ hasText: 'the token is missing or wrong' }).waitFor();
+    await why.filter({ hasText: 'open the address that upkeep has logged' }).waitFor();
+    await page.locator('.link', { hasText: 'not let in' }).waitFor();
+    expect(page.url()).not.toContain('wrong');
+    expect(await violationsOf(page)).toEqual([]);
+    await page.evaluate(`location.href = ${JSON.stringify(url)}`);
+    await page.locator('.link', { hasText: 'live' }).waitFor();
+    await row(page, 'db').waitFor();
+    expect(await why.isVisible()).toBe(false);
+    expect(page.url()).not.toContain('token');
+    expect(page.url()).toContain('#timeline');
+
+    // Sixteen look already.
+    const token = url.split('token=')[1]!;
+    const others = Array.from(
+      { length: 15 },
+      () => new WebSocket(`${base.replace('http', 'ws')}?token=${token}`),
+    );
+    closing.push(async () => {
+      for (const each of others) each.terminate();
+    });
+    await Promise.all(others.map((each) => once(each, 'open')));
+    const late = await viewer.open(url);
+    await late.getByRole('alert').filter({ hasText: '16 viewers already; close one of them' }).waitFor();
+    others[0]!.close();
+    await late.locator('.link', { hasText: 'live' }).waitFor();
+    await late.getByRole('alert').waitFor({ state: 'hidden' });
+  });
+
+  test('a name that is not ours, and a page from elsewhere, are refused, whatever token they have', async (context) => {
+    const { url, upkeep } = await shop(context);
+    const { port, host } = new URL(url);
+    const token = url.split('token=')[1]!;
+    const viewer = await openBrowser(WIDE, ['--host-resolver-rules=MAP evil.test 127.0.0.1']);
+    closing.push(viewer.close);
+    // Whoever lets a name of his point here is told nothing: neither the page, nor what it shows.
+    const page = await viewer.context.newPage();
+    const answer = await page.goto(`http://evil.test:${port}/`);
+    expect(answer!.status()).toBe(421);
+    expect(await page.content()).toContain('known by its IP address, or as localhost');
+
+    const elsewhere = createHttpServer((_, response) => {
+      response.writeHead(200, { 'content-type': 'text/html' }).end('<!doctype html><title>evil</title>');
+    });
+    await new Promise<void>((resolve) => elsewhere.listen(0, '127.0.0.1', resolve));
+    closing.push(async () => void elsewhere.close());
+    await page.goto(`http://127.0.0.1:${(elsewhere.address() as { port: number }).port}/`);
+    // As texts: they are run over there.
+    const order = { method: 'POST', body: '{"order":"stop","command":"cache"}' };
+    const own = { 'x-upkeep-token': token, 'content-type': 'application/json' };
+    const socket = (path: string): string =>
+      `new Promise((resolve) => {
+        const socket = new WebSocket('ws://${host}${path}');
+        socket.onopen = () => resolve('open');
+        socket.onerror = () => resolve('refused');
+      })`;
+    const read = (path: string, how: RequestInit, what: string): string =>
+      `fetch('http://${host}${path}', ${JSON.stringify(how)}).then(async (answer) => ${what}, () => 'refused')`;
+    const tried: unknown[] = [];
+    for (const text of [
+      socket(`/ws?token=${token}`),
+      socket(`/?token=${token}`),
+      read('/', {}, 'answer.text()'),
+      read(`/ws?token=${token}`, {}, 'answer.text()'),
+      read('/order', { ...order, headers: own }, 'answer.text()'),
+      // What needs no leave is sent, and nobody may read the answer: it is that there is no token.
+      read('/order', { ...order, mode: 'no-cors' }, 'answer.text()'),
+    ]) {
+      tried.push(await page.evaluate(text));
+    }
+    expect(tried).toEqual([
+      'refused',
+      'refused',
+      'refused',
+      'refused',
+      'refused',
+      expect.stringMatching(/^(refused)?$/),
+    ]);
+
+    // Nor is a wrong token, or none, of any use to the page itself.
+    await page.goto(`http://${host}/`);
+    const others: unknown[] = [];
+    for (const text of [
+      socket('/ws'),
+      socket('/ws?token=wrong'),
+      socket(`/ws?token=${token}`),
+      read('/order', { ...order, headers: { ...own, 'x-upkeep-token': '' } }, 'answer.status'),
+      read('/order', { ...order, headers: { ...own, 'x-upkeep-token': 'wrong' } }, 'answer.status'),
+    ]) {
+      others.push(await page.evaluate(text));
+    }
+    expect(others).toEqual(['refused', 'refused', 'open', 401, 401]);
+    expect(upkeep.events('operator.ordered')).toEqual([]);
+    expect(upkeep.events('command.stopping')).toEqual([]);
+  });
+
+  test('of a thousand commands is there, is searched, and shows what befalls one of them', async (context) => {
+    const inside = new Namespace(context);
+    const names = Array.from({ length: 1_000 }, (_, index) => `c${index}`);
+    const upkeep = await inside.upkeep(
+      names.map((name) => `${name}: sleep 100000`),
+      { args: [`--inspect=${await freePort()}`] },
+    );
+    const viewer = await browser();
+    const page = await viewer.open(await addressOf(upkeep));
+    await page.locator('.fleet .row', { hasText: '1000 as wished' }).waitFor({ timeout: 240_000 });
+    expect(await page.locator('.fleet .row').count()).toBeLessThan(60);
+    await page.getByLabel('Search the fleet').fill('c500');
+    await page.getByText('1 of 1000 commands').waitFor();
+    await row(page, 'c500').click();
+    await leaf(page).filter({ hasText: 'unchecked' }).waitFor();
+    const [pid] = await upkeep.running('c500');
+    await inside.end(pid!);
+    await row(page, 'c500').filter({ hasText: '↻1' }).waitFor();
+    await go(page, 'timeline');
+    await page.locator('#timeline').getByRole('button', { name: 'Table' }).click();
+    await page.locator('tbody tr', { hasText: `died: pid ${pid} killed by SIGKILL` }).waitFor();
+    await go(page, 'processes');
+    await page.getByLabel('Filter processes').fill('c500');
+    await page.locator('#processes .row', { hasText: 'c500: ' }).first().waitFor();
+    await screenshot(page, 'fleet-thousand');
+    expect(viewer.troubles()).toEqual([]);
+    expect(await upkeep.stop()).toMatchObject({ code: 0, stopped: { left: 0 } });
   });
 
   test('is a picture: light and dark, wide and narrow', async (context) => {

@@ -6,6 +6,7 @@ import type { Page } from 'playwright-core';
 import { afterEach, describe, expect, inject, test } from 'vitest';
 import { commandMachine } from '../../machines/command.ts';
 import type { Message } from '../../src/inspector/protocol.ts';
+import type { Happening } from '../../src/output/journal.ts';
 import { status } from '../inspector/made-status.ts';
 import { NARROW, openBrowser, screenshot, type Viewer, violationsOf, WIDE } from './browser.ts';
 import { actor, type Fake, fakeInspector, hello, moved } from './fake.ts';
@@ -106,6 +107,27 @@ describe('the token', () => {
     },
   );
 
+  test('is for whom the viewer has chosen: neither the page nor a link chooses', async () => {
+    const fake = await inspector(one);
+    const viewer = await browser(NARROW);
+    const page = await viewer.open(fake.url);
+    const stop = page.getByRole('button', { name: 'Stop', exact: true });
+    await expect.poll(() => page.url()).toContain('command:web');
+    await page.getByText('Try it: choose a command').waitFor();
+    expect([await stop.isDisabled(), await page.getByLabel('Signal').isDisabled()]).toEqual([true, true]);
+    // It is selected already, and only now chosen.
+    await page.locator('.tab-fleet').click();
+    await row(page, 'web').click();
+    await page.locator('.whom b', { hasText: /^web$/ }).waitFor();
+    expect(await stop.isEnabled()).toBe(true);
+    await page.locator('.tab-chart').click();
+    expect(await stop.isEnabled()).toBe(true);
+    await page.evaluate(`location.hash = '#chart/root'`);
+    await page.getByText('Try it: choose a command').waitFor();
+    expect(await stop.isDisabled()).toBe(true);
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(NARROW.width);
+  });
+
   test('without orders there are no buttons for them', async () => {
     const fake = await inspector(() => [hello(), ...one().slice(1)]);
     const viewer = await browser();
@@ -116,6 +138,107 @@ describe('the token', () => {
 });
 
 describe('the chart', () => {
+  const probing = { running: { ready: 'probing' } };
+  const pausing = { running: { ready: 'pausing' } };
+  const from = 'command.running.ready.probing';
+  const told = (index: number) => ({
+    ways: [{ from, event: 'probe.finished', index }],
+    actions: ['noteProbe'],
+  });
+
+  test('marks the way that was told, not the first of those that lead there', async () => {
+    const fake = await inspector(one);
+    const viewer = await browser();
+    const page = await viewer.open(`${fake.url}#chart/command:web`);
+    await page.locator('.drawing').waitFor();
+    fake.tell(...moved('x:1', 'x', probing), ...moved('x:1', 'probe.finished', pausing, {}, told(3)));
+    await page.locator('.drawing text.taken', { hasText: /^probe.finished$/ }).waitFor();
+    expect(await page.locator('.drawing text.taken').allTextContents()).toEqual(['probe.finished']);
+    expect(await page.locator('.drawing .maybe').count()).toBe(0);
+    // And so do the messages.
+    await page.locator('.tab-messages').click();
+    const message = page.locator('#messages .row', { hasText: 'probe.finished' });
+    await message.click();
+    const detail = page.locator('#messages .detail');
+    await detail.getByText('running.ready.probing: probe.finished → running.ready.pausing').waitFor();
+    expect(await detail.textContent()).not.toContain('becomesUnhealthy');
+    expect(viewer.troubles()).toEqual([]);
+  });
+
+  test('dashes all ways that may have been taken where that was not told', async () => {
+    const fake = await inspector(one);
+    const viewer = await browser();
+    const page = await viewer.open(`${fake.url}#chart/command:web`);
+    await page.locator('.drawing').waitFor();
+    fake.tell(...moved('x:1', 'x', probing), ...moved('x:1', 'probe.finished', pausing));
+    await page.locator('.drawing text.maybe', { hasText: 'becomesHealthy' }).waitFor();
+    expect(await page.locator('.drawing text.maybe').count()).toBeGreaterThan(1);
+    expect(await page.locator('.drawing .taken').count()).toBe(0);
+    await page.locator('.tab-messages').click();
+    await page.locator('#messages .row', { hasText: 'probe.finished' }).click();
+    await page
+      .locator('#messages .detail')
+      .getByText(/^one of \d ways that lead there/)
+      .waitFor();
+    expect(await violationsOf(page)).toEqual([]);
+  });
+
+  test('has a countdown at the edge of a running delay', async () => {
+    const fake = await inspector(one);
+    const viewer = await browser();
+    const page = await viewer.open(`${fake.url}#chart/command:web`);
+    await page.locator('.drawing').waitFor();
+    const context = { policy: { health: { every: 600_000 } } };
+    fake.tell(...moved('x:1', 'x', probing, context), ...moved('x:1', 'probe.finished', pausing, context));
+    await page.locator('.edge-due .due-text', { hasText: /^(10|9) min/ }).waitFor();
+    await page.locator('.countdown', { hasText: /^after healthInterval in (10|9) min/ }).waitFor();
+    fake.tell(...moved('x:1', 'xstate.after.healthInterval.command.running.ready.pausing', probing, context));
+    await page.locator('.edge-due').waitFor({ state: 'detached' });
+  });
+
+  test.each([
+    ['wide', WIDE],
+    ['narrow', NARROW],
+  ])('keeps the active state clear of what lies over it: %s', async (_, looks) => {
+    const fake = await inspector(one);
+    const viewer = await browser(looks);
+    const page = await viewer.open(`${fake.url}#chart/command:web`);
+    await page.locator('.drawing').waitFor();
+    for (const value of [
+      'backoff',
+      { stopping: 'terminating' },
+      { restarting: { settling: 'patient' } },
+      'scheduled',
+      UP,
+    ]) {
+      fake.tell(...moved('x:1', 'x', value));
+      const name = JSON.stringify(value).match(/(\w+)\W*$/)![1]!;
+      await page.locator('.drawing .state.leaf .state-name', { hasText: new RegExp(`^${name}$`) }).waitFor();
+      await expect
+        .poll(async () => {
+          const leaf = (await page.locator('.drawing .state.leaf rect').boundingBox())!;
+          const frame = (await page.locator('.drawing-frame').boundingBox())!;
+          const within =
+            leaf.x >= frame.x && leaf.y >= frame.y && leaf.y + leaf.height <= frame.y + frame.height;
+          const covered: string[] = within ? [] : ['out of sight'];
+          for (const over of ['.chart-status', '.chart > .tools', '.mini']) {
+            const box = await page.locator(over).boundingBox();
+            if (box === null) continue;
+            const isClear =
+              box.x >= leaf.x + leaf.width ||
+              box.x + box.width <= leaf.x ||
+              box.y >= leaf.y + leaf.height ||
+              box.y + box.height <= leaf.y;
+            if (!isClear) covered.push(over);
+          }
+          return covered;
+        })
+        .toEqual([]);
+    }
+    await page.locator('.chart .tools').getByRole('button', { name: 'Map' }).click();
+    expect(await page.locator('.mini').isVisible()).toBe(looks === NARROW);
+  });
+
   test('is the drawing: the active state is lit, and the way that was taken is marked', async () => {
     const fake = await inspector(one);
     const viewer = await browser();
@@ -229,6 +352,38 @@ describe('the timeline', () => {
     expect(viewer.troubles()).toEqual([]);
   });
 
+  test('what the pointer was told goes when the time in sight is another', async () => {
+    const fake = await inspector(() => hours(Date.now()));
+    const viewer = await browser();
+    const page = await viewer.open(`${fake.url}#timeline/command:api`);
+    await row(page, 'api').waitFor();
+    await page.locator('.tl-scroll').focus();
+    await page.keyboard.press('[');
+    await page.locator('.tip').waitFor();
+    await page.keyboard.press('+');
+    await page.locator('.tip').waitFor({ state: 'hidden' });
+  });
+
+  test('has a lane of upkeep’s own: the policy that was read again, and why all stops', async () => {
+    const now = Date.now();
+    const happenings: readonly Happening[] = [
+      { type: 'operator.ordered', at: 0, order: 'reload', commands: [] },
+      { type: 'supervisor.stopping', at: 0, reason: 'SIGTERM', budget: 10_000 },
+    ];
+    const entries = happenings.map((what, index) => ({ number: index + 1, time: now - 9_000 + index, what }));
+    const fake = await inspector(() => [...one(), { type: 'upkeep.entries', entries, gone: 0 }]);
+    const viewer = await browser();
+    const page = await viewer.open(`${fake.url}#timeline/root`);
+    await row(page, 'web').waitFor();
+    await page.locator('.tl-scroll').focus();
+    await page.keyboard.press(']');
+    await page.keyboard.press(']');
+    await page.locator('.tip', { hasText: /^upkeep.*stopping everything: SIGTERM/s }).waitFor();
+    await page.locator('#timeline').getByRole('button', { name: 'Table' }).click();
+    await page.locator('tbody tr', { hasText: /upkeep.*ordered: reload/s }).waitFor();
+    await page.locator('tbody tr', { hasText: /upkeep.*stopping everything: SIGTERM/s }).waitFor();
+  });
+
   test('the pointer is told the restart’s time', async () => {
     const now = Date.now();
     const fake = await inspector(() => hours(now));
@@ -240,8 +395,8 @@ describe('the timeline', () => {
     const larger = page.getByRole('button', { name: 'Show less time' });
     for (let times = 0; times < 3; times++) await larger.click();
     const box = (await page.locator('.tl-canvas').boundingBox())!;
-    // The lane of api is the fourth one; somewhere in it the pointer meets a restart.
-    const y = box.y + 26 + 3 * 30 + 15;
+    // The lane of api is the fifth one, upkeep's own being the first; somewhere in it the pointer meets a restart.
+    const y = box.y + 26 + 4 * 30 + 15;
     let met = false;
     for (let x = box.x + box.width - 20; x > box.x + 170 && !met; x -= 6) {
       await page.mouse.move(x, y);
@@ -285,6 +440,103 @@ describe('a recording', () => {
     const viewer = await browser();
     const page = await viewer.open(fake.url);
     await page.getByText('The replay differs: web: backoff, not missing, at event 17').waitFor();
+  });
+});
+
+describe('a recording of which an early time is shown', () => {
+  const from = 1_795_000_000_000;
+  const to = from + 1_260_000;
+  /** It waits for its next try, which is due 30 s after the time that is shown first. */
+  const recorded = (at: number): readonly Message[] => [
+    hello({ mode: 'recording', began: from, from, to, at, replay: { differs: null } }),
+    SUPERVISOR,
+    actor('x:1', 'command:web', 'x:0', commandMachine.config, 'backoff'),
+    {
+      type: 'upkeep.fleet',
+      at: from + 46_000,
+      commands: [
+        status('web', {
+          state: 'backoff',
+          asWished: false,
+          for: 1_000,
+          next: { what: 'retry', in: 30_000, text: 'retry 2' },
+        }),
+      ],
+      names: ['web'],
+      groups: [],
+    },
+    {
+      type: 'upkeep.entries',
+      entries: [{ number: 1, time: from + 45_000, what: { type: 'command.healthy', at: 0, command: 'web' } }],
+      gone: 0,
+    },
+  ];
+
+  test('the timeline is of the recording: all of it at first, then a part that lies inside of it', async () => {
+    const fake = await inspector(() => recorded(from + 46_000));
+    const viewer = await browser();
+    const page = await viewer.open(fake.url);
+    const tools = page.locator('#timeline .tools');
+    await page.locator('.range', { hasText: /^22 min/ }).waitFor();
+    expect(await tools.getByRole('button', { name: 'All' }).getAttribute('aria-pressed')).toBe('true');
+    expect(await tools.getByRole('button', { name: 'Now' }).getAttribute('aria-pressed')).toBe('false');
+    const canvas = page.locator('.tl-canvas');
+    const began = async (): Promise<string> =>
+      /from (\S+) to/.exec((await canvas.getAttribute('aria-label')) ?? '')?.[1] ?? '';
+    const whole = await began();
+    await tools.getByRole('button', { name: 'Now' }).click();
+    await tools.getByRole('button', { name: 'Show less time' }).click();
+    await page.locator('.range', { hasText: /^11 min/ }).waitFor();
+    await expect.poll(began).toBe(whole);
+  });
+
+  test('what is due counts down as the time is moved, and is asked for again after the connection was lost', async () => {
+    const fake = await inspector(() => recorded(from + 46_000));
+    const viewer = await browser();
+    const page = await viewer.open(`${fake.url}#chart/command:web`);
+    const countdown = page.locator('.countdown');
+    await countdown.filter({ hasText: 'retry 2 in 30 s' }).waitFor();
+    const slider = page.getByLabel('Time of the recording');
+    await slider.fill(String(from + 56_000));
+    await countdown.filter({ hasText: 'retry 2 in 20 s' }).waitFor();
+    await page.locator('.drawing .due-text', { hasText: 'retry 2 in 20 s' }).waitFor();
+    const seeks = () => fake.heard.filter(({ type }) => type === 'seek');
+    await expect.poll(() => seeks().length).toBe(1);
+    fake.drop();
+    await expect.poll(seeks).toEqual([
+      { type: 'seek', at: from + 56_000 },
+      { type: 'seek', at: from + 56_000 },
+    ]);
+    await page.locator('.scrubber output', { hasText: '56 s of 21 min' }).waitFor();
+  });
+});
+
+describe('the sequence diagram', () => {
+  test('has its names in sight wherever it is scrolled to, and a time beside what has another', async () => {
+    const fake = await inspector(one);
+    const viewer = await browser();
+    const page = await viewer.open(`${fake.url}#messages/command:web`);
+    await row(page, 'web').waitFor();
+    for (let times = 0; times < 60; times++) fake.tell(...moved('x:1', 'probe.finished', UP));
+    await page.locator('#messages').getByRole('button', { name: 'Diagram' }).click();
+    await expect.poll(() => page.locator('.step').count()).toBe(60);
+    const diagram = page.locator('.diagram');
+    const name = page.locator('.actor-name', { hasText: /^web$/ });
+    for (const end of ['scrollHeight', '0']) {
+      await diagram.evaluate((element, to) => {
+        element.scrollTop = to === '0' ? 0 : element.scrollHeight;
+      }, end);
+      const frame = (await diagram.boundingBox())!;
+      const box = (await name.boundingBox())!;
+      expect(box.y).toBeGreaterThanOrEqual(frame.y);
+      expect(box.y + box.height).toBeLessThan(frame.y + 60);
+    }
+    await page.locator('.actor-name', { hasText: /^upkeep$/ }).waitFor();
+    const times = await page.locator('.step-time').allTextContents();
+    expect(times.length).toBeGreaterThan(0);
+    expect(times[0]).toMatch(/^\d\d:\d\d:\d\d\.\d{3}$/);
+    for (const [index, time] of times.entries()) expect(time).not.toBe(times[index - 1]);
+    expect(await violationsOf(page)).toEqual([]);
   });
 });
 

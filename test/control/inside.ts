@@ -1,7 +1,7 @@
 import type { CommandContext } from '../../machines/command-books.ts';
 import { DEFAULT_POLICY } from '../../machines/restart-policy.ts';
 import { unwritten } from '../../machines/tree.ts';
-import type { CommandView, Inside } from '../../src/control/inside.ts';
+import type { CommandView, Inside, Peer } from '../../src/control/inside.ts';
 import type { CrashReport } from '../../src/output/crash.ts';
 import { createJournal } from '../../src/output/journal.ts';
 import { createRecent } from '../../src/output/recent.ts';
@@ -10,25 +10,35 @@ import { commandContext } from './context.ts';
 /** An upkeep on paper: whatever it is asked is kept in `asked`. */
 export interface PaperInside extends Inside {
   readonly asked: string[];
+  readonly note: (order: string, names: readonly string[], by?: Peer | null) => void;
   readonly crashes: CrashReport[];
   /** Sets a command's state. */
-  readonly put: (name: string, state: string, context?: Partial<CommandContext>, since?: number) => void;
+  readonly put: (
+    name: string,
+    state: string,
+    context?: Partial<CommandContext>,
+    since?: number,
+    more?: Partial<Pick<CommandView, 'wished' | 'gaveUp' | 'timers'>>,
+  ) => void;
 }
 
 const NOW = 100_000;
 
 export function createInside(
-  change: Partial<Inside> = {},
+  change: Partial<PaperInside> = {},
   names: readonly string[] = ['web', 'db'],
 ): PaperInside {
   const asked: string[] = [];
   const crashes: CrashReport[] = [];
   const views = new Map<string, CommandView>();
-  const put: PaperInside['put'] = (name, state, context = {}, since = 90_000) =>
+  const put: PaperInside['put'] = (name, state, context = {}, since = 90_000, more = {}) =>
     void views.set(name, {
       state,
       since,
       wished: context.desired ?? 'up',
+      gaveUp: null,
+      timers: [],
+      ...more,
       context: commandContext(name, context),
     });
   for (const name of names) put(name, 'running.ready');
@@ -57,7 +67,10 @@ export function createInside(
     candidatesOf: () => [],
     crashesOf: () => crashes,
     grace: () => 9_000,
-    note: (order, commands) => journal.note({ type: 'operator.ordered', at: NOW, order, commands }),
+    probedOf: () => ({ ready: null, health: null }),
+    note: (order, commands, by = null) =>
+      journal.note({ type: 'operator.ordered', at: NOW, order, commands, by }),
+    peerOf: () => ({ uid: 1000, pid: 42 }),
     order: (name, { type }) => asked.push(`${type} ${name}`),
     signal: (name, signal) => {
       asked.push(`${signal} ${name}`);

@@ -175,9 +175,9 @@ test('a thousand orders are given bit by bit, and who waits for its own is known
   const orders = createOrders(inside);
   orders.give('start', names);
   expect(given.length).toBeLessThan(10);
-  expect(orders.turnOf('c999')).toEqual({ order: 'start', behind: [] });
+  expect(orders.turnOf('c999')).toEqual({ order: 'start', behind: [], queued: true });
   orders.give('stop', ['c500']);
-  expect(orders.turnOf('c500')).toEqual({ order: 'stop', behind: [] });
+  expect(orders.turnOf('c500')).toEqual({ order: 'stop', behind: [], queued: true });
   while (given.length < 1_000) await tick();
   expect(new Set(given)).toEqual(new Set(names));
   expect(given.at(-1)).toBe('c500');

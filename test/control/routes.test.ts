@@ -48,3 +48,41 @@ describe('an order that is given elsewhere', () => {
     expect(turnsOf(inside)('db')).toBeNull();
   });
 });
+
+describe('an order over the socket', () => {
+  test('is noted with whoever gave it; a signal that was refused is not', async (context) => {
+    const inside = createInside({ signal: (name) => (name === 'db' ? 'it does not run' : null) });
+    const served = await Served.of(inside);
+    context.onTestFinished(() => served.close());
+    expect(await served.post('/v1/signal', { names: ['db'], signal: 'SIGHUP' })).toMatchObject({
+      status: 409,
+    });
+    expect(inside.journal.last()).toBe(0);
+    expect(await served.post('/v1/signal', { names: ['web', 'db'], signal: 'SIGHUP' })).toMatchObject({
+      status: 409,
+    });
+    expect(inside.journal.since(0).entries).toMatchObject([
+      { what: { order: 'signal SIGHUP', commands: ['web'], by: { uid: 1000, pid: 42 } } },
+    ]);
+    await served.post('/v1/stop', { names: ['web'] });
+    expect(inside.journal.wishOf('web')).toMatchObject({ what: { by: { uid: 1000, pid: 42 } } });
+    await answerPost(inside, '/v1/stop', { names: ['web'] });
+    expect(inside.journal.wishOf('web')).toMatchObject({ what: { by: null } });
+  });
+
+  test('for a group that is not there says which are, and what is no group', async () => {
+    const [plan] = createInside().groups();
+    const inner = { ...plan!, name: 'inner' };
+    const inside = createInside({ groups: () => [{ ...plan!, name: 'shop', members: [inner] }] });
+    const names = ['shop', 'inner'];
+    expect(await answerPost(inside, '/v1/stop', { group: 'shpo' })).toEqual({
+      status: 404,
+      body: { error: 'cannot find the group shpo: no group has that name', unknown: ['shpo'], names },
+    });
+    expect(await answerPost(inside, '/v1/stop', { group: 'web' })).toMatchObject({
+      status: 404,
+      body: { error: 'cannot find the group web: web is a command; leave --group out', names },
+    });
+    expect(inside.asked).toEqual([]);
+  });
+});

@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest';
 import type { CommandContext } from '../../machines/command-books.ts';
 import { DEFAULT_POLICY } from '../../machines/restart-policy.ts';
 import { healthOf } from '../../src/control/health.ts';
-import { outcome } from '../../src/control/outcome.ts';
-import { whyText } from '../../src/control/show.ts';
+import { outcome, progressOf } from '../../src/control/outcome.ts';
+import { statusTable, whyText } from '../../src/control/show.ts';
 import { type CommandStatus, statusOf, wordOf } from '../../src/control/status.ts';
 import { whyOf } from '../../src/control/why.ts';
 import type { CrashReport } from '../../src/output/crash.ts';
@@ -86,7 +86,13 @@ describe('each state', () => {
     [
       'running.ending',
       { ...policy({ ready: READY }), isReady: true, said: 'flushing' },
-      { asWished: false, ready: false, detail: 'ending', said: 'flushing', next: null },
+      {
+        asWished: false,
+        ready: false,
+        detail: 'ending',
+        said: 'flushing',
+        next: { what: 'kill', in: null, text: 'it has to end' },
+      },
       'ending',
     ],
     ['missing', {}, { asWished: false, detail: null, next: null }, 'missing'],
@@ -132,6 +138,12 @@ describe('each state', () => {
       'scheduled',
     ],
     ['failed.ended', { reason: 'it has died' }, { asWished: false, detail: null, next: null }, 'failed'],
+    [
+      'running.ready',
+      { ...policy({ health: HEALTH }), health: { healthy: false, inARow: 0 } },
+      { next: { what: 'probe', in: 0, text: 'next health probe' }, unhealthySince: null, reason: null },
+      'unhealthy',
+    ],
     [
       'waiting',
       {},
@@ -280,6 +292,24 @@ describe('what an order has come to', () => {
     ['start', {}, { ...running, kind: 'oneshot' }, null],
     ['start', {}, { ...down, state: 'stopped' }, { ok: false, text: /has stopped it/ }],
     ['start', {}, { state: 'failed', reason: 'no such file' }, { ok: false, text: /for good: no such file/ }],
+    [
+      'start',
+      {},
+      { state: 'failed', reason: 'exited', lastExit: EXITED },
+      { ok: false, text: 'it has failed for good: exited with status 3' },
+    ],
+    ['start', {}, { state: 'failed' }, { ok: false, text: 'it has failed for good' }],
+    ['start', {}, { state: 'stopped' }, null],
+    [
+      'start',
+      {},
+      {
+        state: 'stopped',
+        reason: 'group g gave up: a died',
+        gaveUp: { group: 'g', reason: 'a died', time: null },
+      },
+      { ok: false, text: 'group g gave up: a died' },
+    ],
     ['start', {}, { state: 'waiting' }, null],
     ['start', {}, hopeless, { ok: false, text: /waits for db: ready \(it is stopped\).*upkeep start db$/ }],
     ['start', completed, completed, null],
@@ -369,4 +399,149 @@ test('the evidence is all there: processes, how it became leader, transitions, o
     transitions: [{ number: 1, from: null, to: 'missing', on: 'begin' }],
     orders: [{ order: 'start' }],
   });
+});
+
+describe('what comes next', () => {
+  test.each<[string, string, string, Partial<CommandContext>]>([
+    ['restarting.settling', 'settle', 'counts as running in 1.5 s', {}],
+    ['restarting.lingering', 'linger', 'its daemon has to appear in 1.5 s', {}],
+    ['running.starting', 'readyTimeout', 'it has to be ready in 1.5 s', policy({ ready: READY })],
+    [
+      'running.ready',
+      'healthInterval',
+      'next health probe in 1.5 s',
+      { ...policy({ health: HEALTH }), health: { healthy: false, inARow: 0 } },
+    ],
+    ['running.ending', 'endWithin', 'it has to end in 1.5 s', {}],
+    ['missing.clearing', 'clear', 'SIGKILL to what is left in 1.5 s', {}],
+  ])('%s: by the timer %s: %s', (state, name, text, context) => {
+    const inside = createInside({}, ['web']);
+    inside.put('web', state, context, 90_000, { timers: [{ name, state, due: 101_500 }] });
+    expect(statusTable(statusOf(inside, null), { columns: 120, colour: false })).toContain(`  ${text}\n`);
+  });
+
+  test('of an order that took too long is told with its time', () => {
+    const command = of('backoff', { wait: 17_200, failures: 3, lastExit: EXITED });
+    expect(progressOf(command, false)).toBe('backoff, exited with status 3, retry 4');
+    expect(progressOf(command, true)).toBe('backoff, exited with status 3, retry 4 in 7.2 s');
+  });
+
+  test('of one that waits for the turn of a restart says whether that is for others', () => {
+    const inside = createInside({}, ['web']);
+    inside.put('web', 'stopped', { desired: 'down' });
+    const textOf = (queued: object) =>
+      statusOf(inside, null, () => ({ order: 'restart', behind: [], ...queued })).commands[0]!.next!.text;
+    expect(textOf({})).toBe('started when all have stopped');
+    expect(textOf({ queued: true })).toBe('started in its turn');
+  });
+});
+
+describe('one that its group has stopped for good', () => {
+  const stopped = (): PaperInside => {
+    const inside = createInside({}, ['web']);
+    const gaveUp = { group: 'g', reason: 'a died', time: 1_700_000_000_000 };
+    inside.put('web', 'stopped', { desired: 'down' }, 90_000, { wished: 'up', gaveUp });
+    return inside;
+  };
+
+  test('is not as it is wished to be, is told as such, and health has failed', () => {
+    const status = statusOf(stopped(), null);
+    expect(status).toMatchObject({
+      asWished: false,
+      commands: [
+        {
+          state: 'stopped',
+          detail: 'group g gave up',
+          desired: 'up',
+          asWished: false,
+          reason: 'group g gave up: a died',
+          gaveUp: { group: 'g', reason: 'a died', time: '2023-11-14T22:13:20.000Z' },
+          next: { what: 'order', in: null, text: 'group g gave up: upkeep start --group g' },
+        },
+      ],
+    });
+    expect(healthOf(status, 'live')).toMatchObject({
+      state: 'failed',
+      ok: false,
+      text: 'failed: web is stopped (group g gave up)',
+    });
+    // Red, as what has failed is.
+    expect(statusTable(status, { columns: 80, colour: true })).toContain('\x1b[31mstopped\x1b[0m');
+  });
+
+  test('is said to be so, by whose death, and how it is started', () => {
+    const text = whyText(
+      whyOf(stopped(), 'web', () => null),
+      80,
+    ).replaceAll(/\n +/g, ' ');
+    expect(text).toContain('web is stopped (group g gave up) since ');
+    expect(text).toContain(
+      'It is wished up (as upkeep was told at its start, or by its policy), and that is not so.',
+    );
+    expect(text).toContain(
+      'Its group g gave up at 2023-11-14T22:13:20.000Z: a died. All of it was stopped, and nothing starts it but an order: upkeep start --group g.',
+    );
+  });
+});
+
+test('of an unhealthy one it is known why, and since when, until it is healthy or runs anew', () => {
+  const inside = createInside(
+    {
+      probedOf: () => ({
+        ready: { time: 1_700_000_000_000, reason: null, failures: 0 },
+        health: { time: 1_700_000_005_000, reason: 'its program exited with 9', failures: 4 },
+      }),
+    },
+    ['web'],
+  );
+  const context = { ...policy({ health: HEALTH }), health: { healthy: false, inARow: 0 } };
+  const reason = 'its program exited with 8';
+  const fall = () =>
+    inside.journal.note({ type: 'command.unhealthy', at: 1, command: 'web', reason, next: 'ignore' });
+  fall();
+  expect(of('running.ready', context, inside)).toMatchObject({
+    reason: `it is unhealthy: ${reason}`,
+    unhealthySince: '2023-11-14T22:13:20.000Z',
+  });
+  const why = whyOf(inside, 'web', () => null);
+  expect(why.probes).toEqual({
+    ready: { time: '2023-11-14T22:13:20.000Z', ok: true, reason: null, failures: 0 },
+    health: { time: '2023-11-14T22:13:25.000Z', ok: false, reason: 'its program exited with 9', failures: 4 },
+  });
+  const text = whyText(why, 200);
+  expect(text).toContain(
+    'The reason, since 2023-11-14T22:13:20.000Z: it is unhealthy: its program exited with 8.',
+  );
+  expect(text).toContain('Its last readiness probe, at 2023-11-14T22:13:20.000Z: ok.');
+  expect(text).toContain('failed, as did 3 times before it: its program exited with 9.');
+  inside.journal.note({ type: 'command.healthy', at: 1, command: 'web' });
+  expect(of('running.ready', context, inside).unhealthySince).toBeNull();
+  fall();
+  inside.journal.note({ type: 'command.launched', at: 1, command: 'web', pid: 1, start: 1 });
+  expect(of('running.ready', context, inside).unhealthySince).toBeNull();
+});
+
+test('the timers that run are told in their order, those that are over are not', () => {
+  const inside = createInside({}, ['web']);
+  inside.put('web', 'running.ready', { ...policy({ kind: 'cron' }), nextRun: 160_000 }, 90_000, {
+    timers: [
+      { name: 'healthInterval', state: 'running.ready.pausing', due: 101_000 },
+      { name: 'linger', state: 'missing.clearing.killing', due: 100_500 },
+      { name: 'settle', state: 'restarting.settling', due: 99_999 },
+    ],
+  });
+  const why = whyOf(inside, 'web', () => null);
+  expect(why.timers).toEqual([
+    {
+      name: 'linger',
+      for: 'it is started beside what SIGKILL has not ended',
+      due: '2023-11-14T22:13:20.500Z',
+      in: 500,
+    },
+    { name: 'healthInterval', for: 'the next health probe', due: '2023-11-14T22:13:21.000Z', in: 1_000 },
+    { name: 'schedule', for: 'its next run', due: '2023-11-14T22:14:20.000Z', in: 60_000 },
+  ]);
+  expect(whyText(why, 200)).toContain(
+    'Timers that run:\n  in 500 ms, at 2023-11-14T22:13:20.500Z: it is started beside what SIGKILL has not ended\n',
+  );
 });

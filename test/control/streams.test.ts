@@ -91,6 +91,7 @@ describe('events', () => {
       at: 100_000,
       order: 'start',
       commands: ['web'],
+      by: null,
       message: expect.stringMatching(/start/),
     });
   });

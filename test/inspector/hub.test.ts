@@ -1,6 +1,7 @@
 import { createInspector } from '@statelyai/inspect';
 import { describe, expect, test, vi } from 'vitest';
 import { type ActorRefFrom, assign, createActor, fromCallback, setup } from 'xstate';
+import type { GroupPlan } from '../../machines/tree.ts';
 import { createHub, type HubOptions } from '../../src/inspector/hub.ts';
 import { jsonOf } from '../../src/inspector/json.ts';
 import type { Source } from '../../src/inspector/source.ts';
@@ -165,6 +166,57 @@ describe('a viewer', () => {
     other.leave();
   });
 
+  test('that is the page is told which of several ways was taken, and what was done', async () => {
+    const machine = setup({
+      types: { context: {} as { n: number } },
+      actions: { note: () => {}, leave: () => {} },
+    }).createMachine({
+      id: 'health',
+      context: { n: 0 },
+      initial: 'on',
+      on: { '*': { actions: 'note' } },
+      states: {
+        on: {
+          exit: 'leave',
+          after: { 1000000: { target: 'off' } },
+          on: {
+            // To look at the state alone does not tell these two apart.
+            'probe.done': [
+              { guard: ({ context }) => context.n === 1, target: 'between' },
+              { guard: ({ context }) => context.n > 1, actions: 'note' },
+              { actions: assign({ n: ({ context }) => context.n + 1 }) },
+            ],
+          },
+        },
+        between: { id: 'named', always: [{ guard: () => false, target: 'on' }, { target: 'off' }] },
+        off: {},
+      },
+    });
+    const root = createActor(machine);
+    const { source } = stage([], { root });
+    root.start();
+    const [own, other] = [new PaperViewer().look(source), new PaperViewer(false).look(source)];
+    for (const each of [own, other]) await seen(() => expect(count(each, '@xstate.actor')).toBe(1));
+    for (const type of ['probe.done', 'probe.done', 'unheard', 'probe.done']) root.send({ type });
+    for (const each of [own, other]) await seen(() => expect(count(each, '@xstate.snapshot')).toBe(4));
+    const any = { from: 'health', event: '*', index: 0 };
+    expect(own.messages('@xstate.snapshot').map(({ taken }) => taken)).toEqual([
+      { ways: [{ from: 'health.on', event: 'probe.done', index: 2 }], actions: [] },
+      {
+        ways: [
+          { from: 'health.on', event: 'probe.done', index: 0 },
+          { from: 'named', event: '', index: 1 },
+        ],
+        actions: ['leave', 'xstate.cancel'],
+      },
+      { ways: [any], actions: ['note'] },
+      { ways: [any], actions: ['note'] },
+    ]);
+    for (const told of other.messages('@xstate.snapshot')) expect(told).not.toHaveProperty('taken');
+    own.leave();
+    other.leave();
+  });
+
   test('of the official kind gets every definition and nothing of upkeep, its own page each definition once', async () => {
     const { source, inside, step } = stage();
     const [own, other] = [new PaperViewer().look(source), new PaperViewer(false).look(source)];
@@ -322,6 +374,24 @@ describe('the page', () => {
     step('web');
     await seen(() => expect(count(viewer, 'upkeep.fleet')).toBe(3));
     expect(viewer.messages('upkeep.fleet')[2]!.commands.map(({ name }: Told) => name)).toEqual(['web']);
+    viewer.leave();
+  });
+
+  test('sees whom a group has stopped for good, though their own machines hear nothing of it', async () => {
+    const { source, inside } = stage();
+    const [group] = createInside({}, ['web', 'db']).groups();
+    (inside.groups() as GroupPlan[]).push({ ...group!, name: 'g' });
+    inside.put('db', 'stopped');
+    const viewer = new PaperViewer().look(source);
+    await seen(() => expect(count(viewer, 'upkeep.fleet')).toBe(1));
+    const gaveUp = { group: 'g', reason: 'web died', time: 0 };
+    inside.put('db', 'stopped', {}, 90_000, { gaveUp });
+    inside.journal.note({ type: 'group.failed', at: 0, group: 'g', reason: 'web died' });
+    await seen(() =>
+      expect(viewer.messages('upkeep.fleet').at(-1)).toMatchObject({
+        commands: [{ name: 'db', gaveUp: { group: 'g' } }],
+      }),
+    );
     viewer.leave();
   });
 

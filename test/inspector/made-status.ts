@@ -24,6 +24,8 @@ export function status(name: string, more: Partial<CommandStatus> = {}): Command
     lastSuccess: null,
     reason: null,
     said: null,
+    unhealthySince: null,
+    gaveUp: null,
     leftOut: 0,
     waitingFor: [],
     next: null,

@@ -92,6 +92,14 @@ describe('a recording', () => {
     viewer.want({ type: 'seek', at: from + 1_500 });
     await seen(() => expect(commandIn(viewer, 'a')).toMatchObject({ lastExit: expect.anything() }));
     expect(heard()).toContain('leader.exited');
+    const death = anew(viewer).find(
+      ({ type, event }) => type === '@xstate.snapshot' && event.type === 'leader.exited',
+    );
+    expect(death!.taken.ways[0]).toMatchObject({
+      event: 'leader.exited',
+      from: expect.stringMatching(/^command\.running/),
+    });
+    expect(death!.taken.actions).toContain('tell');
     expect(viewer.messages('upkeep.hello')).toHaveLength(hellos);
     const times = anew(viewer).flatMap(({ type, createdAt }) =>
       type === '@xstate.event' ? [Number(createdAt)] : [],

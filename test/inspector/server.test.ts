@@ -262,6 +262,21 @@ describe('a token', () => {
     expect(ordered).toEqual([]);
   });
 
+  test('that is wrong, or one viewer too many, is told why where a page can read it', async () => {
+    const why = async (token: string): Promise<[number, string]> => {
+      const { status, text: said } = await ask(`/ws?token=${token}`);
+      return [status, (JSON.parse(said) as { error: string }).error];
+    };
+    expect(await why('x')).toEqual([401, expect.stringMatching(/open the address that upkeep has logged$/)]);
+    expect((await why(TOKEN))[0]).toBe(426);
+    const all = await Promise.all(Array.from({ length: 16 }, () => viewer()));
+    expect(await why(TOKEN)).toEqual([503, expect.stringMatching(/16 viewers already; close one of them$/)]);
+    await gone(all.pop()!);
+    expect((await why(TOKEN))[0]).toBe(426);
+    for (const each of all) each.close();
+    await vi.waitFor(() => expect(shown.size).toBe(0), { timeout: 60_000 });
+  });
+
   test('is not told to who lacks it', async () => {
     for (const { text: said, headers } of [await order({}), await ask('/'), await ask('/x')]) {
       expect(said + JSON.stringify(headers)).not.toContain(TOKEN);

@@ -104,3 +104,31 @@ test('runs that were left out are counted from the last launch on, of each comma
   journal.forget('b');
   expect(journal.leftOutOf('b')).toBe(0);
 });
+
+test('the last wish of each command is kept, whatever else is ordered', () => {
+  const journal = createJournal({ wallClock: () => 5 });
+  const order = (what: string, command: string): void =>
+    journal.note({ type: 'operator.ordered', at: 0, order: what, commands: [command] });
+  expect(journal.wishOf('web')).toBeNull();
+  order('start', 'web');
+  order('stop', 'web');
+  order('restart', 'db');
+  for (let count = 0; count < 2 * KEPT; count++) order('signal SIGHUP', 'web');
+  expect(journal.wishOf('web')).toMatchObject({ number: 2, what: { order: 'stop' } });
+  expect(journal.wishOf('db')).toMatchObject({ what: { order: 'restart' } });
+  journal.forget('web');
+  expect(journal.wishOf('web')).toBeNull();
+});
+
+test('of each group it is kept when it gave up last, of the last thousand that have', () => {
+  const journal = createJournal();
+  const fail = (group: string, reason: string): void =>
+    journal.note({ type: 'group.failed', at: 0, group, reason });
+  fail('a', 'first');
+  fail('b', 'its own');
+  fail('a', 'second');
+  expect(journal.failureOf('a')).toMatchObject({ what: { reason: 'second' } });
+  for (let count = 0; count < 1_023; count++) fail(`g${count}`, '');
+  expect(journal.failureOf('b')).toBeNull();
+  expect(journal.failureOf('a')).not.toBeNull();
+});

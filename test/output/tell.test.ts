@@ -276,6 +276,14 @@ const SENTENCES: readonly (readonly [Told, string])[] = [
     'ordered over the control socket: stop web, db',
   ],
   [
+    { type: 'operator.ordered', at, order: 'stop', commands: ['web'], by: { uid: 0, pid: 123 } },
+    'ordered over the control socket by uid 0, pid 123: stop web',
+  ],
+  [
+    { type: 'operator.ordered', at, order: 'stop', commands: ['web'], by: { uid: 7, pid: 0 } },
+    'ordered over the control socket by uid 7, from another PID namespace: stop web',
+  ],
+  [
     { type: 'operator.ordered', at, order: 'shutdown', commands: [] },
     'ordered over the control socket: shutdown',
   ],

@@ -9,22 +9,46 @@ export interface DrawingView extends Lit {
   readonly element: HTMLElement;
   /** Where the badges of a state hang: its box, in the drawing's measure. */
   readonly boxOf: (id: string) => Drawing['boxes'][number] | null;
+  /** Where the label of a move stands, one line of it; null: it has none. */
+  readonly labelOf: (move: Move) => { readonly x: number; readonly y: number; readonly width: number } | null;
   /** What is drawn over everything else. */
   readonly overlay: SVGGElement;
-  /** Brings states into sight. `jump`: at once. */
-  readonly lookAt: (ids: readonly string[], jump?: boolean) => void;
+  /** Brings a state into sight, with its labels and with what holds it where there is room. `jump`: at once. */
+  readonly lookAt: (id: string, jump?: boolean) => void;
   readonly showAll: () => void;
   readonly zoom: (factor: number) => void;
   /** Lights the same in the small one. */
   readonly light: (active: ReadonlySet<string>) => void;
 }
 
-const LINE = 14;
+/** px of the frame's edges that something else lies over. */
+export interface Covered {
+  readonly top: number;
+  readonly right: number;
+  readonly bottom: number;
+  readonly left: number;
+}
+
+export const LINE = 14;
 const LARGEST = 2.5;
+/** px for each unit of the drawing, of what is followed: less can't be read, more is of no use. */
+const LEAST_FOLLOWED = 0.62;
+const MOST_FOLLOWED = 1;
+/** Where there is no room for more than that state anyway. */
+const MOST_FOLLOWED_NARROW = 1.3;
+/** px of a frame's width. */
+const NARROW = 500;
+/** Around what is looked at, in the drawing's measure. */
+const MARGIN = 24;
 const MOVE_MS = 350;
 
-/** @param onMoved the viewer has moved it by hand */
-export function createDrawing(name: string, drawing: Drawing, onMoved: () => void): DrawingView {
+/** @param onMoved the viewer has moved it by hand @param covered what is to be kept clear */
+export function createDrawing(
+  name: string,
+  drawing: Drawing,
+  onMoved: () => void,
+  covered: () => Covered,
+): DrawingView {
   const states = new Map<string, Element>();
   const arrows = new Map<string, Element[]>();
   const notes = new Map<string, Element>();
@@ -151,8 +175,26 @@ export function createDrawing(name: string, drawing: Drawing, onMoved: () => voi
     }
   }
 
-  const smallest = (): number =>
-    Math.min(1, element.clientWidth / drawing.width, element.clientHeight / drawing.height) || 0.1;
+  /** What nothing lies over: its size, and how far its middle is from the frame's; px. */
+  function free(): {
+    readonly width: number;
+    readonly height: number;
+    readonly dx: number;
+    readonly dy: number;
+  } {
+    const { top, right, bottom, left } = covered();
+    return {
+      width: Math.max(40, element.clientWidth - left - right),
+      height: Math.max(40, element.clientHeight - top - bottom),
+      dx: (left - right) / 2,
+      dy: (top - bottom) / 2,
+    };
+  }
+
+  function smallest(): number {
+    const { width, height } = free();
+    return Math.min(1, width / drawing.width, height / drawing.height) || 0.1;
+  }
 
   function glide(to: typeof view): void {
     cancelAnimationFrame(motion);
@@ -246,7 +288,9 @@ export function createDrawing(name: string, drawing: Drawing, onMoved: () => voi
 
   const zoom = (factor: number): void => glide({ ...view, scale: view.scale * factor });
   function showAll(): void {
-    glide({ x: drawing.width / 2, y: drawing.height / 2, scale: smallest() });
+    const { dx, dy } = free();
+    const scale = smallest();
+    glide({ x: drawing.width / 2 - dx / scale, y: drawing.height / 2 - dy / scale, scale });
   }
   new ResizeObserver(() => put(view)).observe(element);
 
@@ -264,20 +308,38 @@ export function createDrawing(name: string, drawing: Drawing, onMoved: () => voi
       ].flat();
     },
     boxOf: (id) => boxes.get(id) ?? null,
-    lookAt(ids, jump = false) {
-      const seen = ids.flatMap((id) => boxes.get(id) ?? []);
-      if (seen.length === 0) return;
-      const left = Math.min(...seen.map(({ x }) => x));
-      const right = Math.max(...seen.map(({ x, width }) => x + width));
-      const top = Math.min(...seen.map(({ y }) => y));
-      const bottom = Math.max(...seen.map(({ y, height }) => y + height));
-      const room = Math.min(
-        element.clientWidth / (right - left + 60),
-        element.clientHeight / (bottom - top + 60),
+    labelOf({ from, to, label: text }) {
+      const arrow = drawing.arrows.find(
+        (each) => each.from === from && each.to === to && each.label?.lines.includes(text) === true,
       );
-      const scale = Math.min(1, Math.max(0.62, room));
-      // Below what stands in the corners.
-      const to = { x: (left + right) / 2, y: (top + bottom) / 2 - 30 / scale, scale };
+      if (arrow?.label == null) return null;
+      const { x, y, width, lines } = arrow.label;
+      return { x, y: y + LINE * lines.indexOf(text), width };
+    },
+    lookAt(id, jump = false) {
+      const box = boxes.get(id);
+      if (box === undefined) return;
+      const labels = drawing.arrows.flatMap(({ from, to, label }) =>
+        label !== null && (from === id || to === id) ? [label] : [],
+      );
+      const parent = boxes.get(id.slice(0, id.lastIndexOf('.')));
+      const { width, height, dx, dy } = free();
+      const candidates = [
+        { seen: [box, ...labels, ...(parent === undefined ? [] : [parent])], least: 0.85 },
+        { seen: [box, ...labels], least: 0.7 },
+        { seen: [box], least: 0 },
+      ].map(({ seen, least }) => {
+        const left = Math.min(...seen.map(({ x }) => x));
+        const right = Math.max(...seen.map((each) => each.x + each.width));
+        const top = Math.min(...seen.map(({ y }) => y));
+        const bottom = Math.max(...seen.map((each) => each.y + each.height));
+        const room = Math.min(width / (right - left + 2 * MARGIN), height / (bottom - top + 2 * MARGIN));
+        return { x: (left + right) / 2, y: (top + bottom) / 2, room, least };
+      });
+      const { x, y, room } = candidates.find(({ room, least }) => room >= least)!;
+      const most = element.clientWidth < NARROW ? MOST_FOLLOWED_NARROW : MOST_FOLLOWED;
+      const scale = Math.min(most, Math.max(LEAST_FOLLOWED, room));
+      const to = { x: x - dx / scale, y: y - dy / scale, scale };
       if (jump) put(to);
       else glide(to);
     },

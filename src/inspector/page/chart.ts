@@ -1,12 +1,13 @@
 /** The statechart of what is selected: what is active is lit, what was taken last is marked, and what is due counts down. */
-import { createDrawing, type DrawingView } from './canvas.ts';
+import { type Covered, createDrawing, type DrawingView, LINE } from './canvas.ts';
 import { createCards, type Lit } from './cards.ts';
 import { h, s, say } from './dom.ts';
 import { type Drawings, drawingOf } from './drawings.ts';
 import { glyph } from './glyph.ts';
 import { lookOf } from './looks.ts';
-import { activeIn, eventLabel, type Machine, type Move, taken, valueText } from './machine.ts';
-import { type Actor, actorTitle, type Store } from './store.ts';
+import { activeIn, eventLabel, type Led, ledBy, type Machine, valueText } from './machine.ts';
+import type { Actor, Store } from './store.ts';
+import { type Timer, timersOf } from './timers.ts';
 import { lookOfStatus, wordOf } from './tree.ts';
 import { duration } from './words.ts';
 
@@ -18,6 +19,9 @@ export interface ChartPane {
   readonly tick: () => void;
   readonly draw: (drawings: Drawings) => void;
 }
+
+/** Width of a countdown at an edge, in the drawing's measure. */
+const EDGE_DUE = 62;
 
 interface Shown {
   readonly machine: Machine;
@@ -51,22 +55,57 @@ export function createChart(store: Store): ChartPane {
     },
     'Follow',
   );
+  const map = h(
+    'button',
+    {
+      type: 'button',
+      'aria-pressed': String(matchMedia('(min-width: 761px)').matches),
+      title: 'A small one of the whole',
+      click: () => setMap(map.getAttribute('aria-pressed') !== 'true'),
+    },
+    'Map',
+  );
   const tools = h(
     'div',
     { class: 'tools', role: 'group', 'aria-label': 'Chart' },
     follow,
     h('button', { type: 'button', click: () => showWhole() }, 'All'),
+    map,
     h('button', { type: 'button', 'aria-label': 'Smaller', click: () => shown?.drawing?.zoom(0.8) }, '−'),
     h('button', { type: 'button', 'aria-label': 'Larger', click: () => shown?.drawing?.zoom(1.25) }, '+'),
   );
-  const stage = h('div', { class: 'stage' });
+  const stage = h('div', {
+    class: map.getAttribute('aria-pressed') === 'true' ? 'stage' : 'stage no-map',
+  });
+  const card = h('div', { class: 'chart-status' }, title, state, countdown, last);
   const element = h(
     'section',
     { class: 'pane chart', id: 'chart', 'aria-label': 'Chart' },
-    h('div', { class: 'chart-status' }, title, state, countdown, last),
+    card,
     tools,
     stage,
   );
+
+  function setMap(isShown: boolean): void {
+    map.setAttribute('aria-pressed', String(isShown));
+    stage.classList.toggle('no-map', !isShown);
+    lookAtActive();
+  }
+
+  /** By the card, the buttons and the map. */
+  function covered(): Covered {
+    const gap = 16;
+    const isNarrow = tools.offsetTop > card.offsetTop + card.offsetHeight;
+    const mini = stage.querySelector('.mini')?.getBoundingClientRect();
+    const isBeside = mini !== undefined && mini.width < element.clientWidth / 4;
+    return {
+      // It has one line more where something is due.
+      top: gap + Math.max(card.offsetHeight + (countdown.hidden ? 24 : 0), isNarrow ? 0 : tools.offsetHeight),
+      right: mini !== undefined && mini.width > 0 && isBeside ? mini.width + gap : 0,
+      bottom: isNarrow ? tools.offsetHeight + gap : 0,
+      left: 0,
+    };
+  }
 
   function setFollows(next: boolean): void {
     follows = next;
@@ -84,8 +123,7 @@ export function createChart(store: Store): ChartPane {
     const leaf = leafOf(active);
     if (leaf === null) return;
     if (shown?.drawing != null) {
-      // With what holds it, where both fit.
-      shown.drawing.lookAt([leaf], jump);
+      shown.drawing.lookAt(leaf, jump);
     } else shown?.lit.states.get(leaf)?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
   }
 
@@ -93,7 +131,8 @@ export function createChart(store: Store): ChartPane {
     let view = views.get(machine);
     if (view === undefined) {
       const drawing = drawingOf(drawings ?? {}, machine);
-      const drawn = drawing === null ? null : createDrawing(machine.id, drawing, () => setFollows(false));
+      const drawn =
+        drawing === null ? null : createDrawing(machine.id, drawing, () => setFollows(false), covered);
       view = { machine, lit: drawn ?? createCards(machine), drawing: drawn };
       views.set(machine, view);
     }
@@ -110,10 +149,10 @@ export function createChart(store: Store): ChartPane {
             ? 'Select something of the fleet.'
             : `There is no machine of ${command} at this time.`
           : actor.machine === null
-            ? `${actorTitle(actor.name)} is no machine: there is no chart of it.`
+            ? `${store.titleOf(actor)} is no machine: there is no chart of it.`
             : '';
       stage.replaceChildren(h('p', { class: 'empty' }, why));
-      say(title, actor === null ? '' : actorTitle(actor.name));
+      say(title, actor === null ? '' : store.titleOf(actor));
       tools.hidden = true;
       showStatus(actor);
       return;
@@ -142,28 +181,33 @@ export function createChart(store: Store): ChartPane {
     if (hasMoved) lookAtActive(isNew);
   }
 
-  /** Marks the way of the last event that led somewhere, and flashes what is new of it. */
+  function unmark(): void {
+    for (const each of marked) each.classList.remove('taken', 'maybe', 'flash');
+    marked = [];
+  }
+
+  /** Marks the way of the last event that led somewhere, and flashes what is new of it. Ways it only may have taken are dashed. */
   function markTaken({ machine, lit }: Shown, actor: Actor): void {
     const news = store.sent.filter(
       (sent) => sent.number > seen && sent.to === actor.sessionId && sent.became !== null,
     );
-    let way: readonly Move[] = [];
+    let led: Led | null = null;
     for (const { number, event, became } of news) {
       seen = number;
-      const { before, after } = became!;
-      const moves = taken(
-        machine,
-        activeIn(machine, before.value),
-        activeIn(machine, after.value),
-        event.type,
-      ).filter(({ to }) => to !== null);
-      if (moves.length > 0) way = moves;
+      const { before, after, taken } = became!;
+      const next = ledBy(machine, before.value, after.value, event.type, taken);
+      if (next.ways.some((way) => way.some(({ to }) => to !== null))) led = next;
     }
-    if (way.length === 0) return;
-    for (const each of marked) each.classList.remove('taken', 'flash');
-    marked = way.flatMap((move) => lit.moves(move));
+    if (led === null) return;
+    unmark();
+    const [first = [], ...others] = led.ways.map((way) => way.filter(({ to }) => to !== null));
+    const certain = first.filter((move) => others.every((way) => way.includes(move)));
+    const possible = new Set(led.ways.flat().filter((move) => move.to !== null && !certain.includes(move)));
+    const sure = new Set(certain.flatMap((move) => lit.moves(move)));
+    const maybe = [...possible].flatMap((move) => lit.moves(move)).filter((each) => !sure.has(each));
+    marked = [...sure, ...maybe];
     for (const each of marked) {
-      each.classList.add('taken');
+      each.classList.add(sure.has(each) ? 'taken' : 'maybe');
       // Begins the animation again where the same way is taken twice.
       void each.getBoundingClientRect();
       each.classList.add('flash');
@@ -187,7 +231,7 @@ export function createChart(store: Store): ChartPane {
       state.dataset.drawn = value;
       state.replaceChildren(...(value === '' ? [] : [glyph(lookOf(value)), ` ${value}`]));
     }
-    say(title, actor === null ? (command ?? '') : actorTitle(actor.name));
+    say(title, actor === null ? (command ?? '') : store.titleOf(actor));
     const sent = actor?.last ?? null;
     say(
       last,
@@ -199,10 +243,37 @@ export function createChart(store: Store): ChartPane {
     tick();
   }
 
-  /** The wish and the countdown, at the box of what is active. */
+  /** The wish and what is due at the box of what is active, and each running delay at its edge. */
   function showBadges(): void {
     const drawing = shown?.drawing;
     if (drawing == null) return;
+    showBoxBadges(drawing);
+    for (const timer of timers()) {
+      for (const move of timer.moves) {
+        const label = drawing.labelOf(move);
+        if (label === null) continue;
+        const x = label.x + label.width + 2;
+        drawing.overlay.append(
+          s(
+            'g',
+            { class: 'edge-due', 'data-name': timer.name },
+            s('rect', { class: 'due-back', x, y: label.y, width: EDGE_DUE, height: LINE + 2, rx: 4 }),
+            s('rect', { class: 'due-bar', x, y: label.y, width: EDGE_DUE, height: LINE + 2, rx: 4 }),
+            s('text', { class: 'due-text', x: x + 5, y: label.y + LINE - 2 }, ''),
+          ),
+        );
+      }
+    }
+  }
+
+  /** Those that run. */
+  function timers(): readonly Timer[] {
+    const actor = session === null ? undefined : store.actors.get(session);
+    if (shown === null || actor === undefined) return [];
+    return timersOf(shown.machine, active, actor.snapshot.context, actor.entered, store.hello?.began ?? 0);
+  }
+
+  function showBoxBadges(drawing: DrawingView): void {
     const status = command === null ? undefined : store.commands.get(command)?.status;
     const box = drawing.boxOf(leafOf(active) ?? '');
     if (box === null || status === undefined) {
@@ -256,19 +327,30 @@ export function createChart(store: Store): ChartPane {
   }
 
   function tick(): void {
+    const now = store.now();
+    const running = timers();
+    const next = dueOf() ?? running.map(({ name, due, whole }) => ({ text: name, at: due, whole }))[0];
+    countdown.hidden = next === undefined;
+    if (next !== undefined) {
+      const left = Math.max(0, next.at - now);
+      say(countdown.firstElementChild!, dueText(next.text, left));
+      const bar = countdown.lastElementChild as HTMLElement;
+      bar.style.transform = `scaleX(${Math.min(1, left / next.whole)})`;
+    }
+    const overlay = shown?.drawing?.overlay;
+    if (overlay === undefined) return;
     const due = dueOf();
-    countdown.hidden = due === null;
-    if (due === null) return;
-    const left = Math.max(0, due.at - store.now());
-    const text = left === 0 ? `${due.text} now` : `${due.text} in ${duration(left)}`;
-    const share = Math.min(1, left / due.whole);
-    say(countdown.firstElementChild!, text);
-    (countdown.lastElementChild as HTMLElement).style.transform = `scaleX(${share})`;
-    const drawn = shown?.drawing?.overlay.querySelector('.due');
-    if (drawn == null) return;
-    const [back, bar, words] = drawn.children;
-    bar!.setAttribute('width', String(Number(back!.getAttribute('width')) * share));
-    say(words!, text);
+    const drawn = overlay.querySelector('.due');
+    if (due !== null && drawn !== null) {
+      const left = Math.max(0, due.at - now);
+      drawBar(drawn, left / due.whole, dueText(due.text, left));
+    }
+    for (const each of overlay.querySelectorAll<SVGGElement>('.edge-due')) {
+      const timer = running.find(({ name }) => name === each.dataset.name);
+      if (timer === undefined) continue;
+      const left = Math.max(0, timer.due - now);
+      drawBar(each, left / timer.whole, left === 0 ? 'now' : duration(left));
+    }
   }
 
   return {
@@ -278,8 +360,7 @@ export function createChart(store: Store): ChartPane {
       if (session === nextSession && command === nextCommand) return;
       session = nextSession;
       command = nextCommand;
-      for (const each of marked) each.classList.remove('taken', 'flash');
-      marked = [];
+      unmark();
       // Of what was before it only the last is marked.
       const actor = session === null ? undefined : store.actors.get(session);
       seen = actor?.last == null ? (store.sent.at(-1)?.number ?? 0) : actor.last.number - 1;
@@ -294,6 +375,15 @@ export function createChart(store: Store): ChartPane {
       show();
     },
   };
+}
+
+const dueText = (what: string, left: number): string =>
+  left === 0 ? `${what} now` : `${what} in ${duration(left)}`;
+
+function drawBar(drawn: Element, share: number, text: string): void {
+  const [back, bar, words] = drawn.children;
+  bar!.setAttribute('width', String(Number(back!.getAttribute('width')) * Math.min(1, share)));
+  say(words!, text);
 }
 
 /** The innermost of what is active. */

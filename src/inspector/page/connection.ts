@@ -1,9 +1,12 @@
 /** The WebSocket to upkeep: it comes back by itself. */
 import type { Message, Ordered, Wanted } from '../protocol.ts';
 
-export type Link = 'connecting' | 'open' | 'lost';
+/** `refused`: it answers, and lets nobody in. */
+export type Link = 'connecting' | 'open' | 'lost' | 'refused';
 
 export interface Connection {
+  /** Takes the token of the address, if it has one, out of sight, and connects with it. @returns whether there was one */
+  readonly admit: () => boolean;
   /** Lost where nobody listens. */
   readonly say: (wanted: Wanted) => void;
   /** @returns what was answered, in words, and whether it was done */
@@ -12,51 +15,74 @@ export interface Connection {
 
 export interface ConnectionOptions {
   readonly onMessage: (message: Message) => void;
-  readonly onLink: (link: Link) => void;
+  /** @param why it is lost or refused, in words; null: nobody has said */
+  readonly onLink: (link: Link, why: string | null) => void;
 }
 
 const KEY = 'upkeep-token';
 /** ms; after each attempt that fails it is twice as long, up to the last. */
 const FIRST_WAIT = 250;
 const LAST_WAIT = 4_000;
+/** Statuses of HTTP. */
+const UNAUTHORIZED = 401;
+const UPGRADE = 426;
 
-/** The token that came with the address, which is taken out of sight; one that came before, else. */
+/** The token that came with the address, which is taken out of sight. null: none did */
 function takeToken(): string | null {
   const url = new URL(location.href);
   // Behind the hash it is sent to nobody.
   const inHash = /^#(?:.*&)?token=([^&]*)/.exec(url.hash)?.[1];
-  const given = inHash === undefined ? url.searchParams.get('token') : decodeURIComponent(inHash);
+  const given = inHash === undefined ? url.searchParams.get('token') : decoded(inHash);
+  if (given === null) return null;
+  url.searchParams.delete('token');
+  url.hash = url.hash.replace(/^#(.*&)?token=[^&]*&?/, '#$1').replace(/[#&]$/, '');
+  history.replaceState(null, '', url);
   try {
-    if (given === null) return sessionStorage.getItem(KEY);
     sessionStorage.setItem(KEY, given);
   } catch {
     // Nothing may be kept: it is asked for again when the page is loaded again.
   }
-  url.searchParams.delete('token');
-  url.hash = url.hash.replace(/^#(.*&)?token=[^&]*&?/, '#$1').replace(/[#&]$/, '');
-  history.replaceState(null, '', url);
   return given;
 }
 
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    // Somebody wrote it by hand: it will be refused.
+    return text;
+  }
+}
+
+/** One that came before. */
+function keptToken(): string | null {
+  try {
+    return sessionStorage.getItem(KEY);
+  } catch {
+    return null;
+  }
+}
+
 export function connect({ onMessage, onLink }: ConnectionOptions): Connection {
-  const token = takeToken();
-  const address = new URL('ws', location.href);
-  address.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
-  address.hash = '';
-  address.search = token === null ? '' : `?token=${encodeURIComponent(token)}`;
+  let token = takeToken() ?? keptToken();
   let wait = FIRST_WAIT;
   let socket: WebSocket | null = null;
   let timer = 0;
   let wantsProcesses = false;
+  /** Why it was refused last. */
+  let why: string | null = null;
 
   function open(): void {
     clearTimeout(timer);
-    onLink('connecting');
-    const own = new WebSocket(address);
+    onLink('connecting', why);
+    const own = new WebSocket(addressOf('ws:'));
+    let wasOpen = false;
     socket = own;
     own.onopen = () => {
       wait = FIRST_WAIT;
-      onLink('open');
+      wasOpen = true;
+      why = null;
+      onLink('open', null);
       if (wantsProcesses) say({ type: 'processes', wanted: true });
     };
     own.onmessage = ({ data }) => {
@@ -70,10 +96,44 @@ export function connect({ onMessage, onLink }: ConnectionOptions): Connection {
     };
     own.onclose = () => {
       if (socket !== own) return;
-      onLink('lost');
-      timer = window.setTimeout(open, wait);
-      wait = Math.min(LAST_WAIT, 2 * wait);
+      onLink('lost', why);
+      if (wasOpen) again();
+      else void ask(own);
     };
+  }
+
+  function again(): void {
+    timer = window.setTimeout(open, wait);
+    wait = Math.min(LAST_WAIT, 2 * wait);
+  }
+
+  /** A browser does not say why a WebSocket was refused: the same is asked for without one. */
+  async function ask(refused: WebSocket): Promise<void> {
+    let status = 0;
+    let text: string | null = null;
+    try {
+      const answer = await fetch(addressOf('http:'), { cache: 'no-store' });
+      status = answer.status;
+      text = ((await answer.json().catch(() => ({}))) as { error?: string }).error ?? null;
+    } catch {
+      // Nobody is there.
+    }
+    if (socket !== refused) return;
+    // It is let in now, or would have been.
+    why = status === 0 || status === UPGRADE ? null : (text ?? `upkeep answers ${status}`);
+    if (status === UNAUTHORIZED) why += ', or paste it over the one of this window';
+    onLink(why === null ? 'lost' : 'refused', why);
+    // A token does not become right again.
+    if (status !== UNAUTHORIZED) again();
+  }
+
+  /** Of the WebSocket, with the token; `http:`: the same place, asked why. */
+  function addressOf(protocol: 'ws:' | 'http:'): URL {
+    const address = new URL('ws', location.href);
+    if (protocol === 'ws:') address.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
+    address.hash = '';
+    address.search = token === null ? '' : `?token=${encodeURIComponent(token)}`;
+    return address;
   }
 
   function say(wanted: Wanted): void {
@@ -94,6 +154,18 @@ export function connect({ onMessage, onLink }: ConnectionOptions): Connection {
   open();
 
   return {
+    admit() {
+      const given = takeToken();
+      if (given === null) return false;
+      if (given === token && socket?.readyState === WebSocket.OPEN) return true;
+      token = given;
+      const before = socket;
+      socket = null;
+      before?.close();
+      wait = FIRST_WAIT;
+      open();
+      return true;
+    },
     say,
     async order(ordered) {
       try {

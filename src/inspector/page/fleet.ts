@@ -3,7 +3,7 @@ import { h, say, VirtualList } from './dom.ts';
 import { glyph } from './glyph.ts';
 import { KINDS, type Kind, LOOKS } from './looks.ts';
 import type { Store } from './store.ts';
-import { countKinds, type FleetRow, fleetRows } from './tree.ts';
+import { countKinds, type FleetRow, fleetRows, namesInOrder } from './tree.ts';
 import { duration } from './words.ts';
 
 export interface FleetPane {
@@ -102,15 +102,18 @@ export function createFleet(store: Store, onSelect: (key: string) => void, onFil
     const rows = fleetRows(store, { text: input.value.trim(), kinds }, closed);
     const isFiltered = input.value.trim() !== '' || kinds.size > 0;
     const left = rows.flatMap(({ status }) => (status === null ? [] : [status.name]));
-    names = isFiltered ? left : store.names;
+    names = isFiltered || closed.size === 0 ? left : namesInOrder(store);
     say(found, isFiltered ? `${left.length} of ${store.commands.size} commands` : '');
     found.hidden = !isFiltered;
     list.show(rows);
   }
 
-  function draw({ name, look, word, status, at, level, expanded }: FleetRow, element: HTMLElement): void {
+  function draw(
+    { name, look, word, state, status, at, level, expanded }: FleetRow,
+    element: HTMLElement,
+  ): void {
     element.style.setProperty('--level', String(level - 1));
-    const right = status === null ? '' : aside(status, at);
+    const right = status === null ? state : aside(status, at);
     const wish = status !== null && status.desired === 'down' && status.state !== 'stopped' ? ' → down' : '';
     const signature = `${name} ${look.kind} ${word} ${expanded} ${wish}`;
     if (element.dataset.drawn !== signature) {
@@ -119,7 +122,7 @@ export function createFleet(store: Store, onSelect: (key: string) => void, onFil
         h('span', { class: expanded === null ? 'no-twist' : 'twist', 'aria-hidden': 'true' }),
         glyph(look),
         h('span', { class: 'name' }, name),
-        h('span', { class: `word k-${look.kind}` }, word + wish),
+        h('span', { class: `word k-${look.kind}`, title: status === null ? word : null }, word + wish),
         h('span', { class: 'aside' }),
       );
     }

@@ -23,8 +23,9 @@ export interface Mark {
   readonly number: number;
 }
 
-/** From a death to the process that runs after it. */
+/** From a death, or the beginning of a stop, to the process that runs after it. */
 export interface Gap {
+  readonly since: 'death' | 'stop';
   readonly from: number;
   /** null: nobody runs yet. */
   to: number | null;
@@ -42,6 +43,10 @@ const KEPT = 4_000;
 
 export class Lanes {
   readonly #lanes = new Map<string, Lane>();
+  /** What is about all: upkeep's own. */
+  readonly own: Lane = { name: 'upkeep', spans: [], marks: [], gaps: [] };
+  /** Who is stopped in order to be started again. */
+  readonly #restarting = new Set<string>();
   #last = 0;
   /** Of the first and of the last entry; null: there is none. */
   from: number | null = null;
@@ -68,7 +73,8 @@ export class Lanes {
       this.from ??= time;
       this.to = time;
       if (what.type === 'command.transition') {
-        const { spans } = this.of(what.command);
+        const { spans, gaps } = this.of(what.command);
+        if (isRest(what.to) && openIn(gaps) !== null && !this.#restarting.has(what.command)) gaps.pop();
         const before = spans.at(-1);
         if (before !== undefined && before.to === null) before.to = time;
         else if (before === undefined && what.from !== null) {
@@ -79,13 +85,40 @@ export class Lanes {
         continue;
       }
       const kind = kindOf(what);
-      for (const name of namesIn(what)) {
-        const lane = this.of(name);
-        noteGap(lane, time, what);
+      noteOwn(this.own, time, what);
+      this.#noteRestarts(what);
+      const names = namesIn(what);
+      for (const lane of [...names.map((name) => this.of(name)), ...(isOfAll(what) ? [this.own] : [])]) {
+        if (lane !== this.own) noteGap(lane, time, what);
         if (kind === null) continue;
         lane.marks.push({ time, kind, bad: isBad(what), text: happeningText(what), number });
         trim(lane.marks);
       }
+    }
+  }
+
+  /** A group, and an order for several, stop them all before the first is started again. */
+  #noteRestarts(what: Happening): void {
+    switch (what.type) {
+      case 'operator.ordered':
+        for (const name of what.commands) {
+          if (/^restart/.test(what.order)) this.#restarting.add(name);
+          else if (/^stop/.test(what.order)) this.#restarting.delete(name);
+        }
+        break;
+      case 'group.restarting':
+        for (const name of what.members) this.#restarting.add(name);
+        break;
+      case 'policy.reloaded':
+        for (const name of what.restarted) this.#restarting.add(name);
+        break;
+      case 'supervisor.stopping':
+        this.#restarting.clear();
+        break;
+      case 'command.running':
+      case 'command.failed':
+        this.#restarting.delete(what.command);
+        break;
     }
   }
 }
@@ -95,28 +128,70 @@ function trim(list: unknown[]): void {
 }
 
 function namesIn(what: Happening): readonly string[] {
-  if (what.type === 'operator.ordered') return what.commands;
-  return 'command' in what && what.command !== null ? [what.command] : [];
+  switch (what.type) {
+    case 'operator.ordered':
+      return what.commands;
+    case 'group.restarting':
+      return what.members;
+    case 'policy.reloaded':
+      return [...what.started, ...what.stopped, ...what.restarted, ...what.adjusted];
+    default:
+      return 'command' in what && what.command !== null ? [what.command] : [];
+  }
 }
 
-function noteGap(lane: Lane, time: number, what: Happening): void {
-  const last = lane.gaps.at(-1);
-  const open = last !== undefined && last.to === null ? last : null;
+/** It is upkeep's own business, beside that of the commands it names. */
+function isOfAll(what: Happening): boolean {
+  return (
+    !('command' in what && what.command !== null) &&
+    (what.type !== 'operator.ordered' || what.commands.length === 0)
+  );
+}
+
+/** upkeep's own states, as far as it tells of them. */
+function noteOwn({ spans }: Lane, time: number, what: Happening): void {
+  const move = (state: string): void => {
+    const last = spans.at(-1);
+    if (last !== undefined) last.to ??= time;
+    spans.push({ from: time, to: null, state, on: what.type });
+  };
+  if (what.type === 'upkeep.started') move('supervising');
+  else if (what.type === 'supervisor.stopping') {
+    if (spans.length === 0)
+      spans.push({ from: Number.NEGATIVE_INFINITY, to: time, state: 'supervising', on: '' });
+    move('stopping');
+  } else if (what.type === 'supervisor.stopped') move('stopped');
+}
+
+const openIn = (gaps: readonly Gap[]): Gap | null => {
+  const last = gaps.at(-1);
+  return last !== undefined && last.to === null ? last : null;
+};
+
+function noteGap({ gaps }: Lane, time: number, what: Happening): void {
+  const open = openIn(gaps);
   switch (what.type) {
     case 'command.died':
-      if (open === null && what.wait !== null) lane.gaps.push({ from: time, to: null });
-      trim(lane.gaps);
+      if (open === null && what.wait !== null) gaps.push({ since: 'death', from: time, to: null });
+      trim(gaps);
+      break;
+    case 'command.stopping':
+      if (open === null && !what.idle) gaps.push({ since: 'stop', from: time, to: null });
+      trim(gaps);
       break;
     case 'command.running':
       if (open !== null) open.to = time;
       break;
-    // It is meant to be down, or will stay so: that is no restart.
-    case 'command.stopping':
     case 'command.failed':
-      if (open !== null) lane.gaps.pop();
+      if (open !== null) gaps.pop();
       break;
   }
 }
+
+const AT_REST: ReadonlySet<string> = new Set(['stopped', 'failed', 'completed', 'scheduled']);
+
+/** It is meant to be down, or will stay so. */
+const isRest = (state: string): boolean => AT_REST.has(state.split('.', 1)[0]!);
 
 function kindOf(what: Happening): MarkKind | null {
   switch (what.type) {
@@ -139,6 +214,16 @@ function kindOf(what: Happening): MarkKind | null {
       return 'probe';
     case 'operator.ordered':
       return what.order.startsWith('signal') ? 'signal' : 'order';
+    case 'group.restarting':
+    case 'supervisor.stopping':
+      return 'signal';
+    case 'group.failed':
+    case 'supervisor.stopped':
+      return 'death';
+    case 'policy.reloaded':
+      return 'order';
+    case 'upkeep.started':
+      return 'launch';
     case 'upkeep.notice':
     case 'command.overlapped':
     case 'command.ending':
@@ -154,7 +239,10 @@ function isBad(what: Happening): boolean {
     case 'command.failedStart':
     case 'command.failed':
     case 'command.unhealthy':
+    case 'group.failed':
       return true;
+    case 'supervisor.stopped':
+      return what.left > 0;
     case 'command.completed':
       return !what.success;
     case 'command.stopped':

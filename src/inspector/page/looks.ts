@@ -58,6 +58,7 @@ export const LOOKS: Readonly<Record<Kind, Look>> = {
 
 const BY_STATE: Readonly<Record<string, Kind>> = {
   running: 'up',
+  supervising: 'up',
   missing: 'missing',
   restarting: 'starting',
   backoff: 'backoff',

@@ -1,4 +1,5 @@
 /** A machine as its definition tells it: states, and what leads from one to another. Of anybody's machine. Pure. */
+import type { Taken } from '../protocol.ts';
 
 export interface StateNode {
   /** `command.running.ready`. */
@@ -20,6 +21,9 @@ export interface Move {
   readonly from: string;
   /** As the machine is sent it; '': it needs none; `after backoff`: a delay. */
   readonly event: string;
+  /** The same as XState names it, and this one's place among the state's moves for it. */
+  readonly descriptor: string;
+  readonly index: number;
   /** `leader.exited [isOurs]`, as in the drawings. */
   readonly label: string;
   /** null: it stays. */
@@ -30,6 +34,8 @@ export interface Move {
 export interface Machine {
   readonly id: string;
   readonly states: ReadonlyMap<string, StateNode>;
+  /** Ids of states here, by their ids in XState: a state may have one of its own. */
+  readonly named: ReadonlyMap<string, string>;
 }
 
 type Json = Readonly<Record<string, unknown>>;
@@ -53,13 +59,15 @@ export function readMachine(definition: string | undefined): Machine | null {
   const named = new Map<string, string>();
   const nodes: {
     readonly id: string;
+    readonly name: string;
     readonly key: string;
     readonly parent: string | null;
     readonly of: Json;
   }[] = [];
   const visit = (of: Json, path: string, key: string, parent: string | null): void => {
-    nodes.push({ id: path, key, parent, of });
-    named.set(typeof of.id === 'string' ? of.id : path, path);
+    const name = typeof of.id === 'string' ? of.id : path;
+    nodes.push({ id: path, name, key, parent, of });
+    named.set(name, path);
     for (const [name, child] of Object.entries(isObject(of.states) ? of.states : {})) {
       visit(isObject(child) ? child : {}, `${path}.${name}`, name, path);
     }
@@ -68,7 +76,7 @@ export function readMachine(definition: string | undefined): Machine | null {
   const ids = new Set(nodes.map((node) => node.id));
 
   const states = new Map<string, StateNode>();
-  for (const { id: own, key, parent, of } of nodes) {
+  for (const { id: own, name, key, parent, of } of nodes) {
     const children = isObject(of.states) ? Object.keys(of.states).map((name) => `${own}.${name}`) : [];
     const resolve = (target: string): string | null => {
       const found = target.startsWith('#')
@@ -89,10 +97,10 @@ export function readMachine(definition: string | undefined): Machine | null {
       entry: actionsIn(of.entry),
       exit: actionsIn(of.exit),
       children,
-      moves: movesOf(own, of, resolve),
+      moves: movesOf(own, name, of, resolve),
     });
   }
-  return { id, states };
+  return { id, states, named };
 }
 
 /** What `#NAME.below` stands for. */
@@ -120,16 +128,23 @@ function actionsIn(value: unknown): readonly string[] {
   });
 }
 
-function movesOf(own: string, of: Json, resolve: (target: string) => string | null): readonly Move[] {
+function movesOf(
+  own: string,
+  name: string,
+  of: Json,
+  resolve: (target: string) => string | null,
+): readonly Move[] {
   const moves: Move[] = [];
-  const add = (event: string, value: unknown): void => {
-    for (const each of listOf(value)) {
+  const add = (event: string, value: unknown, descriptor = event): void => {
+    for (const [index, each] of listOf(value).entries()) {
       const move = typeof each === 'string' ? { target: each } : isObject(each) ? each : {};
       const [target] = listOf(move.target);
       const guard = guardOf(move.guard ?? move.cond);
       moves.push({
         from: own,
         event,
+        descriptor,
+        index,
         label: `${event === '' ? 'always' : event}${guard === null ? '' : ` [${guard}]`}`,
         to: typeof target === 'string' ? resolve(target) : null,
         actions: actionsIn(move.actions),
@@ -138,13 +153,19 @@ function movesOf(own: string, of: Json, resolve: (target: string) => string | nu
   };
   for (const [event, value] of Object.entries(isObject(of.on) ? of.on : {})) add(event, value);
   for (const [delay, value] of Object.entries(isObject(of.after) ? of.after : {}))
-    add(`after ${delay}`, value);
-  if (of.onDone !== undefined) add('done', of.onDone);
-  for (const invoked of listOf(of.invoke)) {
+    add(`after ${delay}`, value, `xstate.after.${delay}.${name}`);
+  if (of.onDone !== undefined) add('done', of.onDone, `xstate.done.state.${name}`);
+  for (const [index, invoked] of listOf(of.invoke).entries()) {
     if (!isObject(invoked)) continue;
-    const name = typeof invoked.id === 'string' ? invoked.id : String(invoked.src ?? 'actor');
-    if (invoked.onDone !== undefined) add(`done ${name}`, invoked.onDone);
-    if (invoked.onError !== undefined) add(`error ${name}`, invoked.onError);
+    const id = typeof invoked.id === 'string' ? invoked.id : null;
+    const called = id ?? String(invoked.src ?? 'actor');
+    for (const [kind, value] of [
+      ['done', invoked.onDone],
+      ['error', invoked.onError],
+    ] as const) {
+      if (value !== undefined)
+        add(`${kind} ${called}`, value, `xstate.${kind}.actor.${id ?? `${index}.${name}`}`);
+    }
   }
   add('', of.always);
   return moves;
@@ -238,53 +259,89 @@ function afterMove(
 }
 
 const LONGEST = 12;
+/** So many possible ways are followed at once, and told. */
+const MOST_WAYS = 64;
+
+/** The moves that those are, in their order. Without those that the definition does not have. */
+export function movesNamed({ states, named }: Machine, { ways }: Taken): readonly Move[] {
+  return ways.flatMap(({ from, event, index }) => {
+    const { moves = [] } = states.get(named.get(from) ?? from) ?? {};
+    return moves.find((move) => move.descriptor === event && move.index === index) ?? [];
+  });
+}
 
 /**
- * The shortest way from what was active to what is, that begins with that event: guards cannot be asked, so of two ways of one
- * length it is the first. Empty: there is none, or the event changed no state.
+ * The shortest ways from what was active to what is, that begin with that event. Guards cannot be asked: where several lead
+ * there, it may have been any of them. Empty: there is none.
  */
-export function taken(
+export function possibleWays(
   machine: Machine,
   before: ReadonlySet<string>,
   after: ReadonlySet<string>,
   type: string,
-): readonly Move[] {
+): readonly (readonly Move[])[] {
   const event = eventLabel(type, machine.states);
   const movesFor = (active: ReadonlySet<string>, wanted: (event: string) => boolean): Move[] =>
     [...active]
       .sort((a, b) => depthOf(b) - depthOf(a))
       .flatMap((id) => machine.states.get(id)?.moves.filter((move) => wanted(move.event)) ?? []);
-  let ways: { readonly active: ReadonlySet<string>; readonly moves: readonly Move[] }[] = [];
-  const seen = new Set<string>();
-  const step = (active: ReadonlySet<string>, moves: readonly Move[], next: readonly Move[]): void => {
-    for (const move of next) {
-      if (move.to === null && moves.length > 0) continue;
+  interface Way {
+    readonly active: ReadonlySet<string>;
+    readonly moves: readonly Move[];
+  }
+  /** With how many moves a state of things was reached first: later is no shortest way. */
+  const seen = new Map<string, number>();
+  const goOn = ({ active, moves }: Way, next: readonly Move[]): Way[] =>
+    next.flatMap((move) => {
+      // What stays comes first, and may be followed by a move without an event.
+      if (move.to === null && moves.length > 0) return [];
       const there = afterMove(machine, active, move);
       const key = [...there].sort().join(' ');
-      // What stays may be followed by a move without an event.
-      if (seen.has(key) && !same(there, after)) continue;
-      seen.add(key);
-      ways.push({ active: there, moves: [...moves, move] });
-    }
-  };
-  step(
-    before,
-    [],
+      const length = moves.length + 1;
+      if ((seen.get(key) ?? length) < length && !same(there, after)) return [];
+      seen.set(key, length);
+      return [{ active: there, moves: [...moves, move] }];
+    });
+  let ways = goOn(
+    { active: before, moves: [] },
     movesFor(before, (each) => matches(each, event)),
   );
   for (let length = 1; length <= LONGEST && ways.length > 0; length++) {
-    const found = ways.find(({ active }) => same(active, after));
-    if (found !== undefined) return found.moves;
-    const now = ways;
-    ways = [];
-    for (const { active, moves } of now)
-      step(
-        active,
-        moves,
-        movesFor(active, (each) => each === ''),
-      );
+    const found = ways.filter(({ active }) => same(active, after));
+    if (found.length > 0) return found.map(({ moves }) => moves);
+    ways = ways
+      .flatMap((way) =>
+        goOn(
+          way,
+          movesFor(way.active, (each) => each === ''),
+        ),
+      )
+      .slice(0, MOST_WAYS);
   }
   return [];
+}
+
+/** By which way an event led from one state to another, or by which it may have. */
+export interface Led {
+  /** It was told: there is one way at most. */
+  readonly isTold: boolean;
+  readonly ways: readonly (readonly Move[])[];
+}
+
+/** @param before a snapshot's value @param taken undefined: it was not told */
+export function ledBy(
+  machine: Machine,
+  before: unknown,
+  after: unknown,
+  type: string,
+  taken: Taken | undefined,
+): Led {
+  if (taken === undefined) {
+    const ways = possibleWays(machine, activeIn(machine, before), activeIn(machine, after), type);
+    return { isTold: false, ways };
+  }
+  const moves = movesNamed(machine, taken);
+  return { isTold: true, ways: moves.length === 0 ? [] : [moves] };
 }
 
 function matches(pattern: string, event: string): boolean {

@@ -26,17 +26,25 @@ const TICK = 100;
 
 const store = new Store();
 let link: Link = 'connecting';
+/** Why nobody is let in, in words. */
+let refusal: string | null = null;
+/** The first hello of a connection is still to come. */
+let isFresh = true;
 const connection = connect({
   onMessage(message) {
     store.apply(message);
     soon();
   },
-  onLink(next) {
+  onLink(next, why) {
     link = next;
+    refusal = why;
+    isFresh ||= next === 'connecting';
     showHead();
   },
 });
 let place: Place = readPlace(location.hash);
+/** What the viewer has selected himself, in this window: neither the page nor a link has. */
+let chosen: string | null = null;
 
 const fleet = createFleet(store, select, () => timeline.show());
 const chart = createChart(store);
@@ -44,9 +52,10 @@ const timeline = createTimeline(store, select, fleet.names);
 const messages = createMessages(store);
 const processes = createProcesses(store, select);
 const orders = createOrders(store, connection);
-const scrubber = createScrubber(store, connection);
+const scrubber = createScrubber(store, connection, tick);
 
 const status = h('span', { class: 'link', role: 'status' });
+const refused = h('p', { class: 'refusal', role: 'alert' });
 const about = h('span', { class: 'quiet about' });
 const tabs = new Map(
   PANES.map((pane, index) => [
@@ -73,13 +82,16 @@ document.body.append(
     h('nav', { 'aria-label': 'Panes' }, ...tabs.values()),
     status,
   ),
+  refused,
   scrubber.element,
   orders.element,
   main,
 );
 
 function select(key: string): void {
+  chosen = key;
   go({ ...place, selected: key });
+  orders.select(commandOf(), true);
 }
 
 function go(next: Place): void {
@@ -103,14 +115,13 @@ function take(next: Place): void {
 }
 
 function showSelected(): void {
-  const command =
-    place.selected?.startsWith('command:') === true ? place.selected.slice('command:'.length) : null;
+  const command = commandOf();
   fleet.select(place.selected);
   chart.select(sessionOf(store, place.selected), command);
-  timeline.select(command);
+  timeline.select(place.selected);
   messages.select(sessionOf(store, place.selected));
   processes.select(command);
-  orders.select(command);
+  orders.select(command, chosen === place.selected);
 }
 
 function showAll(): void {
@@ -128,6 +139,7 @@ const LINKS: Readonly<Record<Link, string>> = {
   connecting: 'connecting …',
   open: 'live',
   lost: 'lost, trying again …',
+  refused: 'not let in',
 };
 
 function showHead(): void {
@@ -136,6 +148,8 @@ function showHead(): void {
   const isRecording = hello?.mode === 'recording';
   say(status, link === 'open' && isRecording ? 'recording' : LINKS[link]);
   status.dataset.link = link;
+  refused.hidden = refusal === null;
+  say(refused, refusal ?? '');
   if (hello === null) {
     say(about, '');
     return;
@@ -177,6 +191,8 @@ function soon(): void {
       orders.show();
     }
     if (changed.has('hello')) {
+      if (isFresh && store.at !== null && store.at !== store.hello?.at) scrubber.again();
+      isFresh = false;
       showSelected();
       scrubber.show();
       showHead();
@@ -187,10 +203,16 @@ function soon(): void {
   });
 }
 
-const commandOf = (): string | null =>
-  place.selected?.startsWith('command:') === true ? place.selected.slice('command:'.length) : null;
+/** null: it is no command that is selected. */
+function commandOf(): string | null {
+  return place.selected?.startsWith('command:') === true ? place.selected.slice('command:'.length) : null;
+}
 
-addEventListener('hashchange', () => take(readPlace(location.hash)));
+addEventListener('hashchange', () => {
+  // Somebody has pasted the address: he stays where he is, unless it says otherwise.
+  if (connection.admit() && location.hash === '') history.replaceState(null, '', writePlace(place));
+  take(readPlace(location.hash));
+});
 addEventListener('keydown', (event) => {
   const target = event.target as Element;
   if (event.ctrlKey || event.metaKey || event.altKey || target.matches('input, select, textarea')) return;
@@ -200,10 +222,14 @@ addEventListener('keydown', (event) => {
   else return;
   event.preventDefault();
 });
-setInterval(() => {
-  if (document.visibilityState === 'hidden' || store.hello?.mode === 'recording') return;
+/** What counts down or moves with the time goes on. */
+function tick(): void {
   chart.tick();
   timeline.tick();
+}
+setInterval(() => {
+  // The time of a recording moves where it is sought.
+  if (document.visibilityState !== 'hidden' && store.hello?.mode !== 'recording') tick();
 }, TICK);
 setInterval(() => {
   if (document.visibilityState === 'hidden') return;

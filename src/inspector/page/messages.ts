@@ -2,9 +2,9 @@
 import { arrowHead } from './arrow.ts';
 import { difference } from './diff.ts';
 import { h, s, say, VirtualList } from './dom.ts';
-import { actionsOf, activeIn, eventLabel, taken, valueText } from './machine.ts';
+import { actionsOf, activeIn, eventLabel, ledBy, type Machine, type Move, valueText } from './machine.ts';
 import { layOut } from './sequence.ts';
-import { actorTitle, OUTSIDE, type Sent, type Store } from './store.ts';
+import { OUTSIDE, type Sent, type Store } from './store.ts';
 import { clock } from './words.ts';
 
 export interface MessagesPane {
@@ -16,6 +16,8 @@ export interface MessagesPane {
 
 /** Arrows of the diagram. */
 const MOST_STEPS = 80;
+/** px of the diagram's names. */
+const HEAD = 40;
 
 export function createMessages(store: Store): MessagesPane {
   let session: string | null = null;
@@ -184,11 +186,12 @@ export function createMessages(store: Store): MessagesPane {
   }
 
   function drawDiagram(messages: readonly Sent[]): void {
-    const order = new Map([...store.actors.values()].map(({ name }, index) => [actorTitle(name), index]));
+    const order = new Map([...store.actors.values()].map((actor, index) => [store.titleOf(actor), index]));
     const atEnd = diagram.scrollTop + diagram.clientHeight >= diagram.scrollHeight - 4;
     const { columns, arrows, width, height } = layOut(
       messages.map((sent) => ({
         key: sent.number,
+        time: clock(sent.time),
         // By name: who is invoked again is another actor, and the same to whoever reads.
         from: sent.fromName,
         to: sent.toName,
@@ -200,16 +203,21 @@ export function createMessages(store: Store): MessagesPane {
     const cut = (text: string, most: number): string =>
       text.length > most ? `${text.slice(0, most - 1)}…` : text;
     diagram.replaceChildren(
+      // Above the arrows, wherever these are scrolled to.
+      s(
+        'svg',
+        { class: 'sequence sequence-head', width, height: HEAD, 'aria-hidden': 'true' },
+        ...columns.flatMap(({ name, x }) => [
+          s('rect', { class: 'actor-box', x: x - 84, y: 6, width: 168, height: 28, rx: 6 }),
+          s('text', { class: 'actor-name', x, y: 24 }, cut(name, 22)),
+        ]),
+      ),
       s(
         'svg',
         { class: 'sequence', width, height, viewBox: `0 0 ${width} ${height}`, 'aria-hidden': 'true' },
         arrowHead('message-head'),
-        ...columns.flatMap(({ name, x }) => [
-          s('line', { class: 'life', x1: x, x2: x, y1: 40, y2: height }),
-          s('rect', { class: 'actor-box', x: x - 84, y: 10, width: 168, height: 28, rx: 6 }),
-          s('text', { class: 'actor-name', x, y: 28 }, cut(name, 22)),
-        ]),
-        ...arrows.map(({ key, y, from, to, isSelf, label, note }) =>
+        ...columns.map(({ x }) => s('line', { class: 'life', x1: x, x2: x, y1: 0, y2: height })),
+        ...arrows.map(({ key, time, y, from, to, isSelf, label, note }) =>
           s(
             'g',
             {
@@ -224,6 +232,7 @@ export function createMessages(store: Store): MessagesPane {
               height: 32,
               rx: 4,
             }),
+            time !== '' && s('text', { class: 'step-time', x: 8, y: y + 4 }, time),
             s('path', {
               class: 'arrow',
               d: isSelf
@@ -284,27 +293,7 @@ export function createMessages(store: Store): MessagesPane {
       const change = changeOf(sent);
       parts.push(h('h3', {}, 'Transition'), h('p', {}, change === '' ? 'it stays where it is' : change));
       if (machine !== null) {
-        const before = activeIn(machine, became.before.value);
-        const way = taken(machine, before, activeIn(machine, became.after.value), event.type);
-        const actions = actionsOf(machine, before, way);
-        parts.push(
-          way.length > 0 &&
-            h(
-              'ul',
-              { class: 'way' },
-              ...way.map(({ from, label, to }) =>
-                h(
-                  'li',
-                  {},
-                  `${short(from, machine.id)}: ${label}${to === null ? '' : ` → ${short(to, machine.id)}`}`,
-                ),
-              ),
-            ),
-          h('h3', {}, 'Actions'),
-          actions.length === 0
-            ? h('p', { class: 'quiet' }, 'none')
-            : h('ul', { class: 'way' }, ...actions.map((action) => h('li', {}, action))),
-        );
+        parts.push(...causedIn(machine, became, event.type));
       }
       const differences = difference(became.before.context, became.after.context);
       parts.push(
@@ -350,6 +339,57 @@ export function createMessages(store: Store): MessagesPane {
       show();
     },
   };
+}
+
+const list = (texts: readonly string[]): Node =>
+  h('ul', { class: 'way' }, ...texts.map((text) => h('li', {}, text)));
+
+/** The transitions of one event and the actions they had done: those that were taken, or all that may have been. */
+function causedIn(
+  machine: Machine,
+  { before, after, taken }: NonNullable<Sent['became']>,
+  type: string,
+): Node[] {
+  const { isTold, ways } = ledBy(machine, before.value, after.value, type, taken);
+  const active = activeIn(machine, before.value);
+  const moveText = ({ from, label, to }: Move): string =>
+    `${short(from, machine.id)}: ${label}${to === null ? '' : ` → ${short(to, machine.id)}`}`;
+  const done = ways.map((way) => {
+    const actions = actionsOf(machine, active, way);
+    // What actions have had done on their own is in no definition; what XState does for itself is nobody's business.
+    const more = taken?.actions.filter(
+      (name) => !name.startsWith('xstate.') && !actions.some((each) => each.split(' ')[0] === name),
+    );
+    return [...actions, ...(more ?? [])];
+  });
+  const actionsNode = (actions: readonly string[]): Node =>
+    actions.length === 0 ? h('p', { class: 'quiet' }, 'none') : list(actions);
+  if (ways.length <= 1) {
+    const [way] = ways;
+    return [
+      ...(way === undefined ? [] : [list(way.map(moveText))]),
+      ...(isTold || way === undefined
+        ? []
+        : [h('p', { class: 'quiet' }, 'as the definition has it: this was not told')]),
+      h('h3', {}, 'Actions'),
+      actionsNode(done[0] ?? []),
+    ];
+  }
+  return [
+    h('p', { class: 'quiet' }, `one of ${ways.length} ways that lead there: which one was not told`),
+    h(
+      'ol',
+      { class: 'ways' },
+      ...ways.map((way, index) =>
+        h(
+          'li',
+          {},
+          list(way.map(moveText)),
+          h('p', { class: 'quiet' }, `actions: ${done[index]!.join(', ') || 'none'}`),
+        ),
+      ),
+    ),
+  ];
 }
 
 const short = (id: string, machine: string): string => id.slice(machine.length + 1) || machine;

@@ -6,13 +6,16 @@ import type { Store } from './store.ts';
 export interface OrdersBar {
   readonly element: HTMLElement;
   readonly show: () => void;
-  readonly select: (command: string | null) => void;
+  /** @param isChosen by the viewer himself: nobody else's choice is ordered anything */
+  readonly select: (command: string | null, isChosen: boolean) => void;
 }
 
 const SIGNALS = ['SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGINT', 'SIGTERM', 'SIGKILL', 'SIGSTOP', 'SIGCONT'];
 
 export function createOrders(store: Store, connection: Connection): OrdersBar {
+  /** What is ordered; null: nothing is chosen. */
   let command: string | null = null;
+  const whom = h('span', { class: 'whom' });
   const answer = h('span', { class: 'answer', role: 'status' });
   const signal = h(
     'select',
@@ -27,7 +30,7 @@ export function createOrders(store: Store, connection: Connection): OrdersBar {
   const element = h(
     'section',
     { class: 'orders', 'aria-label': 'Try it' },
-    h('span', { class: 'quiet' }, 'Try it'),
+    whom,
     button('Start', order('start')),
     button('Stop', order('stop')),
     button('Restart', order('restart')),
@@ -50,6 +53,11 @@ export function createOrders(store: Store, connection: Connection): OrdersBar {
 
   function show(): void {
     element.hidden = store.hello?.orders !== true;
+    whom.replaceChildren(
+      ...(command === null
+        ? [h('span', { class: 'quiet' }, 'Try it: choose a command')]
+        : [h('span', { class: 'quiet' }, 'Try it on '), h('b', { title: command }, command)]),
+    );
     // It stays where it is: what lies below must not move under the pointer.
     for (const each of element.querySelectorAll('button, select')) {
       each.toggleAttribute('disabled', command === null);
@@ -59,9 +67,11 @@ export function createOrders(store: Store, connection: Connection): OrdersBar {
   return {
     element,
     show,
-    select(next) {
-      if (next !== command) say(answer, '');
-      command = next;
+    select(next, isChosen) {
+      const ordered = isChosen ? next : null;
+      if (ordered === command) return;
+      say(answer, '');
+      command = ordered;
       show();
     },
   };

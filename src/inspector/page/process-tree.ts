@@ -14,6 +14,24 @@ export interface ProcessRow {
   readonly sign: Sign | null;
 }
 
+/** How a command's processes are marked: neighbours in the fleet's order never alike, and 32 of them told apart. */
+export interface OwnerMark {
+  /** Of `--hue0` to `--hue7` in page.css. */
+  readonly hue: number;
+  /** Of the bar; 0: full. */
+  readonly pattern: number;
+}
+
+const HUES = 8;
+const PATTERNS = 4;
+
+/** @param names of commands, in their order */
+export function ownerMarks(names: readonly string[]): ReadonlyMap<string, OwnerMark> {
+  return new Map(
+    names.map((name, index) => [name, { hue: index % HUES, pattern: Math.floor(index / HUES) % PATTERNS }]),
+  );
+}
+
 /** @param text of a name, a pid, or a command; with one, everything found is shown, and what it descends from */
 export function processRows(
   processes: readonly ProcessView[],

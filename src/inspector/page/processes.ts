@@ -1,7 +1,7 @@
 /** The processes of the namespace as a tree, each with the command that owns it and the rule that says so. */
 import type { ProcessView } from '../protocol.ts';
 import { h, say, VirtualList } from './dom.ts';
-import { type ProcessRow, processRows, type Sign } from './process-tree.ts';
+import { type OwnerMark, ownerMarks, type ProcessRow, processRows, type Sign } from './process-tree.ts';
 import type { Store } from './store.ts';
 import { duration } from './words.ts';
 
@@ -23,6 +23,7 @@ const SIGNS: Readonly<Record<Sign, readonly [string, string]>> = {
 export function createProcesses(store: Store, onSelect: (key: string) => void): ProcessesPane {
   let command: string | null = null;
   let chosen: number | null = null;
+  let marks: ReadonlyMap<string, OwnerMark> = new Map();
   const closed = new Set<number>();
   const input = h('input', {
     type: 'search',
@@ -62,6 +63,7 @@ export function createProcesses(store: Store, onSelect: (key: string) => void): 
   );
 
   function show(): void {
+    marks = ownerMarks(store.names);
     const rows = processRows(store.processes, input.value.trim(), closed);
     const zombies = store.processes.filter(({ state }) => state === 'Z').length;
     const ours = store.processes.filter((process) => process.command !== null).length;
@@ -81,12 +83,13 @@ export function createProcesses(store: Store, onSelect: (key: string) => void): 
     row.style.setProperty('--level', String(level - 1));
     const { argv } = process;
     const isOurs = process.command !== null && process.command === command;
+    const mark = process.command === null ? undefined : marks.get(process.command);
+    row.dataset.hue = mark === undefined ? '' : String(mark.hue);
+    row.dataset.pattern = mark === undefined ? '' : String(mark.pattern);
     const signature = `${process.pid} ${process.name} ${process.command} ${process.because} ${sign} ${expanded} ${isOurs} ${process.state}`;
     if (row.dataset.drawn === signature) return;
     row.dataset.drawn = signature;
     row.classList.toggle('ours', isOurs);
-    const owner = hueOf(process.command);
-    row.dataset.hue = owner === null ? '' : String(owner);
     row.replaceChildren(
       h('span', { class: expanded === null ? 'no-twist' : 'twist', 'aria-hidden': 'true' }),
       h('span', { class: 'owner-bar', 'aria-hidden': 'true' }),
@@ -169,11 +172,3 @@ const STATES: Readonly<Record<string, string>> = {
 };
 const stateText = ({ state }: ProcessView): string =>
   Object.hasOwn(STATES, state) ? `${state}: ${STATES[state]}` : state;
-
-/** One of eight colours, the same for a command at all times. null: nobody's */
-function hueOf(name: string | null): number | null {
-  if (name === null) return null;
-  let hash = 0;
-  for (const character of name) hash = (hash * 31 + character.codePointAt(0)!) >>> 0;
-  return hash % 8;
-}

@@ -34,9 +34,16 @@ export function following({ from, to }: View, now: number): View {
   return { from: end - (to - from), to: end };
 }
 
-/** Everything from the first to the last, with a margin. */
-export function fitted(first: number, last: number): View {
-  const width = Math.max(10_000, last - first);
+/** As wide as it was, or as all of it; moved to lie inside of it. */
+export function inside({ from, to }: View, all: View): View {
+  const width = Math.min(to - from, all.to - all.from);
+  const start = Math.min(all.to - width, Math.max(all.from, from));
+  return { from: start, to: start + width };
+}
+
+/** Everything from the first to the last, with a margin. @param least its width */
+export function fitted(first: number, last: number, least = 10_000): View {
+  const width = Math.max(least, last - first);
   return { from: last - width * 1.02, to: last + width * 0.03 };
 }
 

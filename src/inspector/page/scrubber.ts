@@ -7,12 +7,15 @@ import { clock, day, duration } from './words.ts';
 export interface Scrubber {
   readonly element: HTMLElement;
   readonly show: () => void;
+  /** Who listens now has not heard yet which time is shown. */
+  readonly again: () => void;
 }
 
 /** ms between two steps while it plays. */
 const STEP = 250;
 
-export function createScrubber(store: Store, connection: Connection): Scrubber {
+/** @param onSeek another time is shown */
+export function createScrubber(store: Store, connection: Connection, onSeek: () => void): Scrubber {
   let playing = 0;
   let asked = 0;
   const slider = h('input', {
@@ -42,10 +45,13 @@ export function createScrubber(store: Store, connection: Connection): Scrubber {
   function seek(at: number): void {
     store.at = at;
     showTime();
+    onSeek();
     // Not for each step of the slider.
     clearTimeout(asked);
-    asked = window.setTimeout(() => connection.say({ type: 'seek', at: Math.round(at) }), 40);
+    asked = window.setTimeout(tell, 40);
   }
+
+  const tell = (): void => connection.say({ type: 'seek', at: Math.round(store.now()) });
 
   function toggle(): void {
     if (playing !== 0) {
@@ -81,6 +87,7 @@ export function createScrubber(store: Store, connection: Connection): Scrubber {
 
   return {
     element,
+    again: tell,
     show() {
       const { hello } = store;
       element.hidden = hello?.mode !== 'recording' || hello.from === null || hello.to === null;

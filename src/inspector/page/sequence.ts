@@ -2,6 +2,8 @@
 
 export interface Step {
   readonly key: number;
+  /** When, in words. */
+  readonly time: string;
   /** Who takes part, by name. */
   readonly from: string;
   readonly to: string;
@@ -17,6 +19,8 @@ export interface Column {
 
 export interface Arrow {
   readonly key: number;
+  /** '': as of the one above. */
+  readonly time: string;
   readonly y: number;
   readonly from: number;
   readonly to: number;
@@ -33,8 +37,10 @@ export interface Sequence {
 }
 
 const APART = 190;
-const LEFT = 100;
-const TOP = 56;
+/** Of the first column: times stand left of it. */
+const LEFT = 180;
+const RIGHT = 100;
+const TOP = 20;
 const ROW = 34;
 
 /** @param order smaller is further to the left; columns are of those who take part alone */
@@ -45,8 +51,9 @@ export function layOut(steps: readonly Step[], order: (name: string) => number):
     .sort((a, b) => order(a) - order(b))
     .map((name, index) => ({ name, x: LEFT + index * APART }));
   const xOf = new Map(columns.map(({ name, x }) => [name, x]));
-  const arrows = steps.map(({ key, from, to, label, note }, index) => ({
+  const arrows = steps.map(({ key, time, from, to, label, note }, index) => ({
     key,
+    time: time === steps[index - 1]?.time ? '' : time,
     y: TOP + 24 + index * ROW,
     from: xOf.get(from)!,
     to: xOf.get(to)!,
@@ -57,7 +64,7 @@ export function layOut(steps: readonly Step[], order: (name: string) => number):
   return {
     columns,
     arrows,
-    width: LEFT * 2 + Math.max(0, columns.length - 1) * APART,
+    width: LEFT + RIGHT + Math.max(0, columns.length - 1) * APART,
     height: TOP + 24 + steps.length * ROW,
   };
 }

@@ -1,9 +1,10 @@
 /** All that the page has been told, as it is now. It knows no window and no socket. */
 import type { CommandStatus } from '../../control/status.ts';
 import type { Entry } from '../../output/journal.ts';
-import type { FleetGroup, Hello, Message, ProcessView } from '../protocol.ts';
+import type { FleetGroup, Hello, Message, ProcessView, SnapshotMessage, Taken } from '../protocol.ts';
 import { Lanes } from './lanes.ts';
-import { type Machine, readMachine, valueText } from './machine.ts';
+import { activeIn, type Machine, movesNamed, readMachine, valueText } from './machine.ts';
+import { enteredBy } from './timers.ts';
 
 export interface Actor {
   readonly sessionId: string;
@@ -13,6 +14,8 @@ export interface Actor {
   /** null: it is none. */
   readonly machine: Machine | null;
   snapshot: Snapshot;
+  /** When each of its active states was entered, ms since 1970, as far as that was seen. */
+  entered: ReadonlyMap<string, number>;
   /** What its last event made of it; null: nothing yet. */
   last: Sent | null;
 }
@@ -37,8 +40,12 @@ export interface Sent {
   readonly fromName: string;
   readonly toName: string;
   readonly event: { readonly type: string };
-  /** null: not known yet. */
-  became: { readonly before: Snapshot; readonly after: Snapshot } | null;
+  /** null: not known yet. `taken`: by which way; undefined: nobody has told. */
+  became: {
+    readonly before: Snapshot;
+    readonly after: Snapshot;
+    readonly taken: Taken | undefined;
+  } | null;
 }
 
 export interface Command {
@@ -150,6 +157,7 @@ export class Store {
               ? this.#machineOf(definition)
               : (this.actors.get(message.like)?.machine ?? null),
           snapshot: snapshotIn(message.snapshot),
+          entered: new Map(),
           last: known?.last ?? null,
         });
         if (parentId === undefined) this.rootId ??= sessionId;
@@ -171,7 +179,7 @@ export class Store {
         break;
       }
       case '@xstate.snapshot':
-        this.#become(message.sessionId, message.event, message.snapshot, Number(message.createdAt));
+        this.#become(message);
         break;
       default:
       // Of a newer upkeep, or of somebody else.
@@ -189,7 +197,8 @@ export class Store {
         ? before.from === hello.from && before.to === hello.to
         : before.began === hello.began);
     this.hello = hello;
-    if (hello.mode === 'recording') this.at ??= hello.at;
+    // What is shown again is shown at the time that was chosen.
+    if (hello.mode === 'recording') this.at = stays ? (this.at ?? hello.at) : hello.at;
     this.actors.clear();
     this.commandActors.clear();
     this.groupActors.clear();
@@ -256,10 +265,16 @@ export class Store {
   }
 
   #nameOf(session: string): string {
-    return actorTitle(this.actors.get(session)?.name ?? session);
+    const actor = this.actors.get(session);
+    return actor === undefined ? actorTitle(session) : this.titleOf(actor);
   }
 
-  #become(sessionId: string, event: { readonly type: string }, raw: unknown, time: number): void {
+  /** How a person calls it. The root of upkeep's own machines has no name but its session's. */
+  titleOf({ sessionId, name }: Actor): string {
+    return this.hello !== null && sessionId === this.rootId ? 'upkeep' : actorTitle(name);
+  }
+
+  #become({ sessionId, event, snapshot: raw, createdAt, taken }: SnapshotMessage): void {
     const actor = this.actors.get(sessionId);
     if (actor === undefined) return;
     const waiting = this.#pending.get(sessionId) ?? [];
@@ -271,15 +286,23 @@ export class Store {
     if (event.type === '') {
       // How things are, after something was missed.
       actor.snapshot = after;
+      actor.entered = new Map();
       this.#pending.delete(sessionId);
       return;
     }
     const changes = valueText(before.value) !== valueText(after.value);
     // Nobody sent what a machine tells itself: a delay that has passed.
-    const sent = found ?? (changes ? this.#send(sessionId, sessionId, event, time || this.now()) : null);
+    const sent =
+      found ?? (changes ? this.#send(sessionId, sessionId, event, Number(createdAt) || this.now()) : null);
     actor.snapshot = after;
+    const { machine } = actor;
+    if (machine !== null) {
+      const moves = taken === undefined ? [] : movesNamed(machine, taken);
+      const [was, is] = [activeIn(machine, before.value), activeIn(machine, after.value)];
+      actor.entered = enteredBy(actor.entered, was, is, Number(createdAt) || this.now(), moves);
+    }
     if (sent !== null) {
-      sent.became = { before, after };
+      sent.became = { before, after, taken };
       actor.last = sent;
     }
     this.#changed.add('messages');
@@ -298,7 +321,7 @@ function snapshotIn(raw: unknown): Snapshot {
 }
 
 /** `web`, `group shop`, `supervisor`: how a person calls it. */
-export function actorTitle(name: string): string {
+function actorTitle(name: string): string {
   if (name.startsWith('command:')) return name.slice('command:'.length);
   const group = /^group:(?:\d+:)?(.*)$/.exec(name);
   if (group !== null) return `group ${group[1]}`;

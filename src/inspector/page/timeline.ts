@@ -2,8 +2,8 @@
 import { h, say } from './dom.ts';
 import { glyph } from './glyph.ts';
 import { firstFrom, type Gap, type Lane, type Mark, type MarkKind, type Span, spanAt } from './lanes.ts';
-import { KINDS, type Kind, LOOKS, lookOf } from './looks.ts';
-import { fitted, following, moved, ticks, type View, zoomed } from './scale.ts';
+import { KINDS, type Kind, LOOKS, type Look, lookOf } from './looks.ts';
+import { fitted, following, inside, moved, ticks, type View, zoomed } from './scale.ts';
 import type { Store } from './store.ts';
 import { lookOfStatus } from './tree.ts';
 import { clock, day, duration } from './words.ts';
@@ -11,7 +11,8 @@ import { clock, day, duration } from './words.ts';
 export interface TimelinePane {
   readonly element: HTMLElement;
   readonly show: () => void;
-  readonly select: (command: string | null) => void;
+  /** @param key as in Place.selected */
+  readonly select: (key: string | null) => void;
   readonly tick: () => void;
 }
 
@@ -143,7 +144,8 @@ export function createTimeline(
   /** Everything is in sight, and stays so. */
   let isWhole = false;
   let showsTable = false;
-  let selected: string | null = null;
+  /** undefined: nothing that has a lane. */
+  let selected: string | null | undefined;
   let theme: Theme | null = null;
   let pointer: { readonly x: number; readonly y: number } | null = null;
   let asked = false;
@@ -160,12 +162,21 @@ export function createTimeline(
     });
   }
 
+  /** Lanes from the top: upkeep's own, which is null, and the commands that are shown. */
+  const rows = (): readonly (string | null)[] => (store.hasFleet ? [null, ...names()] : names());
+  const keyOf = (row: string | null): string => (row === null ? 'root' : `command:${row}`);
+  const titleOf = (row: string | null): string => row ?? 'upkeep';
+
   function setFollows(next: boolean): void {
     follows = next;
     if (next) isWhole = false;
-    if (next && view !== null) view = following(view, store.now());
+    if (next && view !== null) view = bounded(following(view, store.now()));
     soon();
   }
+
+  const isRecording = (): boolean => store.hello?.mode === 'recording';
+  /** Before a recording began and after it ended there is nothing to be seen. */
+  const bounded = (next: View): View => (isRecording() ? inside(next, whole()) : next);
 
   function setTable(next: boolean): void {
     showsTable = next;
@@ -191,7 +202,7 @@ export function createTimeline(
 
   function whole(): View {
     const { hello } = store;
-    if (hello?.mode === 'recording') return fitted(hello.from ?? firstTime(), hello.to ?? store.now());
+    if (isRecording()) return fitted(hello!.from ?? firstTime(), hello!.to ?? store.now(), 100);
     return fitted(firstTime(), Math.max(store.lanes.to ?? 0, store.now()));
   }
 
@@ -200,8 +211,11 @@ export function createTimeline(
       const now = store.now();
       // What there is to be seen is not known yet.
       if (store.lanes.from === null) return following({ from: now - LEAST, to: now }, now);
-      if (store.hello?.mode === 'recording') view = whole();
-      else {
+      if (isRecording()) {
+        view = whole();
+        isWhole = true;
+        follows = false;
+      } else {
         const width = Math.min(MOST, Math.max(LEAST, (now - firstTime()) * 1.15));
         view = following({ from: now - width, to: now }, now);
       }
@@ -212,14 +226,21 @@ export function createTimeline(
   function zoomBy(factor: number, around?: number): void {
     const before = sight();
     isWhole = false;
-    view = zoomed(before, around ?? (follows ? store.now() : (before.from + before.to) / 2), factor);
-    if (follows) view = following(view, store.now());
+    view = bounded(zoomed(before, around ?? (follows ? store.now() : (before.from + before.to) / 2), factor));
+    if (follows) view = bounded(following(view, store.now()));
+    hideTip();
     soon();
   }
 
+  /** It is of what was there before. */
+  function hideTip(): void {
+    tip.hidden = true;
+  }
+
   function move(share: number): void {
-    view = moved(sight(), share);
+    view = bounded(moved(sight(), share));
     isWhole = false;
+    hideTip();
     if (follows) setFollows(false);
     soon();
   }
@@ -239,13 +260,18 @@ export function createTimeline(
     const { from, to } = sight();
     return from + ((x - gutter) / Math.max(1, canvas.clientWidth - gutter)) * (to - from);
   };
-  const nameAt = (y: number): string | null =>
-    y < AXIS ? null : (names()[Math.floor((y - AXIS + scroller.scrollTop) / ROW)] ?? null);
+  const xAt = (time: number): number => {
+    const { from, to } = sight();
+    return gutter + ((time - from) / (to - from)) * (canvas.clientWidth - gutter);
+  };
+  /** undefined: there is none. */
+  const rowAt = (y: number): string | null | undefined =>
+    y < AXIS ? undefined : rows()[Math.floor((y - AXIS + scroller.scrollTop) / ROW)];
 
   // ---- drawing
 
   function seek(): void {
-    const row = selected === null ? -1 : names().indexOf(selected);
+    const row = selected === undefined ? -1 : rows().indexOf(selected);
     if (row < 0) return;
     isSought = false;
     const top = row * ROW;
@@ -268,11 +294,12 @@ export function createTimeline(
       canvas.style.width = `${width}px`;
       canvas.style.height = `${height}px`;
     }
-    space.style.height = `${AXIS + names().length * ROW + 8}px`;
+    const lanes = rows();
+    space.style.height = `${AXIS + lanes.length * ROW + 8}px`;
     if (isSought) seek();
     const now = store.now();
     if (isWhole) view = whole();
-    else if (follows && view !== null) view = following(view, now);
+    else if (follows && view !== null) view = bounded(following(view, now));
     const { from, to } = sight();
     const perMs = (width - gutter) / (to - from);
     const xOf = (time: number): number => gutter + (time - from) * perMs;
@@ -288,13 +315,13 @@ export function createTimeline(
 
     const scroll = scroller.scrollTop;
     const first = Math.max(0, Math.floor(scroll / ROW));
-    const last = Math.min(names().length, Math.ceil((scroll + height - AXIS) / ROW));
+    const last = Math.min(lanes.length, Math.ceil((scroll + height - AXIS) / ROW));
     context.save();
     context.beginPath();
     context.rect(0, AXIS, width, height - AXIS);
     context.clip();
     for (let index = first; index < last; index++) {
-      const name = names()[index]!;
+      const name = lanes[index]!;
       const top = AXIS + index * ROW - scroll;
       if (name === selected || index % 2 === 1) {
         context.fillStyle = zebra;
@@ -317,7 +344,7 @@ export function createTimeline(
     // Names lie over what comes from the left.
     context.font = `12px ${font}`;
     for (let index = first; index < last; index++) {
-      const name = names()[index]!;
+      const name = lanes[index]!;
       const top = AXIS + index * ROW - scroll;
       if (top < AXIS - ROW) continue;
       context.fillStyle = name === selected || index % 2 === 1 ? zebra : paper;
@@ -335,12 +362,11 @@ export function createTimeline(
         context.fillStyle = accent;
         context.fillRect(0, top, 3, ROW);
       }
-      const status = store.commands.get(name)?.status;
-      const look = status === undefined ? LOOKS.other : lookOfStatus(status);
+      const look = nowOf(name);
       shape(look.path, 15, top + ROW / 2, 11, of[look.kind], null);
       context.fillStyle = ink;
       context.textAlign = 'left';
-      context.fillText(shortened(name, gutter - 36), 26, top + ROW / 2 + 0.5);
+      context.fillText(shortened(titleOf(name), gutter - 36), 26, top + ROW / 2 + 0.5);
       context.restore();
     }
     context.fillStyle = line;
@@ -356,10 +382,11 @@ export function createTimeline(
     for (const tick of marks.at) {
       const x = xOf(tick);
       if (x < gutter + 24 || x > width - 24) continue;
-      context.fillText(marks.step >= 86_400_000 ? day(tick) : clock(tick, marks.step), x, AXIS / 2);
+      const isNewDay = marks.step >= 60_000 && day(tick) !== day(tick - 1);
+      context.fillText(isNewDay ? day(tick) : clock(tick, marks.step), x, AXIS / 2);
     }
     context.textAlign = 'left';
-    context.fillText(day(to), 8, AXIS / 2);
+    context.fillText(day(from), 8, AXIS / 2);
 
     if (pointer !== null && pointer.x > gutter && pointer.y > AXIS) {
       context.fillStyle = quiet;
@@ -377,7 +404,16 @@ export function createTimeline(
     readonly font: string;
   }
 
-  function drawLane(name: string, top: number, { from, to, xOf, width, now, font }: Frame): void {
+  function nowOf(row: string | null): Look {
+    if (row === null) {
+      const span = spanAt(laneOf(null), store.now());
+      return span === null ? LOOKS.other : lookOf(span.state);
+    }
+    const status = store.commands.get(row)?.status;
+    return status === undefined ? LOOKS.other : lookOfStatus(status);
+  }
+
+  function drawLane(name: string | null, top: number, { from, to, xOf, width, now, font }: Frame): void {
     const { of, patterns, ink, paper, quiet } = theme!;
     const lane = laneOf(name);
     const middle = top + ROW / 2 + 2;
@@ -387,7 +423,10 @@ export function createTimeline(
       if (span.from > to) break;
       const left = Math.max(gutter - 4, xOf(Math.max(span.from, from - 1e7)));
       const right = Math.min(width + 4, xOf(Math.min(span.to ?? now, to + 1e7)));
-      const look = lookOf(span.state, span.to === null ? store.commands.get(name)?.status.detail : null);
+      const look = lookOf(
+        span.state,
+        span.to === null && name !== null ? store.commands.get(name)?.status.detail : null,
+      );
       const isCalm = look.kind === 'up' || look.kind === 'stopped' || look.kind === 'done';
       const wide = Math.max(isCalm ? 0.5 : 1.5, right - left);
       // What is too thin to be seen does not hide what is there.
@@ -456,6 +495,8 @@ export function createTimeline(
       if (end < from || gap.from > to) return;
       const left = xOf(gap.from);
       const right = xOf(end);
+      // Who is only stopped has been no more than that so far.
+      if (gap.to === null && gap.since === 'stop') return;
       const y = middle - BAR / 2 - 3.5;
       const text = gap.to === null ? `${duration(end - gap.from)} …` : duration(end - gap.from);
       context.font = `10px ${font}`;
@@ -479,9 +520,13 @@ export function createTimeline(
   }
 
   /** With what is known of one that nothing has happened to. */
-  function laneOf(name: string): Lane {
-    const lane = store.lanes.of(name);
+  function laneOf(name: string | null): Lane {
+    const lane = name === null ? store.lanes.own : store.lanes.of(name);
     if (lane.spans.length > 0) return lane;
+    if (name === null) {
+      const from = store.hello?.began ?? Number.NEGATIVE_INFINITY;
+      return { ...lane, spans: [{ from, to: null, state: 'supervising', on: '' }] };
+    }
     const status = store.commands.get(name)?.status;
     if (status === undefined) return lane;
     const state = status.detail === null ? status.state : `${status.state}.${status.detail}`;
@@ -547,8 +592,8 @@ export function createTimeline(
   // ---- what is under the pointer, or chosen by the keyboard
 
   function showTip(x: number, y: number): void {
-    const name = nameAt(y);
-    if (name === null || x < gutter) {
+    const name = rowAt(y);
+    if (name === undefined || x < gutter) {
       tip.hidden = true;
       return;
     }
@@ -562,13 +607,19 @@ export function createTimeline(
     placeTip(x, y);
   }
 
-  function fillTip(name: string, lane: Lane, time: number, marks: readonly Mark[], near: number): void {
+  function fillTip(
+    name: string | null,
+    lane: Lane,
+    time: number,
+    marks: readonly Mark[],
+    near: number,
+  ): void {
     const span = spanAt(lane, time);
     const gap = lane.gaps.findLast(
       (each) => each.from - near <= time && time <= (each.to ?? store.now()) + near,
     );
     const parts = [
-      h('b', {}, name),
+      h('b', {}, titleOf(name)),
       h('span', { class: 'quiet' }, ` ${clock(time)}`),
       span === null
         ? h('p', { class: 'quiet' }, 'nothing is known of that time')
@@ -586,8 +637,8 @@ export function createTimeline(
               'p',
               { class: 'gap' },
               gap.to === null
-                ? `down for ${duration(store.now() - gap.from)} so far`
-                : `from death to running: ${duration(gap.to - gap.from)}`,
+                ? `${gap.since === 'death' ? 'down' : 'stopping'} for ${duration(store.now() - gap.from)} so far`
+                : `from ${gap.since} to running: ${duration(gap.to - gap.from)}`,
             ),
           ]),
       ...marks.map((mark) =>
@@ -619,20 +670,20 @@ export function createTimeline(
   }
 
   function jump(forward: boolean): void {
-    if (selected === null) return;
+    if (selected === undefined) return;
     const lane = laneOf(selected);
     const { from, to } = sight();
     const middle = (from + to) / 2;
     const at = firstFrom(lane.marks, middle + (forward ? 0.5 : -0.5));
     const mark = forward ? lane.marks[at] : lane.marks[at - 1];
     if (mark === undefined) return;
-    view = { from: mark.time - (to - from) / 2, to: mark.time + (to - from) / 2 };
+    view = bounded({ from: mark.time - (to - from) / 2, to: mark.time + (to - from) / 2 });
     isWhole = false;
     if (follows) setFollows(false);
     draw();
     fillTip(selected, lane, mark.time, [mark], 1);
-    const row = names().indexOf(selected);
-    placeTip(gutter + (canvas.clientWidth - gutter) / 2, AXIS + row * ROW - scroller.scrollTop + ROW / 2);
+    const row = rows().indexOf(selected);
+    placeTip(xAt(mark.time), AXIS + row * ROW - scroller.scrollTop + ROW / 2);
   }
 
   const touches = new Map<number, number>();
@@ -671,8 +722,8 @@ export function createTimeline(
     canvas.addEventListener(type, (event) => {
       if (!touches.delete(event.pointerId) || wasDragged || type === 'pointercancel') return;
       const { x, y } = place(event);
-      const name = nameAt(y);
-      if (name !== null) onSelect(`command:${name}`);
+      const name = rowAt(y);
+      if (name !== undefined) onSelect(keyOf(name));
       showTip(x, y);
     });
   }
@@ -699,7 +750,7 @@ export function createTimeline(
 
   function key(event: KeyboardEvent): void {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const row = selected === null ? -1 : names().indexOf(selected);
+    const row = selected === undefined ? -1 : rows().indexOf(selected);
     switch (event.key) {
       case 'ArrowLeft':
         move(-0.1);
@@ -709,8 +760,8 @@ export function createTimeline(
         break;
       case 'ArrowUp':
       case 'ArrowDown': {
-        const next = names()[Math.max(0, row + (event.key === 'ArrowUp' ? -1 : 1))];
-        if (next !== undefined) onSelect(`command:${next}`);
+        const next = rows()[Math.max(0, row + (event.key === 'ArrowUp' ? -1 : 1))];
+        if (next !== undefined) onSelect(keyOf(next));
         break;
       }
       case '+':
@@ -745,11 +796,12 @@ export function createTimeline(
     clearTimeout(tableTimer);
     tableTimer = undefined;
     if (isWhole) view = whole();
-    else if (follows && view !== null) view = following(view, store.now());
+    else if (follows && view !== null) view = bounded(following(view, store.now()));
     const { from, to } = sight();
     const found: { readonly name: string; readonly mark: Mark }[] = [];
-    for (const name of names()) {
-      const { marks } = store.lanes.of(name);
+    for (const row of rows()) {
+      const name = titleOf(row);
+      const { marks } = laneOf(row);
       for (let index = firstFrom(marks, from); index < marks.length && marks[index]!.time <= to; index++) {
         found.push({ name, mark: marks[index]! });
       }
@@ -790,14 +842,20 @@ export function createTimeline(
       if (!showsTable) soon();
       else tableTimer ??= window.setTimeout(drawTable, TABLE_PAUSE);
     },
-    select(command) {
-      if (selected === command) return;
-      selected = command;
-      isSought = command !== null;
+    select(key) {
+      const row =
+        key === 'root'
+          ? null
+          : key?.startsWith('command:') === true
+            ? key.slice('command:'.length)
+            : undefined;
+      if (selected === row) return;
+      selected = row;
+      isSought = row !== undefined;
       soon();
     },
     tick() {
-      if (follows || isWhole || pointer !== null) soon();
+      if (follows || isWhole || pointer !== null || isRecording()) soon();
       if (pointer !== null && !tip.hidden && touches.size === 0) showTip(pointer.x, pointer.y);
     },
   };

@@ -2,7 +2,7 @@
 import type { CommandStatus } from '../../control/status.ts';
 import { type Kind, LOOKS, type Look, lookOf } from './looks.ts';
 import { valueText } from './machine.ts';
-import { actorTitle, type Store } from './store.ts';
+import type { Store } from './store.ts';
 
 export interface FleetRow {
   /** As in Place.selected. */
@@ -16,6 +16,8 @@ export interface FleetRow {
   readonly look: Look;
   /** `running`, `backoff` …, or what a group holds. */
   readonly word: string;
+  /** Of the root or a group: the state of its machine, as in `tending`; '': it is a command, or nothing is known. */
+  readonly state: string;
   /** null: it is no command. */
   readonly status: CommandStatus | null;
   /** ms since 1970 of the status. */
@@ -36,6 +38,12 @@ export function wordOf({ state, detail, ready }: Pick<CommandStatus, 'state' | '
 
 export function lookOfStatus({ state, detail }: Pick<CommandStatus, 'state' | 'detail'>): Look {
   return lookOf(state, detail);
+}
+
+/** The commands in the order in which the tree has them. */
+export function namesInOrder(store: Store): readonly string[] {
+  const rows = fleetRows(store, { text: '', kinds: new Set() }, new Set());
+  return rows.flatMap(({ status }) => (status === null ? [] : [status.name]));
 }
 
 /** How many commands there are of each kind. */
@@ -89,19 +97,24 @@ function fleetNode(store: Store): Node {
     if (known === undefined) return [];
     const { status, at } = known;
     const look = lookOfStatus(status);
-    return [{ row: { key: `command:${name}`, name, look, word: wordOf(status), status, at }, children: [] }];
+    const row = { key: `command:${name}`, name, look, word: wordOf(status), state: '', status, at };
+    return [{ row, children: [] }];
+  };
+  const stateOf = (key: string): string => {
+    const actor = store.actors.get(sessionOf(store, key) ?? '');
+    return actor === undefined ? '' : valueText(actor.snapshot.value);
   };
   const grouped = new Set(store.groups.flatMap(({ commands }) => commands));
   const below = (parent: string | null): Node[] =>
     store.groups.flatMap((group) => {
       if (group.parent !== parent) return [];
       const children = [...below(group.name), ...group.commands.flatMap(command)];
-      const unwell = children.filter(({ row }) => row.status !== null && !row.status.asWished).length;
+      const unwell = children.reduce((sum, child) => sum + unwellIn(child), 0);
       const word = `${group.strategy}, ${unwell === 0 ? 'as wished' : `${unwell} not as wished`}`;
-      const look = LOOKS[unwell === 0 ? 'up' : 'unwell'];
-      return [
-        { row: { key: `group:${group.name}`, name: group.name, look, word, status: null, at: 0 }, children },
-      ];
+      const key = `group:${group.name}`;
+      const state = stateOf(key);
+      const look = LOOKS[state.startsWith('fail') ? 'failed' : unwell === 0 ? 'up' : 'unwell'];
+      return [{ row: { key, name: group.name, look, word, state, status: null, at: 0 }, children }];
     });
   const loose = store.names.filter((name) => !grouped.has(name)).flatMap(command);
   const all = [...store.commands.values()];
@@ -112,11 +125,17 @@ function fleetNode(store: Store): Node {
       name: 'upkeep',
       look: LOOKS[unwell === 0 ? 'up' : 'unwell'],
       word: unwell === 0 ? `${all.length} as wished` : `${unwell} of ${all.length} not as wished`,
+      state: stateOf('root'),
       status: null,
       at: 0,
     },
     children: [...below(null), ...loose],
   };
+}
+
+/** How many commands at or below it are not as wished. */
+function unwellIn({ row: { status }, children }: Node): number {
+  return children.reduce((sum, child) => sum + unwellIn(child), status?.asWished === false ? 1 : 0);
 }
 
 function actorNodes(store: Store): readonly Node[] {
@@ -127,13 +146,14 @@ function actorNodes(store: Store): readonly Node[] {
     else children.set(parentId, [...(children.get(parentId) ?? []), sessionId]);
   }
   const node = (id: string): Node => {
-    const { name, snapshot } = store.actors.get(id)!;
+    const actor = store.actors.get(id)!;
+    const { snapshot } = actor;
     const state = valueText(snapshot.value);
     const look =
       snapshot.status === 'active' ? LOOKS.other : LOOKS[snapshot.status === 'error' ? 'failed' : 'done'];
     const word = state === '' ? snapshot.status : state;
     return {
-      row: { key: `actor:${id}`, name: actorTitle(name), look, word, status: null, at: 0 },
+      row: { key: `actor:${id}`, name: store.titleOf(actor), look, word, state: '', status: null, at: 0 },
       children: (children.get(id) ?? []).map(node),
     };
   };

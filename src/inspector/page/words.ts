@@ -1,5 +1,5 @@
 /** Times and happenings in words. Pure. */
-import type { Exit } from '../../../machines/events.ts';
+import type { Exit, PolicyDiff } from '../../../machines/events.ts';
 import type { Happening } from '../../output/journal.ts';
 
 /** @param ms a duration; at most three digits that matter */
@@ -95,7 +95,7 @@ export function happeningText(what: Happening): string {
     case 'upkeep.notice':
       return what.message;
     case 'policy.reloaded':
-      return 'policy read again';
+      return `policy read again${changesText(what)}`;
     case 'supervisor.stopping':
       return `stopping everything: ${what.reason}`;
     case 'supervisor.stopped':
@@ -104,6 +104,13 @@ export function happeningText(what: Happening): string {
       // Of a newer upkeep.
       return (what as { type: string }).type;
   }
+}
+
+function changesText(diff: Pick<PolicyDiff, 'started' | 'stopped' | 'restarted' | 'adjusted'>): string {
+  const changes = (['started', 'stopped', 'restarted', 'adjusted'] as const).flatMap((what) =>
+    diff[what].length === 0 ? [] : [`${what} ${diff[what].join(', ')}`],
+  );
+  return changes.length === 0 ? '' : `: ${changes.join('; ')}`;
 }
 
 function waitText(wait: number | null): string {

@@ -58,14 +58,97 @@ describe('lanes', () => {
   });
 
   test('a gap lasts from the death to the process that runs', () => {
-    expect(lanesOf([100, died(0)], [412, running]).of('web').gaps).toEqual([{ from: 100, to: 412 }]);
-    expect(lanesOf([100, died(0)]).of('web').gaps).toEqual([{ from: 100, to: null }]);
+    expect(lanesOf([100, died(0)], [412, running]).of('web').gaps).toEqual([
+      { since: 'death', from: 100, to: 412 },
+    ]);
+    expect(lanesOf([100, died(0)]).of('web').gaps).toEqual([{ since: 'death', from: 100, to: null }]);
   });
 
   test('who is not to be restarted has none', () => {
     expect(lanesOf([100, died(null)]).of('web').gaps).toEqual([]);
     const failed: Happening = { type: 'command.failed', at: 0, command: 'web', reason: 'x' };
     expect(lanesOf([100, died(5)], [120, failed]).of('web').gaps).toEqual([]);
+  });
+
+  const stopping: Happening = {
+    type: 'command.stopping',
+    at: 0,
+    command: 'web',
+    how: 'SIGTERM',
+    idle: false,
+  };
+
+  test('a restart by a health check has a gap of its own: from its stop', () => {
+    expect(lanesOf([100, stopping], [412, running]).of('web').gaps).toEqual([
+      { since: 'stop', from: 100, to: 412 },
+    ]);
+  });
+
+  test('who is stopped has none, nor when it is started again later', () => {
+    const lane = lanesOf([100, stopping], [200, moved('stopping.over', 'stopped')], [9_000, running]).of(
+      'web',
+    );
+    expect(lane.gaps).toEqual([]);
+  });
+
+  test.each<[string, Happening]>([
+    [
+      'a group',
+      {
+        type: 'group.restarting',
+        at: 0,
+        group: 'g',
+        strategy: 'one_for_all',
+        because: 'x',
+        members: ['web'],
+      },
+    ],
+    ['an order for several', { type: 'operator.ordered', at: 0, order: 'restart', commands: ['db', 'web'] }],
+  ])('%s may stop it first, and start it again: that is a restart', (_, why) => {
+    const lane = lanesOf(
+      [90, why],
+      [100, stopping],
+      [200, moved('stopping.over', 'stopped')],
+      [412, running],
+    ).of('web');
+    expect(lane.gaps).toEqual([{ since: 'stop', from: 100, to: 412 }]);
+    expect(lane.marks[0]).toMatchObject({ time: 90, number: 1 });
+  });
+
+  test('what is about all is in a lane of upkeep’s own, and on those whom it names', () => {
+    const lanes = lanesOf(
+      [1, { type: 'operator.ordered', at: 0, order: 'reload', commands: [] }],
+      [
+        2,
+        {
+          type: 'policy.reloaded',
+          at: 0,
+          started: [],
+          stopped: [],
+          restarted: ['web'],
+          adjusted: [],
+          unchanged: 3,
+          sections: [],
+          notes: {},
+        },
+      ],
+      [3, { type: 'group.failed', at: 0, group: 'g', reason: 'too many' }],
+      [4, { type: 'supervisor.stopping', at: 0, reason: 'SIGTERM', budget: 1 }],
+      [5, { type: 'supervisor.stopped', at: 0, code: 0, took: 1, left: 0 }],
+    );
+    expect(lanes.own.marks.map(({ time, text }) => [time, text])).toEqual([
+      [1, 'ordered: reload'],
+      [2, 'policy read again: restarted web'],
+      [3, 'group g gives up: too many'],
+      [4, 'stopping everything: SIGTERM'],
+      [5, 'stopped, with exit code 0'],
+    ]);
+    expect(lanes.own.spans.map(({ state, to }) => [state, to])).toEqual([
+      ['supervising', 4],
+      ['stopping', 5],
+      ['stopped', null],
+    ]);
+    expect(lanes.of('web').marks.map(({ time }) => time)).toEqual([2]);
   });
 
   test('an order is a mark on each lane that it is for', () => {

@@ -1,13 +1,15 @@
 import { describe, expect, test } from 'vitest';
-import { createActor, initialTransition, setup, transition } from 'xstate';
+import { type AnyStateNode, createActor, initialTransition, setup, transition } from 'xstate';
 import { commandMachine } from '../../../machines/command.ts';
 import {
   actionsOf,
   activeIn,
   eventLabel,
+  ledBy,
   type Machine,
+  movesNamed,
+  possibleWays,
   readMachine,
-  taken,
   valueText,
 } from '../../../src/inspector/page/machine.ts';
 
@@ -17,10 +19,19 @@ const definitionOf = (config: unknown): string =>
 const command = readMachine(definitionOf(commandMachine.config))!;
 
 function way(machine: Machine, before: unknown, after: unknown, event: string): string[] {
-  return taken(machine, activeIn(machine, before), activeIn(machine, after), event).map(
-    ({ from, label, to }) => `${from}: ${label} → ${to}`,
+  return waysOf(machine, before, after, event)[0] ?? [];
+}
+
+function waysOf(machine: Machine, before: unknown, after: unknown, event: string): string[][] {
+  return possibleWays(machine, activeIn(machine, before), activeIn(machine, after), event).map((moves) =>
+    moves.map(({ from, label, to }) => `${from}: ${label} → ${to}`),
   );
 }
+
+const nodesOf = (node: AnyStateNode): AnyStateNode[] => [
+  node,
+  ...Object.values(node.states).flatMap(nodesOf),
+];
 
 describe('a definition is read', () => {
   test('upkeep’s own: states, where they begin, and what leads where', () => {
@@ -30,6 +41,8 @@ describe('a definition is read', () => {
     expect(command.states.get('command.backoff')!.moves).toContainEqual({
       from: 'command.backoff',
       event: 'after backoff',
+      descriptor: 'xstate.after.backoff.command.backoff',
+      index: 0,
       label: 'after backoff',
       to: 'command.missing',
       actions: ['waited'],
@@ -141,9 +154,67 @@ describe('the way that was taken', () => {
     for (const event of ['go', 'again']) {
       const [next, actions] = transition(log, snapshot, { type: event });
       const before = activeIn(machine, snapshot.value);
-      const moves = taken(machine, before, activeIn(machine, next.value), event);
+      const [moves = []] = possibleWays(machine, before, activeIn(machine, next.value), event);
       expect(actionsOf(machine, before, moves)).toEqual(actions.map(({ type }) => type));
       snapshot = next;
+    }
+  });
+
+  test('may be any of several: none is chosen, and none is said to be it', () => {
+    const ready = (state: string) => ({ running: { ready: state } });
+    expect(waysOf(command, ready('probing'), ready('pausing'), 'probe.finished')).toEqual([
+      ['command.running.ready.probing: probe.finished [becomesUnhealthy] → command.running.ready.pausing'],
+      ['command.running.ready.probing: probe.finished [becomesHealthy] → command.running.ready.pausing'],
+      ['command.running.ready.probing: probe.finished → command.running.ready.pausing'],
+    ]);
+    const led = ledBy(command, ready('probing'), ready('pausing'), 'probe.finished', undefined);
+    expect([led.isTold, led.ways.length]).toEqual([false, 3]);
+  });
+
+  test('is the one that was told, by where it begins and its place there', () => {
+    const ready = (state: string) => ({ running: { ready: state } });
+    const told = {
+      ways: [{ from: 'command.running.ready.probing', event: 'probe.finished', index: 3 }],
+      actions: ['noteProbe'],
+    };
+    const { isTold, ways } = ledBy(command, ready('probing'), ready('pausing'), 'probe.finished', told);
+    expect(isTold).toBe(true);
+    expect(ways.map((moves) => moves.map(({ label }) => label))).toEqual([['probe.finished']]);
+  });
+
+  test('is found of each transition that XState has, whatever it waits for', () => {
+    const own = setup({}).createMachine({
+      id: 'own',
+      initial: 'one',
+      onDone: { actions: 'x' },
+      states: {
+        one: {
+          id: 'first',
+          invoke: { src: 'job', onDone: 'two', onError: [{ guard: 'g', target: 'two' }, { target: 'one' }] },
+          after: { 10: 'two', later: [{ guard: 'g', target: 'two' }, { actions: 'x' }] },
+          on: { go: ['two', { target: 'one', guard: 'g' }], '*': 'two', 'a.*': 'one' },
+          always: [
+            { guard: 'g', target: 'two' },
+            { guard: 'h', target: 'one' },
+          ],
+        },
+        two: { type: 'final' },
+      },
+    } as never);
+    for (const logic of [own, commandMachine]) {
+      const machine = readMachine(definitionOf(logic.config))!;
+      for (const node of nodesOf(logic.root as AnyStateNode)) {
+        const lists = [...node.transitions.entries(), ['', node.always ?? []] as const];
+        for (const [event, transitions] of lists) {
+          for (const [index, { target }] of transitions.entries()) {
+            const named = { ways: [{ from: node.id, event, index }], actions: [] };
+            const [move] = movesNamed(machine, named);
+            expect(move, `${node.id} ${event} ${index}`).toBeDefined();
+            const to = target?.[0]?.id;
+            expect(move!.to).toBe(to === undefined ? null : (machine.named.get(to) ?? to));
+          }
+        }
+      }
     }
   });
 });

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import {
   fitted,
   following,
+  inside,
   moved,
   NARROWEST,
   ticks,
@@ -55,6 +56,14 @@ describe('the scale', () => {
   test('long steps begin at local midnight', () => {
     const { at } = ticks({ from: Date.UTC(2026, 0, 1), to: Date.UTC(2026, 0, 8) }, 1_000, 100, -60);
     expect(at[0]).toBe(Date.UTC(2026, 0, 1, 23));
+  });
+
+  test('of a recording stays inside of it, as wide as it was', () => {
+    const all = { from: 0, to: 1_000 };
+    expect(inside({ from: -600, to: 100 }, all)).toEqual({ from: 0, to: 700 });
+    expect(inside({ from: 900, to: 1_100 }, all)).toEqual({ from: 800, to: 1_000 });
+    expect(inside({ from: 200, to: 300 }, all)).toEqual({ from: 200, to: 300 });
+    expect(inside({ from: -5_000, to: 5_000 }, all)).toEqual(all);
   });
 
   test('moves, follows the present, and shows all', () => {

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { difference } from '../../../src/inspector/page/diff.ts';
 import { KINDS, LOOKS, lookOf } from '../../../src/inspector/page/looks.ts';
 import { readPlace, writePlace } from '../../../src/inspector/page/place.ts';
-import { processRows } from '../../../src/inspector/page/process-tree.ts';
+import { ownerMarks, processRows } from '../../../src/inspector/page/process-tree.ts';
 import { layOut } from '../../../src/inspector/page/sequence.ts';
 import { duration } from '../../../src/inspector/page/words.ts';
 import type { ProcessView } from '../../../src/inspector/protocol.ts';
@@ -36,9 +36,9 @@ describe('what of two contexts differs', () => {
 
 describe('the sequence diagram', () => {
   const steps = [
-    { key: 1, from: 'root', to: 'web', label: 'a', note: '' },
-    { key: 2, from: 'web', to: 'web', label: 'b', note: 'backoff' },
-    { key: 3, from: 'outside', to: 'root', label: 'c', note: '' },
+    { key: 1, time: '1', from: 'root', to: 'web', label: 'a', note: '' },
+    { key: 2, time: '1', from: 'web', to: 'web', label: 'b', note: 'backoff' },
+    { key: 3, time: '2', from: 'outside', to: 'root', label: 'c', note: '' },
   ];
   const order = (name: string): number => ['root', 'web'].indexOf(name);
 
@@ -50,6 +50,8 @@ describe('the sequence diagram', () => {
     expect(new Set(arrows.map(({ y }) => y)).size).toBe(3);
     for (const { y } of arrows) expect(y).toBeLessThan(height);
     for (const { x } of columns) expect(x).toBeLessThan(width);
+    // A time stands where it is another than above.
+    expect(arrows.map(({ time }) => time)).toEqual(['1', '', '2']);
   });
 });
 
@@ -94,6 +96,16 @@ describe('processes', () => {
     expect(pids('p8')).toEqual([1, 7, 8]);
     expect(pids('db')).toEqual([1, 9, 10]);
     expect(processRows(list, '', new Set([7])).map((row) => row.process.pid)).not.toContain(8);
+  });
+
+  test('of 32 commands no two are marked alike, and neighbours differ in colour', () => {
+    const names = Array.from({ length: 32 }, (_, index) => `c${index}`);
+    const marks = [...ownerMarks(names).values()];
+    expect(new Set(marks.map(({ hue, pattern }) => `${hue} ${pattern}`)).size).toBe(32);
+    for (const [index, { hue }] of marks.entries()) expect(hue).not.toBe(marks[index - 1]?.hue);
+    // As those of a small fleet, which a hash had of one colour.
+    const few = [...ownerMarks(['db', 'cache', 'web', 'health', 'api']).values()];
+    expect(new Set(few.map(({ hue }) => hue)).size).toBe(5);
   });
 
   test('one that is its own parent is a root', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Store } from '../../../src/inspector/page/store.ts';
-import { countKinds, fleetRows, sessionOf } from '../../../src/inspector/page/tree.ts';
+import { countKinds, fleetRows, namesInOrder, sessionOf } from '../../../src/inspector/page/tree.ts';
 import type { Hello, Message, StatelyMessage } from '../../../src/inspector/protocol.ts';
 import { status } from '../made-status.ts';
 
@@ -66,6 +66,25 @@ describe('what the page has been told', () => {
       became: { before: { value: 'a' }, after: { value: 'b' } },
     });
     expect(store.actors.get('x:1')!.last).toBe(store.sent[0]);
+  });
+
+  test('the way that was told is kept with it', () => {
+    const taken = { ways: [{ from: 'command.a', event: 'go', index: 0 }], actions: ['tell'] };
+    const store = told(hello, actor('x:1', 'command:web'), event('x:1', 'go'), {
+      ...snapshot('x:1', 'go', 'b'),
+      taken,
+    } as StatelyMessage);
+    expect(store.sent[0]!.became).toMatchObject({ taken });
+  });
+
+  test('a recording that is shown again stays at the time that was chosen; another one has its own', () => {
+    const recording: Hello = { ...hello, mode: 'recording', from: 100, to: 900, at: 800 };
+    const store = told(recording);
+    store.at = 300;
+    store.apply(recording);
+    expect(store.now()).toBe(300);
+    store.apply({ ...recording, from: 400 });
+    expect(store.now()).toBe(800);
   });
 
   test('events that wait in the mailbox find theirs in order', () => {
@@ -152,6 +171,30 @@ describe('the fleet as rows', () => {
     const rows = fleetRows(told(hello, fleet), none, new Set());
     expect(outline(rows)).toEqual(['upkeep', '  shop', '    inner', '      db', '    web', '  loose']);
     expect(rows[0]!.word).toBe('1 of 3 not as wished');
+  });
+
+  test('a group is as well as all that is in it, at any depth', () => {
+    const rows = fleetRows(told(hello, fleet), none, new Set());
+    const of = (name: string) => rows.find((row) => row.name === name)!;
+    expect([of('inner').word, of('inner').look.kind]).toEqual(['one_for_all, 1 not as wished', 'unwell']);
+    expect([of('shop').word, of('shop').look.kind]).toEqual(['rest_for_one, 1 not as wished', 'unwell']);
+  });
+
+  test('root and groups show the state of their machines', () => {
+    const store = told(
+      hello,
+      actor('x:0', 'x:0', { snapshot: { status: 'active', value: 'supervising', context: {} } }),
+      actor('x:1', 'group:0:shop', { snapshot: { status: 'active', value: 'failed', context: {} } }),
+      fleet,
+    );
+    const rows = fleetRows(store, none, new Set());
+    expect(rows.map(({ state }) => state)).toEqual(['supervising', 'failed', '', '', '', '']);
+    expect(rows[1]!.look.kind).toBe('failed');
+    expect(store.titleOf(store.actors.get('x:0')!)).toBe('upkeep');
+  });
+
+  test('the order of commands is the tree’s, whatever is closed', () => {
+    expect(namesInOrder(told(hello, fleet))).toEqual(['db', 'web', 'loose']);
   });
 
   test('what is closed is not shown, unless it is searched for', () => {
