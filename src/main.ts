@@ -13,6 +13,7 @@ declare const __VERSION__: string;
 const EXIT_USAGE = 64;
 const EXIT_CONFIGURATION = 78;
 const EXIT_INTERNAL = 70;
+const EXIT_UNWRITABLE = 74;
 
 async function main(): Promise<void> {
   let request: RunRequest;
@@ -138,14 +139,24 @@ function leave(code: number, text: string, fd = 2): void {
   process.exitCode = code;
 }
 
-/** @returns false: nobody reads it */
+/** What was to be shown could not be written. Somebody who reads no more of it, as `head`, is well served. */
+let isIncomplete = false;
+
+/** @returns false: nobody reads it, or it can't be written */
 function write(fd: number, text: string): boolean {
   const bytes = Buffer.from(text);
   for (let at = 0; at < bytes.length; ) {
     try {
       at += writeSync(fd, bytes, at);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return false;
+      const { code, message } = error as NodeJS.ErrnoException;
+      if (code !== 'EAGAIN') {
+        if (code !== 'EPIPE' && fd === 1 && !isIncomplete) {
+          isIncomplete = true;
+          write(2, `upkeep: cannot write what is shown: ${message}; what is there is not all of it\n`);
+        }
+        return false;
+      }
       // A pipe that is full, and that somebody has made non-blocking.
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
     }
@@ -153,4 +164,8 @@ function write(fd: number, text: string): boolean {
   return true;
 }
 
-main().catch((error) => leave(EXIT_INTERNAL, `upkeep: cannot go on: ${error?.stack ?? error}\n`));
+main()
+  .catch((error) => leave(EXIT_INTERNAL, `upkeep: cannot go on: ${error?.stack ?? error}\n`))
+  .then(() => {
+    if (isIncomplete) process.exitCode = EXIT_UNWRITABLE;
+  });

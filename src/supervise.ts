@@ -14,9 +14,9 @@ import { probeActor } from './actors/probe.ts';
 import { scanActor } from './actors/scan.ts';
 import { scheduleActor } from './actors/schedule.ts';
 import { stopperActor } from './actors/stopper.ts';
-import type { Answer, Inside } from './control/inside.ts';
+import type { Answer, Inside, Reloading } from './control/inside.ts';
 import { createControl } from './control/server.ts';
-import { claimSocket, defaultSocketPath } from './control/socket.ts';
+import { claimSocket, defaultSocketPath, isPrivate } from './control/socket.ts';
 import { exitCodeOf } from './exit-code.ts';
 import type { createExtras } from './extras.ts';
 import type { Http } from './http.ts';
@@ -73,6 +73,19 @@ export interface PolicyFiles {
 const FIRST_COUNT = 100;
 
 const ENDING = 'cannot reload: everything is being stopped; nothing has changed';
+const MUTE = 'its policy does not say how';
+
+/** What has become of a command's reload; null: nothing yet. */
+interface Reloaded {
+  readonly ok: boolean | null;
+  readonly text: string;
+}
+const UNDER_WAY: Reloaded = { ok: null, text: 'its reload command has not ended' };
+const UNHEARD: Reloaded = { ok: false, text: 'it is being stopped or started' };
+/** ms: what a timer can wait. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
+const refusal = (error: string, status = 409): Answer => ({ status, body: { error } });
 
 /** What start-up may refuse; afterwards nothing does. */
 export class StartError extends Error {}
@@ -112,6 +125,7 @@ export async function supervise(
     version,
     inside: () => inside,
     uidOf: (client) => peerOf(client)?.uid ?? null,
+    isPrivate: () => isPrivate(socketPath),
     ownUid: process.getuid?.() ?? 0,
   });
   const claim = options.control ? await claimSocket(socketPath, control) : { server: null };
@@ -399,7 +413,7 @@ export async function supervise(
         signaller.send(name, scope, signal as NodeJS.Signals);
         news.next();
       },
-      reload: (_, { command: name }) => reloadCommand(name),
+      reload: (_, { command: name }) => void reloads.set(name, reloadCommand(name)),
     },
   });
 
@@ -416,36 +430,47 @@ export async function supervise(
     }
   }
 
-  /** Each ends the reload command of that name. */
-  const reloading = new Map<string, () => void>();
+  /** Each ends the reload command of that name, and says why. */
+  const reloading = new Map<string, (why: string) => void>();
+  /** What becomes of them; each is taken by whoever has asked for it. */
+  const reloads = new Map<string, Promise<Reloaded>>();
 
-  function reloadCommand(name: string): void {
+  async function reloadCommand(name: string): Promise<Reloaded> {
     const how = specOf(name).policy?.reload ?? null;
-    if (how === null) return;
+    if (how === null) return { ok: false, text: MUTE };
     if ('signal' in how) {
       const refused = sendToLeader(name, how.signal);
-      if (refused !== null) notice(name, `cannot send ${how.signal} to its leader: ${refused}`);
-      return;
+      if (refused === null) return { ok: true, text: `${how.signal} is sent` };
+      const text = `cannot send ${how.signal} to its leader: ${refused}`;
+      notice(name, text);
+      return { ok: false, text };
     }
     // Two at once would be one too many, and the one before may be what hangs.
-    reloading.get(name)?.();
-    const finished = (): void => {
-      clearTimeout(late);
-      reloading.delete(name);
-    };
-    const late = setTimeout(() => {
-      reloading.get(name)?.();
-      notice(name, `its reload command did not finish within ${formatDuration(how.timeout)}, and was ended`);
-    }, how.timeout).unref();
-    const end = programs.run(name, how.program, (result) => {
-      finished();
-      if ('error' in result) notice(name, `its reload command cannot be run: ${result.error}`);
-      else if (result.code !== 0) notice(name, `its reload command ${howItEnded(result)}`);
-      else notice(name, 'its reload command has finished', 'info');
-    });
-    reloading.set(name, () => {
-      finished();
-      end();
+    reloading.get(name)?.('another reload has ended its reload command');
+    return new Promise((resolve) => {
+      const finish = (ok: boolean, text: string): void => {
+        clearTimeout(late);
+        reloading.delete(name);
+        resolve({ ok, text });
+      };
+      const tellEnd = (ok: boolean, text: string): void => {
+        finish(ok, text);
+        notice(name, text, ok ? 'info' : 'warn');
+      };
+      const late = setTimeout(() => {
+        const text = `its reload command did not finish within ${formatDuration(how.timeout)}, and was ended`;
+        reloading.get(name)?.(text);
+        notice(name, text);
+      }, how.timeout).unref();
+      const end = programs.run(name, how.program, (result) => {
+        if ('error' in result) tellEnd(false, `its reload command cannot be run: ${result.error}`);
+        else if (result.code !== 0) tellEnd(false, `its reload command ${howItEnded(result)}`);
+        else tellEnd(true, 'its reload command has finished');
+      });
+      reloading.set(name, (why) => {
+        finish(false, why);
+        end();
+      });
     });
   }
 
@@ -539,11 +564,12 @@ export async function supervise(
   recorder?.attach(root, input);
 
   /** Reads the policy again. What is wrong in it is returned, and then nothing changes. */
-  function reload(): { readonly diff: PolicyDiff } | { readonly error: string } {
-    if (files === null) return { error: 'there is no policy file to read again; nothing has changed' };
+  function reload(): { readonly diff: PolicyDiff } | { readonly error: string; readonly unusable?: true } {
+    if (files === null)
+      return { error: 'cannot reload: there is no policy file to read again; nothing has changed' };
     if (isEnding(root.getSnapshot())) return { error: ENDING };
     const read = files.read();
-    if ('error' in read) return { error: `${read.error}\nnothing has changed` };
+    if ('error' in read) return { error: `${read.error}\nnothing has changed`, unusable: true };
     const back = read.policy.commands.find(({ name }) => leaving.has(name));
     if (back !== undefined) {
       return { error: `cannot reload: ${back.name} is still being stopped; do it again when it has` };
@@ -565,7 +591,13 @@ export async function supervise(
     for (const name of adjusted) if (launchedAs.has(name)) launchedAs.set(name, runnableNow(name));
     log.rename([...specs.keys()]);
     extras.setHooks(policy.hooks);
-    const diff = toldDifference(difference);
+    const { down } = root.getSnapshot().context;
+    const diff = toldDifference({
+      ...difference,
+      // What an operator wants none of has no process to replace.
+      restarted: restarted.filter((name) => !down.has(name)),
+      adjusted: [...adjusted, ...restarted.filter((name) => down.has(name))],
+    });
     const found = lineage.leaders();
     root.send({ type: 'policy.changed', at: now(), plan, diff, found, remains: remainsWithout(found) });
     void listenForSyslog();
@@ -583,32 +615,42 @@ export async function supervise(
     return remains;
   }
 
-  async function answerReload(wanted: readonly string[]): Promise<Answer> {
-    const unknown = wanted.find((name) => !specs.has(name));
-    if (unknown !== undefined) {
-      return { status: 404, body: { error: `cannot reload ${unknown}: no command has that name` } };
-    }
-    const mute = wanted.find((name) => (specOf(name).policy?.reload ?? null) === null);
-    if (mute !== undefined) {
-      const error = `cannot reload ${mute}: its policy does not say how; write reload: HUP, say, or a command`;
-      return { status: 409, body: { error } };
-    }
-    if (wanted.length > 0) {
-      if (isEnding(root.getSnapshot())) return { status: 409, body: { error: ENDING } };
-      const leaders = lineage.leaders();
-      const absent = wanted.find((name) => leaders[name] === undefined);
-      if (absent !== undefined) {
-        const error = `cannot reload ${absent}: it does not run; when it is started, it reads its configuration anyway`;
-        return { status: 409, body: { error } };
-      }
-      for (const name of wanted) {
-        root.send({ type: 'command.ordered', command: name, order: { type: 'command.reload', at: now() } });
-      }
-      return { status: 200, body: { message: `told ${wanted.join(', ')} to reload` } };
-    }
+  async function answerReload(wanted: readonly string[], how: Reloading): Promise<Answer> {
+    if (wanted.length > 0) return tellToReload(wanted, how);
     const result = reload();
-    if ('error' in result) return { status: 409, body: result };
+    if ('error' in result) return refusal(result.error, result.unusable ? 422 : 409);
     return { status: 200, body: { message: `reloaded: ${differenceOf(result.diff)}`, ...result.diff } };
+  }
+
+  async function tellToReload(wanted: readonly string[], { wait, able }: Reloading): Promise<Answer> {
+    if (isEnding(root.getSnapshot())) return refusal(ENDING);
+    const leaders = lineage.leaders();
+    const whyNot = (name: string): string | null => {
+      if ((specOf(name).policy?.reload ?? null) === null)
+        return `${MUTE}; write reload: HUP, say, or a command`;
+      if (leaders[name] !== undefined) return null;
+      return 'it does not run; when it is started, it reads its configuration anyway';
+    };
+    const told = able ? wanted.filter((name) => whyNot(name) === null) : wanted;
+    if (told.length === 0) {
+      return refusal('cannot reload anybody: of nobody who runs the policy says how; write reload: HUP, say');
+    }
+    for (const name of told) {
+      const why = whyNot(name);
+      if (why !== null) return refusal(`cannot reload ${name}: ${why}`);
+    }
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<Reloaded>((resolve) => {
+      timer = setTimeout(resolve, Math.min(wait, LONGEST_TIMER), UNDER_WAY).unref();
+    });
+    const ends = told.map((name) => {
+      reloads.delete(name);
+      root.send({ type: 'command.ordered', command: name, order: { type: 'command.reload', at: now() } });
+      return Promise.race([reloads.get(name) ?? UNHEARD, late]);
+    });
+    const commands = (await Promise.all(ends)).map((end, index) => ({ name: told[index]!, ...end }));
+    clearTimeout(timer);
+    return { status: 200, body: { message: `told ${told.join(', ')} to reload`, commands } };
   }
 
   const done = new Promise<number>((resolve) => {

@@ -1,5 +1,11 @@
 /** An HTTP server that anybody may connect to: what clients can take of it has bounds. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+  STATUS_CODES,
+} from 'node:http';
 import type { Socket } from 'node:net';
 
 /** At once. */
@@ -12,7 +18,7 @@ const PATIENCE = 5_000;
 const TAKEN_WITHIN = 30_000;
 
 /**
- * Not listening yet. A client that misbehaves is hung up on; with too many, the one that came first is.
+ * Not listening yet. A client that misbehaves is told so, and hung up on; with too many, the one that came first is.
  *
  * @param upgrade takes over a connection that asks for another protocol, and its bounds are its own then; without it such a
  *   request is one like others
@@ -35,7 +41,11 @@ export function createBoundedServer(
   server.requestTimeout = PATIENCE;
   server.keepAliveTimeout = PATIENCE;
   server.timeout = PATIENCE;
-  server.on('clientError', (_, client) => client.destroy());
+  answerUnreadable(server, LARGEST_HEAD, {
+    type: 'text/plain; charset=utf-8',
+    textOf: (why) => `${why}\n`,
+    remedy: 'ask with curl, or a browser',
+  });
   server.on('connection', (client) => {
     // Whoever opens connections and says nothing must not keep others from being answered.
     for (const first of clients) {
@@ -55,4 +65,35 @@ export function createBoundedServer(
     });
   }
   return server;
+}
+
+/** How a server words its errors. */
+interface Wording {
+  /** Of the content. */
+  readonly type: string;
+  /** @param why "cannot …: why; what to do" */
+  readonly textOf: (why: string) => string;
+  /** What to do where it is no HTTP. */
+  readonly remedy: string;
+}
+
+/** Tells whoever sends what is no request, or half of one, before it is hung up on. @param most bytes of a head */
+export function answerUnreadable(server: Server, most: number, { type, textOf, remedy }: Wording): void {
+  server.on('clientError', ({ code }: NodeJS.ErrnoException, stream) => {
+    const client = stream as Socket;
+    if (!client.writable || client.bytesWritten > 0) return void client.destroy();
+    const [status, why] =
+      code === 'HPE_HEADER_OVERFLOW'
+        ? ([431, `its head is larger than ${most} bytes; send less`] as const)
+        : code === 'ERR_HTTP_REQUEST_TIMEOUT'
+          ? ([408, 'it did not come to its end; send all of it at once'] as const)
+          : ([400, `it is no HTTP; ${remedy}`] as const);
+    endWith(client, status, type, textOf(`cannot read the request: ${why}`));
+  });
+}
+
+/** Answers where there is no request that Node would give a response to, and hangs up. */
+export function endWith(client: Socket, status: number, type: string, text: string): void {
+  const head = `content-type: ${type}\r\ncontent-length: ${Buffer.byteLength(text)}\r\nconnection: close`;
+  client.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${head}\r\n\r\n${text}`);
 }

@@ -2,7 +2,7 @@
 import { formatDuration } from '../output/duration.ts';
 import type { ControlVerb } from '../policy/options.ts';
 import { didYouMean, UsageError } from '../policy/usage-error.ts';
-import { type ControlRequest, parseControl } from '../policy/verbs.ts';
+import { type ControlRequest, type OrderVerb, parseControl } from '../policy/verbs.ts';
 import { verbHelp } from '../policy/verbs-help.ts';
 import { ask, follow, NobodyError, type Reply } from './client.ts';
 import { outcome, progressOf } from './outcome.ts';
@@ -107,7 +107,7 @@ async function run(request: ControlRequest, socket: string, terminal: Terminal):
     case 'shutdown':
       return shutdown(socket, request, terminal);
     case 'reload':
-      return reload(socket, request.names, terminal);
+      return reload(socket, request, terminal);
     case 'logs': {
       const { since } = request;
       const from = since === null ? null : Math.max(0, Date.now() - since);
@@ -132,10 +132,17 @@ async function read(
   const ended = await follow(
     socket,
     `/v1/${kind}?${queryOf(names, last, since, goesOn)}`,
+    { patience: PATIENCE, goesOn },
     refusedBy,
     (line) => out(json ? `${line}\n` : shown(line)),
   );
-  return afterStream(ended, error);
+  if (ended) return 0;
+  if (await isGone(socket, null, 0)) {
+    error('upkeep: it has ended: nothing more will come\n');
+    return EXIT_NOBODY;
+  }
+  error(`upkeep: cannot show more: it hung up, for too many others follow; write upkeep ${kind} -f again\n`);
+  return EXIT_NOT_SO;
 }
 
 const named = (names: readonly string[]): URLSearchParams =>
@@ -154,12 +161,6 @@ function queryOf(
   return query;
 }
 
-function afterStream(ended: boolean, error: Terminal['error']): number {
-  if (ended) return 0;
-  error('upkeep: it has ended: nothing more will come\n');
-  return EXIT_NOBODY;
-}
-
 /** What upkeep has refused, as an error that says what to exit with. */
 function refusedBy({ status, body }: Reply): Error {
   const { error, names, unknown } = body as {
@@ -173,10 +174,11 @@ function refusedBy({ status, body }: Reply): Error {
 
 const CODES: Readonly<Record<number, number>> = {
   400: EXIT_USAGE,
+  403: EXIT_NOBODY,
   404: EXIT_NO_NAME,
   409: EXIT_NOT_SO,
   413: EXIT_USAGE,
-  429: EXIT_NOT_SO,
+  422: EXIT_CONFIGURATION,
   431: EXIT_USAGE,
   503: EXIT_NOBODY,
 };
@@ -211,8 +213,13 @@ async function get(socket: string, route: string): Promise<Reply['body']> {
   return reply.body;
 }
 
-async function post(socket: string, route: string, body: unknown): Promise<Reply['body']> {
-  const reply = await askPatiently(socket, 'POST', route, body, PATIENCE);
+async function post(
+  socket: string,
+  route: string,
+  body: unknown,
+  patience = PATIENCE,
+): Promise<Reply['body']> {
+  const reply = await askPatiently(socket, 'POST', route, body, patience);
   if (reply.status >= 300) throw refusedBy(reply);
   return reply.body;
 }
@@ -261,14 +268,32 @@ function picture(found: Status, size: ReturnType<Terminal['size']>, colour: bool
 async function order(
   socket: string,
   request: Extract<ControlRequest, { kind: 'order' }>,
+  terminal: Terminal,
+): Promise<number> {
+  const { verb, target, wait, timeout } = request;
+  const { before } = (await post(socket, `/v1/${verb}`, target)) as unknown as Ordered;
+  if (!wait) return 0;
+  return awaitAll(
+    socket,
+    before.map((command): Expected => [verb, command]),
+    timeout ?? WAIT,
+    terminal,
+  );
+}
+
+/** What is to come true, and of a command as it was before. */
+type Expected = readonly [verb: OrderVerb, before: CommandStatus];
+
+/** Waits until all of it is so, and tells what has become of each. */
+async function awaitAll(
+  socket: string,
+  expected: readonly Expected[],
+  timeout: number,
   { out, error, size }: Terminal,
 ): Promise<number> {
-  const { verb, target, wait } = request;
-  const timeout = request.timeout ?? WAIT;
-  const answer = (await post(socket, `/v1/${verb}`, target)) as unknown as Pick<Ordered, 'before'>;
-  if (!wait) return 0;
-  const before = new Map(answer.before.map((command) => [command.name, command]));
-  const open = new Map([...before.keys()].map((name) => [name, '']));
+  if (expected.length === 0) return 0;
+  const orders = new Map(expected.map((each) => [each[1].name, each]));
+  const open = new Map([...orders.keys()].map((name) => [name, '']));
   const last = new Map<string, string>();
   const until = performance.now() + timeout;
   let failed = false;
@@ -276,7 +301,8 @@ async function order(
     const asked = performance.now();
     for (const command of await stillThere(socket, open)) {
       const { name } = command;
-      const result = outcome(verb, before.get(name)!, command);
+      const [verb, before] = orders.get(name)!;
+      const result = outcome(verb, before, command);
       if (result === null) {
         const now = progressOf(command, false);
         last.set(name, progressOf(command, true));
@@ -297,7 +323,7 @@ async function order(
   }
   for (const name of open.keys()) {
     error(
-      `upkeep: cannot ${verb} ${name} within ${formatDuration(timeout)}: ${last.get(name) ?? 'it is there no more'}; it goes on, see upkeep why ${name}\n`,
+      `upkeep: cannot ${orders.get(name)![0]} ${name} within ${formatDuration(timeout)}: ${last.get(name) ?? 'it is there no more'}; it goes on, see upkeep why ${name}\n`,
     );
   }
   return EXIT_NOT_SO;
@@ -329,14 +355,51 @@ async function health(
   return body.ok === true ? 0 : EXIT_NOT_SO;
 }
 
-async function reload(socket: string, names: readonly string[], { out }: Terminal): Promise<number> {
-  const reply = await askPatiently(socket, 'POST', '/v1/reload', { names }, RELOAD_PATIENCE);
-  // That of the policy is refused for what is in the file.
-  if (reply.status === 409 && names.length === 0)
-    throw new Refused(EXIT_CONFIGURATION, String(reply.body.error));
-  if (reply.status >= 300) throw refusedBy(reply);
-  out(`${reply.body.message}\n`);
-  return 0;
+async function reload(
+  socket: string,
+  { target, wait, timeout: given }: Extract<ControlRequest, { kind: 'reload' }>,
+  terminal: Terminal,
+): Promise<number> {
+  const timeout = given ?? WAIT;
+  if (target !== null) return reloadOwn(socket, { ...target, wait: wait ? timeout : 0 }, terminal);
+  const { message, before } = await post(socket, '/v1/reload', {}, RELOAD_PATIENCE);
+  terminal.out(`${message}\n`);
+  if (!wait) return 0;
+  const expected = (before as Ordered['before']).map(
+    // Of one that nobody led nothing has to stop, and nothing that it was counts.
+    (command): Expected =>
+      command.leader === null ? ['start', { ...command, state: 'missing' }] : ['restart', command],
+  );
+  return awaitAll(socket, expected, timeout, terminal);
+}
+
+/** Has commands read their own configuration. */
+async function reloadOwn(
+  socket: string,
+  asked: { readonly wait: number },
+  { out, error }: Terminal,
+): Promise<number> {
+  const { wait } = asked;
+  const { message, commands } = await post(socket, '/v1/reload', asked, PATIENCE + wait);
+  if (wait === 0) out(`${message}\n`);
+  let failed = false;
+  for (const { name, ok, text } of commands as readonly Reloaded[]) {
+    if (ok === null && wait === 0) continue;
+    failed ||= ok !== true;
+    if (ok === true && wait > 0) out(`${name}: ${text}\n`);
+    else if (ok === false) error(`upkeep: cannot reload ${name}: ${text}\n`);
+    else if (ok === null) {
+      error(`upkeep: cannot reload ${name} within ${formatDuration(wait)}: ${text}; it goes on\n`);
+    }
+  }
+  return failed ? EXIT_NOT_SO : 0;
+}
+
+/** What has become of a command's reload; `ok` null: nothing yet. */
+interface Reloaded {
+  readonly name: string;
+  readonly ok: boolean | null;
+  readonly text: string;
 }
 
 async function shutdown(
@@ -354,13 +417,13 @@ async function shutdown(
   return EXIT_NOT_SO;
 }
 
-/** Nobody answers there any more, or another one. */
+/** Nobody answers there any more, or another one; `pid` null: whoever it is. */
 async function isGone(socket: string, pid: unknown, timeout: number): Promise<boolean> {
   const until = performance.now() + timeout;
   for (;;) {
     try {
       const { body } = await ask(socket, 'GET', '/v1/about', null, PATIENCE);
-      if (body.pid !== pid) return true;
+      if (pid !== null && body.pid !== pid) return true;
     } catch (error) {
       if (error instanceof NobodyError) return true;
       throw error;

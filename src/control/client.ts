@@ -1,5 +1,7 @@
 /** Asks a running upkeep. */
-import { request } from 'node:http';
+import { statSync } from 'node:fs';
+import { type ClientRequest, type IncomingMessage, type RequestOptions, request } from 'node:http';
+import { LONGEST_PATH } from './socket.ts';
 
 export interface Reply {
   readonly status: number;
@@ -23,7 +25,7 @@ export function ask(
 ): Promise<Reply> {
   return new Promise((resolve, reject) => {
     const fail = (why: string): void => reject(nobody(path, why));
-    const asked = request({ socketPath: path, method, path: route, timeout, agent: false }, (response) => {
+    const asked = requestTo(path, { method, path: route, timeout }, fail, (response) => {
       let text = '';
       response.setEncoding('utf8');
       response.on('data', (chunk: string) => {
@@ -38,11 +40,34 @@ export function ask(
         }
       });
     });
-    asked.on('timeout', () => asked.destroy(new Error('it does not answer')));
-    asked.on('error', (error: NodeJS.ErrnoException) => fail(WHY[error.code ?? ''] ?? error.message));
-    asked.end(body === null ? undefined : JSON.stringify(body));
+    asked?.on('timeout', () => asked.destroy(new Error(SILENT)));
+    asked?.end(body === null ? undefined : JSON.stringify(body));
   });
 }
+
+const SILENT = 'it does not answer';
+
+/** null: one can't even ask. */
+function requestTo(
+  path: string,
+  options: RequestOptions,
+  fail: (why: string) => void,
+  take: (response: IncomingMessage) => void,
+): ClientRequest | null {
+  // Node would cut it, and ask somewhere else.
+  if (Buffer.byteLength(path) > LONGEST_PATH) {
+    fail(`that is longer than the ${LONGEST_PATH} bytes that a socket's path may have`);
+    return null;
+  }
+  const asked = request({ ...options, socketPath: path, agent: false }, take);
+  asked.on('error', ({ code = '', message }: NodeJS.ErrnoException) =>
+    fail(code === 'ECONNREFUSED' && isNoSocket(path) ? WHY.ENOTSOCK! : (WHY[code] ?? message)),
+  );
+  return asked;
+}
+
+/** Linux refuses a connection to any other file as it does to a socket that nobody listens on. */
+const isNoSocket = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isSocket() === false;
 
 const WHY: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such socket',
@@ -56,6 +81,7 @@ const WHY: Readonly<Record<string, string>> = {
 /**
  * Reads an answer of many lines, which may never end, and gives them one by one.
  *
+ * @param patience ms that may pass before it begins and, unless it `goesOn`, between two pieces of it
  * @param refused makes an error of an answer that is none
  * @param take false: no more
  * @returns whether the answer has come to its end, or nobody wanted more of it; false: upkeep has ended before that
@@ -64,22 +90,27 @@ const WHY: Readonly<Record<string, string>> = {
 export function follow(
   path: string,
   route: string,
+  { patience, goesOn }: { readonly patience: number; readonly goesOn: boolean },
   refused: (reply: Reply) => Error,
   take: (line: string) => boolean,
 ): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    const asked = request({ socketPath: path, path: route, agent: false }, (response) => {
+  let timer: NodeJS.Timeout | undefined;
+  return new Promise<boolean>((resolve, reject) => {
+    const fail = (why: string): void => reject(nobody(path, why));
+    const asked = requestTo(path, { path: route }, fail, (response) => {
       const { statusCode = 0 } = response;
       let rest = '';
+      const wait = goesOn && statusCode === 200 ? stopWaiting : beginWaiting;
+      wait();
       response.setEncoding('utf8');
       response.on('data', (chunk: string) => {
         rest += chunk;
         if (statusCode !== 200) return;
         const lines = rest.split('\n');
         rest = lines.pop()!;
-        if (lines.every(take)) return;
+        if (lines.every(take)) return wait();
         resolve(true);
-        asked.destroy();
+        asked?.destroy();
       });
       response.on('error', () => resolve(false));
       response.on('end', () => {
@@ -87,15 +118,24 @@ export function follow(
         try {
           reject(refused({ status: statusCode, body: JSON.parse(rest) }));
         } catch {
-          reject(nobody(path, 'what it answers is no JSON'));
+          fail('what it answers is no JSON');
         }
       });
     });
-    asked.on('error', (error: NodeJS.ErrnoException) =>
-      reject(nobody(path, WHY[error.code ?? ''] ?? error.message)),
-    );
-    asked.end();
-  });
+    function stopWaiting(): void {
+      clearTimeout(timer);
+    }
+    /** A timer of our own: while `take` writes to somebody slow, the time of a socket goes on. */
+    function beginWaiting(): void {
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        fail(SILENT);
+        asked?.destroy();
+      }, patience);
+    }
+    beginWaiting();
+    asked?.end();
+  }).finally(() => clearTimeout(timer));
 }
 
 function nobody(path: string, why: string): NobodyError {

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 
 /** At once; the next one takes the place of whoever has been there longest. */
 const MOST_CLIENTS = 64;
-/** Of them, those that are given logs or events. */
+/** Of them, those that follow logs or events. */
 const MOST_FOLLOWERS = 32;
 /** Bytes of answers that nobody has read yet. */
 const MOST_UNREAD = 8 * 1024 * 1024;
@@ -13,8 +13,10 @@ const PATIENCE = 30_000;
 
 export interface Clients {
   readonly admit: (client: Socket) => void;
-  /** The client stays as long as it likes. @returns false: too many do already */
-  readonly stays: (client: Socket) => boolean;
+  /** Its answer may take its time. */
+  readonly waits: (client: Socket) => void;
+  /** It stays as long as it likes. Of too many one gives way: the first that has not read what it was given, else the first. */
+  readonly follows: (client: Socket) => void;
   /** So many bytes are on their way to a client. */
   readonly owe: (response: ServerResponse, bytes: number) => void;
 }
@@ -44,11 +46,19 @@ export function createClients(): Clients {
       passing.set(client, timer);
       client.on('close', () => leave(client));
     },
-    stays(client) {
-      if (followers.size >= MOST_FOLLOWERS) return false;
+    waits(client) {
+      clearTimeout(passing.get(client));
+    },
+    follows(client) {
       leave(client);
+      if (followers.size >= MOST_FOLLOWERS) {
+        const [first] = followers;
+        const stalled = [...followers].find(({ writableLength }) => writableLength > 0);
+        const other = stalled ?? first!;
+        other.destroy();
+        leave(other);
+      }
       followers.add(client);
-      return true;
     },
     owe(response, bytes) {
       owed += bytes;

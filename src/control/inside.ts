@@ -72,6 +72,14 @@ export interface Awaited {
   readonly comes: boolean;
 }
 
+/** How commands are told to read their own configuration. */
+export interface Reloading {
+  /** ms, at most, for what their reload commands come to; a signal is done when it is sent. */
+  readonly wait: number;
+  /** Leaves out whoever can't be told. */
+  readonly able: boolean;
+}
+
 /** What a request comes to. */
 export interface Answer {
   readonly status: number;
@@ -105,8 +113,8 @@ export interface Inside {
   /** To the leader alone. @returns why not; null: it is sent */
   readonly signal: (name: string, signal: string) => string | null;
   readonly shutdown: (reason: string) => void;
-  /** Reads the policy again; without names the whole of it, with names these commands' own configuration. */
-  readonly reload: (names: readonly string[]) => Promise<Answer>;
+  /** Without names: reads the policy again. With names: has these commands read their own configuration. */
+  readonly reload: (names: readonly string[], how: Reloading) => Promise<Answer>;
   /** Takes out what nobody should be shown. */
   readonly redact: (text: string) => string;
   /** The same of each text in what becomes JSON. @param key under which it stands there */

@@ -5,6 +5,7 @@ import { commandsOf, type GroupPlan, groupNamed, isGroup } from '../../machines/
 import { likeSignal, signalOf } from '../policy/signals.ts';
 import type { OrderVerb } from '../policy/verbs.ts';
 import { textOf } from './body.ts';
+import { answerUnreadable, endWith } from './bounded.ts';
 import { createClients } from './clients.ts';
 import { hasBegun, healthOf } from './health.ts';
 import type { Answer, Inside, Peer } from './inside.ts';
@@ -29,10 +30,16 @@ interface Asked {
   readonly orders: Orders;
   /** Who asks; null: nobody can tell. */
   readonly by: Peer | null;
+  /** The answer may take its time. */
+  readonly takesTime: () => void;
 }
 
-/** An answer that is written bit by bit, and may never end. */
-type Stream = (response: ServerResponse) => void;
+/** An answer that is written bit by bit. */
+interface Stream {
+  /** It never ends. */
+  readonly follow: boolean;
+  readonly write: (response: ServerResponse) => void;
+}
 
 /** One for each upkeep: an order replaces what earlier ones have not come to, whoever gave them. */
 const ordersBy = new WeakMap<Inside, Orders>();
@@ -61,6 +68,7 @@ export async function answerPost(
         body,
         orders: ordersOf(inside),
         by: null,
+        takesTime: () => {},
       },
     )) as Answer;
   } catch (error) {
@@ -68,24 +76,59 @@ export async function answerPost(
   }
 }
 
-/** @returns serves a client; @throws never: what is wrong with a request is said to whoever sent it */
-export function createRoutes(inside: () => Inside | null, version: string): (client: Socket) => void {
+/**
+ * @returns serves a client, and knows whether it is one that may ask; @throws never: what is wrong with a request is said to
+ *   whoever sent it
+ */
+export function createRoutes(
+  inside: () => Inside | null,
+  version: string,
+): (client: Socket, isKnown: boolean) => void {
   const clients = createClients();
-  const http = createServer({ maxHeaderSize: LARGEST_HEAD }, (request, response) => {
+  const strangers = new WeakSet<Socket>();
+  // Of a request without a Host Node would say nothing.
+  const options = { maxHeaderSize: LARGEST_HEAD, requireHostHeader: false };
+  const http = createServer(options, (request, response) => {
+    serve(request, response, (now) => {
+      if (strangers.has(request.socket)) throw UNKNOWN;
+      return answer(now, version, request, () => clients.waits(request.socket));
+    });
+  });
+  // Whoever sends the next request without having read an answer would have all answers kept in memory.
+  http.maxRequestsPerSocket = 1;
+  answerUnreadable(http, LARGEST_HEAD, {
+    type: JSON_TYPE,
+    textOf: (error) => `${JSON.stringify({ error })}\n`,
+    remedy: 'ask with upkeep, or with curl --unix-socket',
+  });
+  http.on('checkExpectation', (request, response) =>
+    serve(request, response, () => {
+      throw unreadable(417, `it expects ${readable(String(request.headers.expect))}; leave that out`);
+    }),
+  );
+  http.on('connect', (_, stream) => {
+    const error = 'cannot connect to anybody: this is no proxy; ask with GET or POST';
+    endWith(stream as Socket, 405, JSON_TYPE, `${JSON.stringify({ error })}\n`);
+  });
+
+  function serve(
+    request: IncomingMessage,
+    response: ServerResponse,
+    find: (now: Inside | null) => Promise<Answer | Stream>,
+  ): void {
     response.on('error', () => {});
     response.shouldKeepAlive = false;
     const now = inside();
-    answer(now, version, request)
+    Promise.resolve(now)
+      .then(find)
       .catch(answerOf)
       .then((result) => {
         // Who has left meanwhile will not say so again.
         if (response.destroyed || response.socket === null) return;
-        if (typeof result !== 'function') send(result);
-        else if (clients.stays(response.socket)) result(response);
-        else {
-          const error = 'cannot answer: too many clients follow logs or events already; end some of them';
-          send({ status: 429, body: { error } });
-        }
+        if ('status' in result) return send(result);
+        if (result.follow) clients.follows(request.socket);
+        else clients.waits(request.socket);
+        result.write(response);
       })
       .catch(() => response.destroy());
 
@@ -93,28 +136,19 @@ export function createRoutes(inside: () => Inside | null, version: string): (cli
       const text = `${JSON.stringify(now?.redactValue(body) ?? body)}\n`;
       const length = Buffer.byteLength(text);
       clients.owe(response, length);
-      response.writeHead(status, { 'content-type': 'application/json', 'content-length': length });
+      response.writeHead(status, { 'content-type': JSON_TYPE, 'content-length': length });
       response.end(text);
     }
-  });
-  // Whoever sends the next request without having read an answer would have all answers kept in memory.
-  http.maxRequestsPerSocket = 1;
-  http.on('clientError', ({ code }: NodeJS.ErrnoException, client) => {
-    const socket = client as Socket;
-    if (!socket.writable || socket.bytesWritten > 0) return void socket.destroy();
-    const [status, why] =
-      code === 'HPE_HEADER_OVERFLOW'
-        ? ['431 Request Header Fields Too Large', `its head is larger than ${LARGEST_HEAD} bytes; name fewer`]
-        : ['400 Bad Request', 'it is no HTTP; ask with upkeep, or with curl --unix-socket'];
-    const body = `${JSON.stringify({ error: `cannot read the request: ${why}` })}\n`;
-    const head = `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close`;
-    socket.end(`HTTP/1.1 ${status}\r\n${head}\r\n\r\n${body}`);
-  });
-  return (client) => {
+  }
+
+  return (client, isKnown) => {
+    if (!isKnown) strangers.add(client);
     clients.admit(client);
     http.emit('connection', client);
   };
 }
+
+const JSON_TYPE = 'application/json';
 
 const unreadable = (status: number, why: string): Refusal =>
   new Refusal(status, `cannot read the request: ${why}`);
@@ -127,6 +161,11 @@ class Refusal extends Error {
   }
 }
 
+const UNKNOWN = new Refusal(
+  403,
+  'cannot answer: without koffi nobody can tell who asks, and the mode of the socket lets others in as well; chmod 600 it',
+);
+
 function answerOf(error: unknown): Answer {
   if (error instanceof Refusal) return error.answer;
   const why = `a mistake in upkeep: ${(error as Error).message}; please report it`;
@@ -137,7 +176,11 @@ async function answer(
   inside: Inside | null,
   version: string,
   request: IncomingMessage,
+  takesTime: Asked['takesTime'],
 ): Promise<Answer | Stream> {
+  if (request.httpVersion !== '1.0' && request.headers.host === undefined) {
+    throw unreadable(400, 'it names no host; send one of any name, as in Host: upkeep');
+  }
   const [path = '', search = ''] = (request.url ?? '').split('?', 2);
   // Of use as soon as somebody holds the socket.
   if (path === '/v1/about' && request.method === 'GET') {
@@ -151,7 +194,8 @@ async function answer(
   const body = route.method === 'POST' ? bodyIn(await textOf(request, LARGEST_BODY, unreadable)) : {};
   const now = started(inside);
   const by = route.method === 'POST' ? now.peerOf(request.socket) : null;
-  return route.answer(now, { query: new URLSearchParams(search), body, orders: ordersOf(now), by });
+  const query = new URLSearchParams(search);
+  return route.answer(now, { query, body, orders: ordersOf(now), by, takesTime });
 }
 
 /** @throws Refusal until the process table has been read: before, there is nothing to tell of anybody */
@@ -197,12 +241,13 @@ const ROUTES: Readonly<Record<string, Route>> = {
       if (since !== null && since > until) {
         throw new Refusal(
           409,
-          `cannot go on behind event ${since}: the last one is ${until}; upkeep has begun anew since then, and so do the numbers`,
+          `cannot go on behind event ${since}: the last one is ${until}; upkeep has begun anew since then, and so have the numbers; ask without since`,
         );
       }
       const names = namesInQuery(inside, query);
       const follow = query.has('follow');
-      return streamEvents(inside, { names, since, last: numberIn(query, 'last'), follow });
+      const write = streamEvents(inside, { names, since, last: numberIn(query, 'last'), follow });
+      return { follow, write };
     },
   },
   '/v1/logs': {
@@ -217,12 +262,9 @@ const ROUTES: Readonly<Record<string, Route>> = {
       const names = namesInQuery(inside, query);
       const since = numberIn(query, 'since');
       const follow = query.has('follow');
-      return streamLogs(inside.recent, inside.redact, {
-        names,
-        since,
-        last: numberIn(query, 'last'),
-        follow,
-      });
+      const last = numberIn(query, 'last');
+      const write = streamLogs(inside.recent, inside.redact, { names, since, last, follow });
+      return { follow, write };
     },
   },
   '/v1/start': order('start'),
@@ -230,11 +272,31 @@ const ROUTES: Readonly<Record<string, Route>> = {
   '/v1/stop': order('stop'),
   '/v1/reload': {
     method: 'POST',
-    answer(inside, { body, by }) {
-      const names = stringsIn(body, 'names');
-      known(inside, names);
-      inside.note('reload', names, by);
-      return inside.reload(names);
+    async answer(inside, { body, orders, by, takesTime }) {
+      const { wait = 0 } = body;
+      if (typeof wait !== 'number' || !(wait >= 0)) {
+        throw new Refusal(400, 'cannot wait for that: wait is no number of milliseconds');
+      }
+      const names = targetIn(inside, body);
+      inside.note('reload', names ?? [], by);
+      if (names !== null) {
+        takesTime();
+        return inside.reload(names, { wait, able: stringsIn(body, 'names').length === 0 });
+      }
+      const earlier = new Map(statusOf(inside, null).commands.map((command) => [command.name, command]));
+      const answer = await inside.reload([], { wait: 0, able: false });
+      if (answer.status !== 200) return answer;
+      const done = answer.body as { readonly started?: string[]; readonly restarted?: string[] };
+      const { started = [], restarted = [] } = done;
+      const { commands } = statusOf(inside, [...started, ...restarted], orders.turnOf);
+      const before = commands.flatMap((command) => {
+        if (command.desired === 'down') return [];
+        const old = earlier.get(command.name) ?? command;
+        if (old === command || old.leader === null) return [{ ...command, leader: null }];
+        // Who moves to another group is counted anew.
+        return [{ ...old, starts: Math.min(old.starts, command.starts) }];
+      });
+      return { status: 200, body: { ...done, before } };
     },
   },
   '/v1/signal': {
@@ -287,20 +349,29 @@ function order(verb: OrderVerb): Route {
   };
 }
 
-/** The commands that a request is for: `{"names": […]}`, `{"group": NAME}` or `{"all": true}`. */
+/** The commands that a request is for. */
 function chosen(inside: Inside, body: Asked['body']): readonly string[] {
+  const names = targetIn(inside, body);
+  if (names === null) throw new Refusal(400, 'cannot tell for whom that is: name commands, a group, or all');
+  return names;
+}
+
+/** `{"names": […]}`, `{"group": NAME}` or `{"all": true}`; null: none of them. */
+function targetIn(inside: Inside, body: Asked['body']): readonly string[] | null {
   const names = stringsIn(body, 'names');
-  const { group, all } = body;
-  if (all === true) return inside.names();
+  const { group, all = false } = body;
+  if (typeof all !== 'boolean') throw unreadable(400, 'all is neither true nor false');
+  if ([names.length > 0, group !== undefined, all].filter(Boolean).length > 1) {
+    throw new Refusal(400, 'cannot tell for whom that is: names, group and all exclude each other');
+  }
+  if (all) return inside.names();
   if (group !== undefined) {
     const found = typeof group === 'string' ? groupNamed(inside.groups(), group) : null;
     if (found === null || found.name.startsWith('#')) throw noGroup(inside, String(group));
     return commandsOf(found).map(({ name }) => name);
   }
-  if (names.length === 0)
-    throw new Refusal(400, 'cannot tell for whom that is: name commands, a group, or all');
   known(inside, names);
-  return [...new Set(names)];
+  return names.length === 0 ? null : [...new Set(names)];
 }
 
 function noGroup(inside: Inside, group: string): Refusal {

@@ -1,5 +1,14 @@
 /** The control socket: what makes an upkeep one of a kind on its machine. Two may not hold the same. */
-import { accessSync, chmodSync, constants, existsSync, lstatSync, mkdirSync, unlinkSync } from 'node:fs';
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  statSync,
+  unlinkSync,
+} from 'node:fs';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -26,7 +35,7 @@ function isWritable(folder: string): boolean {
 }
 
 /** What sun_path holds, less its final zero. */
-const LONGEST_PATH = process.platform === 'linux' ? 107 : 103;
+export const LONGEST_PATH = process.platform === 'linux' ? 107 : 103;
 
 const MOST_TRIES = 10;
 /** Characters of an answer that are looked at. */
@@ -67,6 +76,12 @@ export async function claimSocket(path: string, serve: (client: Socket) => void)
       }
     }
   }
+}
+
+/** Nobody but its owner and root may connect. */
+export function isPrivate(path: string): boolean {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  return stat !== undefined && (stat.mode & 0o077) === 0;
 }
 
 /** Tells one file under a path from the next; null: there is none. */

@@ -15,8 +15,9 @@ const HEAD = { 'content-type': 'application/x-ndjson' } as const;
 export interface EventsWanted {
   /** null: of all. */
   readonly names: readonly string[] | null;
-  /** Those behind this number; null: `last` says how many. */
+  /** Those behind this number. */
   readonly since: number | null;
+  /** So many of them at most. */
   readonly last: number | null;
   /** Goes on with what comes. */
   readonly follow: boolean;
@@ -26,15 +27,11 @@ export interface EventsWanted {
 export function streamEvents({ journal, redactValue }: Inside, wanted: EventsWanted) {
   return (response: ServerResponse): void => {
     const named = wanted.names === null ? null : new Set(wanted.names);
-    const kept = journal.since(0).entries;
-    const until = journal.last();
-    let number =
-      wanted.since ??
-      startOf(
-        kept.filter((entry) => isOf(entry.what, named)),
-        wanted.last,
-        until,
-      );
+    const { since, last } = wanted;
+    const kept = journal.since(since ?? 0).entries.filter(({ what }) => isOf(what, named));
+    const isAll = last === null || last >= kept.length;
+    // What is gone between that number and the first of them is told.
+    let number = since !== null && isAll ? since : startOf(kept, last, journal.last());
     pump(response, wanted.follow ? journal.follow : null, () => {
       const { entries, gone } = journal.since(number, BATCH);
       const lines = gone > 0 ? [JSON.stringify({ gone })] : [];

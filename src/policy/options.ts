@@ -157,7 +157,7 @@ export function parseRunArguments(argv: readonly string[]): RunRequest {
         `cannot show help for ${more.length + 1} topics: help takes one; write upkeep help run`,
       );
     }
-    if (topic === undefined || topic === 'help') return { kind: 'help', topic: null };
+    if (topic === undefined || ['help', '--help', '-h'].includes(topic)) return { kind: 'help', topic: null };
     const reading = OWN_WORDS.find((each) => each === topic);
     if (reading !== undefined) return { kind: reading, words: ['--help'] };
     const known = TOPICS.find((each) => each === topic);
@@ -169,6 +169,13 @@ export function parseRunArguments(argv: readonly string[]): RunRequest {
     );
   }
   if (verb.startsWith('-')) {
+    const at = verbBehind(argv);
+    if (at > 0) {
+      const words = [argv[at]!, ...argv.slice(0, at), ...argv.slice(at + 1)].map(quoteWord);
+      throw new UsageError(
+        `cannot use ${shown(optionName(verb))} in front of the verb: options go behind it; write upkeep ${words.join(' ')}`,
+      );
+    }
     throw new UsageError(
       isOption(verb)
         ? `cannot use ${optionName(verb)} here: it is an option of run; write upkeep run ${verb} …`
@@ -183,6 +190,16 @@ export function parseRunArguments(argv: readonly string[]): RunRequest {
   throw new UsageError(
     `cannot use ${shown(verb)} as a verb: there is no such verb${didYouMean(verb, VERBS)}; write upkeep --help, or upkeep run ${quotedCommand(verb)} if it is a command`,
   );
+}
+
+/** Where the verb is that options, and their values, stand in front of; -1: nowhere. */
+function verbBehind(argv: readonly string[]): number {
+  const at = argv.findIndex((word, index) => {
+    if (word.startsWith('-')) return false;
+    const before = argv[index - 1]!;
+    return VERBS.includes(word) || !before.startsWith('-') || before.includes('=');
+  });
+  return at >= 0 && VERBS.includes(argv[at]!) ? at : -1;
 }
 
 function parseRun(argv: readonly string[]): RunRequest {
@@ -263,6 +280,7 @@ function parseRun(argv: readonly string[]): RunRequest {
         options.socket = value;
         break;
       case '--syslog':
+        if (value === null) refuseApart(name, argv[at + 1], isSocketPath, 'it is the path of a socket');
         if (value === '')
           throw new UsageError(
             `cannot use ${shown(argument)}: the path is empty; write --syslog alone for ${SYSLOG_PATH}, or --syslog=PATH`,
@@ -270,7 +288,7 @@ function parseRun(argv: readonly string[]): RunRequest {
         options.syslog = value ?? SYSLOG_PATH;
         break;
       case '--http':
-        if (value === null) refuseApart(name, argv[at + 1]);
+        if (value === null) refuseApart(name, argv[at + 1], isAddress, 'it is an address');
         options.http = value === null ? HTTP_ADDRESS : parseHttpAddress(value);
         if (options.http === null) {
           throw new UsageError(
@@ -279,7 +297,7 @@ function parseRun(argv: readonly string[]): RunRequest {
         }
         break;
       case '--inspect':
-        if (value === null) refuseApart(name, argv[at + 1]);
+        if (value === null) refuseApart(name, argv[at + 1], isAddress, 'it is an address');
         options.inspect = value === null ? INSPECT_ADDRESS : parseHttpAddress(value);
         if (options.inspect === null) {
           throw new UsageError(
@@ -445,11 +463,20 @@ export function parseHttpAddress(text: string): string | null {
   return `${address}:${port}`;
 }
 
-/** An address that stands apart from its option would be a command. */
-function refuseApart(name: string, next: string | undefined): void {
-  if (next === undefined || parseHttpAddress(next) === null) return;
+const isAddress = (text: string): boolean => parseHttpAddress(text) !== null;
+/** Programs are elsewhere. */
+const isSocketPath = (text: string): boolean => /^\/(dev|run|var\/run)\/\S+$|^\/\S+\.sock$/.test(text);
+
+/** A value that stands apart from its option would be a command. */
+function refuseApart(
+  name: string,
+  next: string | undefined,
+  isValue: (text: string) => boolean,
+  what: string,
+): void {
+  if (next === undefined || !isValue(next)) return;
   throw new UsageError(
-    `cannot use ${shown(next)} as a command: it is an address; write ${name}=${next}, or, if it really is a command, put -- first: ${name} -- ${next}`,
+    `cannot use ${shown(next)} as a command: ${what}; write ${name}=${next}, or, if it really is a command, put -- first: ${name} -- ${next}`,
   );
 }
 

@@ -17,9 +17,10 @@ const CODES: Readonly<Record<number, string>> = {
   7: 'no upkeep listens there',
   64: "the command line can't be understood",
   70: "an error of upkeep's own",
+  74: 'what is shown cannot be written, as to a full disk',
 };
 
-const codes = (more: Readonly<Record<number, string>>): string =>
+const codes = (more: Readonly<Record<number, string>> = {}): string =>
   Object.entries({ ...CODES, ...more })
     .filter(([, text]) => text !== '')
     .map(([code, text]) => `  ${code.padEnd(3)} ${text}`)
@@ -38,7 +39,7 @@ ${waiting('1m')}
 ${SOCKET}
 
 Exit codes:
-${codes({})}
+${codes()}
 
 ${more}
 `;
@@ -92,22 +93,29 @@ Example:
     'Stops commands and starts them again, and waits until they run. Of several,\nthose that require others are stopped first and started last.',
     'Example:\n  upkeep restart --group backend',
   ),
-  reload: `Usage: upkeep reload [--socket PATH] [NAME…]
+  reload: `Usage: upkeep reload [OPTION…] [NAME…]
+       upkeep reload [OPTION…] --group NAME
+       upkeep reload [OPTION…] --all
 
-Has a running upkeep read its policy file again. What is wrong in it is told,
-and then nothing changes; else only what differs is stopped, started or
-restarted. With NAMEs: tells these commands to read their own configuration
-again, by the signal or command that the policy names (reload:).
+Has a running upkeep read its policy file again, and waits until what is started
+or restarted for it runs. What is wrong in the file is told, and then nothing
+changes; else only what differs is stopped, started or restarted. With NAMEs, a
+group or all: tells these commands to read their own configuration again, by the
+signal or command that the policy names (reload:), and waits until the command
+has ended; a signal is sent, and that is all.
 
 Options:
+${waiting('1m')}
+  --group NAME      those of a group that run, and of which the policy says how
+  --all             the same of all commands
 ${SOCKET}
 
 Exit codes:
-${codes({ 0: 'it is done', 1: 'a command cannot be told; the reason is told', 78: "the file can't be used; nothing has changed" })}
+${codes({ 78: "the file can't be used; nothing has changed" })}
 
 Examples:
   docker exec CONTAINER upkeep reload
-  upkeep reload nginx
+  upkeep reload --timeout 5m nginx
 `,
   signal: `Usage: upkeep signal [--socket PATH] NAME SIGNAL
 
@@ -150,7 +158,7 @@ Options:
 ${SOCKET}
 
 Exit codes:
-${codes({ 0: 'it is shown', 1: 'upkeep does not see what services write (--log raw)' })}
+${codes({ 0: 'it is shown', 1: 'there is nothing to see (upkeep run --log raw), or it hung up for others' })}
 
 Examples:
   upkeep logs -n 50 web
@@ -169,7 +177,7 @@ Options:
 ${SOCKET}
 
 Exit codes:
-${codes({ 0: 'it is shown', 1: '' })}
+${codes({ 0: 'it is shown', 1: 'no event has that number yet, or it hung up for others' })}
 
 Example:
   upkeep events -f --json

@@ -45,7 +45,8 @@ export type ControlRequest = Common &
     | ({ readonly kind: 'order'; readonly verb: OrderVerb; readonly target: Target } & Waiting)
     | { readonly kind: 'signal'; readonly name: string; readonly signal: string }
     | ({ readonly kind: 'shutdown' } & Waiting)
-    | { readonly kind: 'reload'; readonly names: readonly string[] }
+    /** `target` null: the policy. */
+    | ({ readonly kind: 'reload'; readonly target: Target | null } & Waiting)
     /** `since`: ms ago. */
     | ({ readonly kind: 'logs' } & Reading)
     /** `since`: those behind this number. */
@@ -68,14 +69,15 @@ export const COMMON_OPTIONS: Readonly<Record<string, Takes>> = {
   '-h': 'none',
 };
 const WAITING: Readonly<Record<string, Takes>> = { '--no-wait': 'none', '--timeout': 'value' };
+const TARGETED: Readonly<Record<string, Takes>> = { '--all': 'none', '--group': 'value', ...WAITING };
 /** Options of each verb, and whether a value follows. */
 export const VERB_OPTIONS: Readonly<Record<ControlVerb, Readonly<Record<string, Takes>>>> = {
   status: { '--json': 'none', '--watch': 'none', '-w': 'none' },
   why: { '--json': 'none' },
-  start: { '--all': 'none', '--group': 'value', ...WAITING },
-  stop: { '--all': 'none', '--group': 'value', ...WAITING },
-  restart: { '--all': 'none', '--group': 'value', ...WAITING },
-  reload: {},
+  start: TARGETED,
+  stop: TARGETED,
+  restart: TARGETED,
+  reload: TARGETED,
   signal: {},
   shutdown: WAITING,
   logs: {
@@ -133,10 +135,15 @@ export function parseControl(verb: ControlVerb, argv: readonly string[]): Contro
         ...waiting,
         kind: 'order',
         verb,
-        target: targetOf(verb, words, has('--all'), value('--group')),
+        target: targetOf(verb, words, has('--all'), value('--group')) ?? nobody(verb),
       };
     case 'reload':
-      return { ...common, kind: 'reload', names: words };
+      return {
+        ...common,
+        ...waiting,
+        kind: 'reload',
+        target: targetOf(verb, words, has('--all'), value('--group')),
+      };
     case 'signal': {
       const [name, signal, ...more] = words;
       if (name === undefined || signal === undefined || more.length > 0) {
@@ -203,7 +210,7 @@ function split(
     }
     const text = behind ?? argv[++at] ?? '';
     if (text === '' || (behind === null && text.startsWith('-'))) {
-      throw new UsageError(`cannot use ${name}: it needs a value; write ${name} ${EXAMPLES[name]}`);
+      throw new UsageError(`cannot use ${name}: it needs a value; write ${name} ${exampleOf(verb, name)}`);
     }
     given.set(name, text);
   }
@@ -232,15 +239,31 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   '-n': '100',
 };
 
-function targetOf(verb: OrderVerb, names: readonly string[], all: boolean, group: string | null): Target {
-  const said = [names.length > 0, all, group !== null].filter(Boolean).length;
-  if (said !== 1) {
-    const what = said === 0 ? 'nobody is named' : 'names, --all and --group exclude each other';
-    throw new UsageError(`cannot ${verb}: ${what}; write upkeep ${verb} NAME…, or --group NAME, or --all`);
+/** Of events the number of one, as they show it. */
+const exampleOf = (verb: ControlVerb, name: string): string | undefined =>
+  verb === 'events' && name === '--since' ? '41' : EXAMPLES[name];
+
+/** null: nobody is named. */
+function targetOf(
+  verb: ControlVerb,
+  names: readonly string[],
+  all: boolean,
+  group: string | null,
+): Target | null {
+  if ([names.length > 0, all, group !== null].filter(Boolean).length > 1) {
+    throw wrongTarget(verb, 'names, --all and --group exclude each other');
   }
   if (all) return { all: true };
-  return group === null ? { names } : { group };
+  if (group !== null) return { group };
+  return names.length === 0 ? null : { names };
 }
+
+function nobody(verb: ControlVerb): never {
+  throw wrongTarget(verb, 'nobody is named');
+}
+
+const wrongTarget = (verb: ControlVerb, what: string): UsageError =>
+  new UsageError(`cannot ${verb}: ${what}; write upkeep ${verb} NAME…, or --group NAME, or --all`);
 
 const shownName = (name: string): string => (/^[\w.-]+$/.test(name) && name.length <= 64 ? name : 'NAME');
 

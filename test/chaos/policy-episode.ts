@@ -477,7 +477,7 @@ class PolicyLife {
           // Somebody may have written another one meanwhile, or it may have been told to stop before it heard of this.
           if (version !== this.#version || this.#expected !== null || this.#ended || !this.#started) return;
           if (status === 503 && !hasLooked) return;
-          if (isRight ? status === 200 || error.includes('is still being stopped') : status === 409) return;
+          if (isRight ? status === 200 || error.includes('is still being stopped') : status === 422) return;
           this.#violate([
             {
               invariant: 'a reload does what the file says',

@@ -167,7 +167,7 @@ export class World {
 
   /** Has upkeep read its policy again by its own program. */
   reload(): void {
-    const words = [process.execPath, upkeep, 'reload', '--socket', this.socket];
+    const words = [process.execPath, upkeep, 'reload', '--no-wait', '--socket', this.socket];
     this.#enter(words, { PATH: `${dirname(process.execPath)}:${PATH}` }, 'pipe').stdout!.resume();
   }
 

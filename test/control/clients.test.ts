@@ -1,4 +1,6 @@
 /** Clients that misbehave: they get an error or are hung up on, nobody else notices, and the memory stays bounded. */
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createInside, type PaperInside } from './inside.ts';
@@ -6,6 +8,7 @@ import { answerTo, Served } from './served.ts';
 
 /** What all clients together may have been left unread, and a little for what is on its way. */
 const MOST_UNREAD = 9 * 1024 * 1024;
+const LONG = { timeout: 60_000 };
 const names = Array.from({ length: 1_000 }, (_, index) => `command-${index}`);
 
 let inside: PaperInside;
@@ -29,6 +32,9 @@ describe('a request that cannot be read', () => {
     ['a header that is too large', `GET /v1/status HTTP/1.1\r\nx: ${'y'.repeat(200_000)}\r\n\r\n`, 431],
     ['no JSON', 'POST /v1/stop HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\n{x}', 400],
     ['a list', 'POST /v1/stop HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n[]', 400],
+    ['no host', 'GET /v1/status HTTP/1.1\r\n\r\n', 400],
+    ['an expectation', 'GET /v1/status HTTP/1.1\r\nhost: x\r\nexpect: foo\r\n\r\n', 417],
+    ['another kind of server', 'CONNECT example.org:443 HTTP/1.1\r\nhost: x\r\n\r\n', 405],
     ['a wrong length', 'POST /v1/stop HTTP/1.1\r\nhost: x\r\ncontent-length: x\r\n\r\n', 400],
   ])('%s: is told so', async (_, text, status) => {
     const answer = await answerTo(await served.connect(text));
@@ -68,14 +74,62 @@ describe('many clients', () => {
     expect(inside.asked).toEqual([]);
   });
 
-  test('that follow are so many at most, and then the others are told', async () => {
-    for (let count = 0; count < 32; count++) {
-      await served.connect('GET /v1/events?follow HTTP/1.1\r\nhost: x\r\n\r\n');
+  const FOLLOW = 'GET /v1/logs?follow HTTP/1.1\r\nhost: x\r\n\r\n';
+  /** Connects so many that follow, and waits until they do. */
+  async function followers(count: number): Promise<Socket[]> {
+    const clients = [];
+    for (let at = 0; at < count; at++) clients.push(await served.connect(FOLLOW));
+    await expect
+      .poll(() => [...served.sockets].filter(({ bytesWritten }) => bytesWritten > 0).length)
+      .toBe(Math.min(count, 32));
+    return clients;
+  }
+
+  test('that follow and never read keep nobody from logs and events: the first gives way', async () => {
+    const clients = await followers(60);
+    inside.note('start', ['command-1']);
+    expect(await served.lines('/v1/events?last=1')).toMatchObject([{ number: 1 }]);
+    const [first] = clients;
+    first!.resume();
+    await expect.poll(() => first!.destroyed).toBe(true);
+    const another = await served.connect(FOLLOW);
+    const [head] = await once(another, 'data');
+    expect(String(head)).toMatch(/^HTTP\/1.1 200 /);
+    expect(served.sockets.size).toBeLessThanOrEqual(64);
+  });
+
+  test('of those that follow, one that does not read gives way before one that came first', async () => {
+    const clients = await followers(32);
+    const [, stalled] = clients;
+    for (const client of clients) if (client !== stalled) client.resume();
+    const lines = Buffer.from(`${'x'.repeat(99)}\n`.repeat(40));
+    const unread = (): number =>
+      [...served.sockets].filter(({ writableLength }) => writableLength > 0).length;
+    await expect
+      .poll(() => {
+        // In the end more than the kernel takes.
+        if (unread() === 0) for (const name of names.slice(0, 50)) inside.recent!.push(name, lines, 'stdout');
+        return unread();
+      }, LONG)
+      .toBe(1);
+    (await served.connect(FOLLOW)).resume();
+    await expect.poll(unread, LONG).toBe(0);
+    stalled!.resume();
+    await once(stalled!, 'close');
+    expect(clients.filter(({ destroyed }) => destroyed)).toEqual([stalled]);
+  });
+
+  test('that read once and slowly do not count among those that follow', async () => {
+    const clients = await followers(31);
+    for (let count = 0; count < 20; count++) {
+      await served.connect('GET /v1/events HTTP/1.1\r\nhost: x\r\n\r\n');
     }
-    await expect.poll(async () => (await served.get('/v1/events')).status).toBe(429);
-    expect((await served.get('/v1/logs')).body.error).toMatch(/^cannot answer: too many/);
-    for (const socket of [...served.sockets].slice(0, 5)) socket.destroy();
-    await expect.poll(() => served.lines('/v1/events').catch(() => null)).toEqual([]);
+    clients.push(await served.connect(FOLLOW));
+    const [head] = await once(clients.at(-1)!, 'data');
+    expect(String(head)).toMatch(/^HTTP\/1.1 200 /);
+    for (const client of clients) client.resume();
+    expect((await served.get('/v1/about')).status).toBe(200);
+    expect(clients.filter(({ destroyed }) => destroyed)).toEqual([]);
   });
 });
 

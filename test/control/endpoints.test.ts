@@ -116,6 +116,22 @@ describe('who misbehaves', () => {
     );
   });
 
+  test.each([
+    ['no HTTP', 'garbage\r\n\r\n', 400, 'it is no HTTP; ask with curl, or a browser'],
+    [
+      'a large head',
+      `GET /livez HTTP/1.1\r\nx: ${'y'.repeat(9_000)}\r\n\r\n`,
+      431,
+      'its head is larger than 8192 bytes; send less',
+    ],
+  ])('with %s is told so', async (_, sent, status, why) => {
+    const client = connect();
+    client.write(sent);
+    expect(await text(client)).toMatch(
+      new RegExp(`^HTTP/1.1 ${status} .*\r\n\r\ncannot read the request: ${why}\n$`, 's'),
+    );
+  });
+
   test('with a huge head is hung up on', async () => {
     const client = connect();
     client.write(`GET /livez HTTP/1.1\r\nx: ${'y'.repeat(100_000)}\r\n\r\n`);

@@ -19,7 +19,13 @@ export class Served {
 
   private constructor(inside: PaperInside | null) {
     this.path = join(this.#dir, 'sock');
-    const control = createControl({ version: '1.2.3', inside: () => inside, uidOf: () => null, ownUid: 0 });
+    const control = createControl({
+      version: '1.2.3',
+      inside: () => inside,
+      uidOf: () => null,
+      isPrivate: () => true,
+      ownUid: 0,
+    });
     this.#server = createServer((client) => {
       client.on('error', () => {});
       this.sockets.add(client);
@@ -46,7 +52,13 @@ export class Served {
   async lines(route: string): Promise<Record<string, unknown>[]> {
     const found: Record<string, unknown>[] = [];
     const refused = ({ status }: Reply): Error => new Error(`refused with ${status}`);
-    await follow(this.path, route, refused, (line) => found.push(JSON.parse(line)) > 0);
+    await follow(
+      this.path,
+      route,
+      { patience: PATIENCE, goesOn: false },
+      refused,
+      (line) => found.push(JSON.parse(line)) > 0,
+    );
     return found;
   }
 

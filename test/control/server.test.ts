@@ -6,26 +6,35 @@ import { text } from 'node:stream/consumers';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ask, NobodyError } from '../../src/control/client.ts';
+import type { Reloading } from '../../src/control/inside.ts';
 import { createControl } from '../../src/control/server.ts';
 import { createInside } from './inside.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'upkeep-control-'));
 const path = join(dir, 'sock');
-const asked: (readonly string[])[] = [];
+const asked: (readonly [readonly string[], Reloading])[] = [];
 let server: Server;
+/** What the socket's mode says. */
+let isPrivate = true;
 
 beforeAll(async () => {
   const inside = createInside(
     {
-      async reload(names) {
-        asked.push(names);
+      async reload(names, how) {
+        asked.push([names, how]);
         if (names[0] === 'broken') throw new Error('a mistake');
         return { status: 200, body: { message: 'done' } };
       },
     },
     ['web', 'db', 'broken'],
   );
-  const control = createControl({ version: '1.2.3', inside: () => inside, uidOf: () => null, ownUid: 0 });
+  const control = createControl({
+    version: '1.2.3',
+    inside: () => inside,
+    uidOf: () => null,
+    isPrivate: () => isPrivate,
+    ownUid: 0,
+  });
   server = createServer((client) => {
     client.on('error', () => {});
     control(client);
@@ -42,9 +51,11 @@ const post = (body: unknown) => ask(path, 'POST', '/v1/reload', body, 10_000);
 describe('a request', () => {
   test('is answered', async () => {
     expect(await post({ names: ['web', 'db'] })).toEqual({ status: 200, body: { message: 'done' } });
-    expect(asked.at(-1)).toEqual(['web', 'db']);
-    await post(null);
-    expect(asked.at(-1)).toEqual([]);
+    expect(asked.at(-1)).toEqual([['web', 'db'], { wait: 0, able: false }]);
+    expect(await post(null)).toMatchObject({ status: 200, body: { message: 'done', before: [] } });
+    expect(asked.at(-1)).toEqual([[], { wait: 0, able: false }]);
+    await post({ all: true, wait: 3_000 });
+    expect(asked.at(-1)).toEqual([['web', 'db', 'broken'], { wait: 3_000, able: true }]);
   });
 
   test('with a mistake of ours behind it is answered with that', async () => {
@@ -92,4 +103,22 @@ test('where nobody is, that is said, with what to do', async () => {
   await expect(refused).rejects.toThrow(
     /^cannot ask upkeep at .*: there is no such socket; .*--socket PATH$/,
   );
+});
+
+test('where nobody can tell who asks, the mode of the socket has to keep others out', async () => {
+  const before = asked.length;
+  isPrivate = false;
+  for (const [method, route] of [
+    ['POST', '/v1/reload'],
+    ['GET', '/v1/logs'],
+  ] as const) {
+    const { status, body } = await ask(path, method, route, null, 10_000);
+    expect([status, body.error]).toEqual([
+      403,
+      expect.stringMatching(/nobody can tell who asks.*; chmod 600/),
+    ]);
+  }
+  isPrivate = true;
+  expect(asked).toHaveLength(before);
+  expect((await post({ names: ['web'] })).status).toBe(200);
 });

@@ -17,7 +17,13 @@ afterEach(() => {
 });
 
 /** What upkeep answers with. */
-const control = createControl({ version: '1.2.3', inside: () => null, uidOf: () => null, ownUid: 0 });
+const control = createControl({
+  version: '1.2.3',
+  inside: () => null,
+  uidOf: () => null,
+  isPrivate: () => true,
+  ownUid: 0,
+});
 
 async function claim(path: string) {
   const result = await claimSocket(path, control);

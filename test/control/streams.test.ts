@@ -76,6 +76,9 @@ describe('events', () => {
     expect(await numbers('last=0')).toEqual([]);
     expect(await numbers('since=3')).toEqual([4]);
     expect(await numbers('since=4')).toEqual([]);
+    expect(await numbers('since=0&last=2')).toEqual([3, 4]);
+    expect(await numbers('since=2&last=5')).toEqual([3, 4]);
+    expect(await numbers('since=1&last=1&name=web')).toEqual([3]);
     expect(await numbers('name=web')).toEqual([1, 3]);
     expect(await numbers('name=web&last=1')).toEqual([3]);
   });
@@ -96,13 +99,18 @@ describe('events', () => {
   test('that are gone are counted', async () => {
     for (let count = 0; count < 2_000; count++) inside.note('start', ['db']);
     const found = await numbers('since=2');
+    expect(await numbers('since=2&last=5000')).toEqual(found);
+    expect(await numbers('since=2&last=1')).toEqual([2_004]);
     expect(found[0]).toBe(2_004 - 1_024 - 2);
     expect(found).toHaveLength(1 + 1_024);
   });
 
   test('that have not happened are refused: the numbers have begun anew', async () => {
     const { status, body } = await served.get('/v1/events?since=5');
-    expect([status, body.error]).toEqual([409, expect.stringMatching(/the last one is 4; .*begun anew/)]);
+    expect([status, body.error]).toEqual([
+      409,
+      expect.stringMatching(/the last one is 4; .*begun anew.*; ask without since$/),
+    ]);
   });
 });
 
@@ -130,6 +138,21 @@ describe('orders', () => {
     expect((await served.post('/v1/start', { group: '#0' })).status).toBe(404);
     expect((await served.post('/v1/start', { group: 'none' })).status).toBe(404);
     expect((await served.post('/v1/start', {})).status).toBe(400);
+  });
+
+  test.each([
+    ['start', { names: ['web'], group: 'g' }],
+    ['stop', { names: ['web'], all: true }],
+    ['restart', { group: 'g', all: true }],
+    ['reload', { names: ['web'], all: true }],
+    ['signal', { names: ['web'], all: true, signal: 'SIGHUP' }],
+    ['stop', { all: 'yes' }],
+    ['stop', { names: ['web'], all: 1 }],
+    ['reload', { names: ['web'], wait: 'long' }],
+  ])('%s for %j is refused: for whom, or how long?', async (verb, asked) => {
+    const { status, body } = await served.post(`/v1/${verb}`, asked);
+    expect([status, body.error]).toEqual([400, expect.stringMatching(/^cannot .+: .+/)]);
+    expect(inside.asked).toEqual([]);
   });
 
   test('are refused when everything is being stopped', async () => {

@@ -21,7 +21,7 @@ async function incident() {
   return { ...recorded, recording: await recorded.end() };
 }
 
-const seen = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 60_000, interval: 5 });
+const seen = <T>(check: () => T): Promise<T> => vi.waitFor(check, { timeout: 60_000, interval: 5 });
 const types = (viewer: PaperViewer): Set<string> => new Set(viewer.messages().map(({ type }) => type));
 /** What was told since the last hello. */
 const anew = (viewer: PaperViewer): Told[] => {

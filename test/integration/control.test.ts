@@ -283,6 +283,63 @@ describe.skipIf(noNamespace !== null)(`with commands (needs PID namespaces: ${no
     expect(await verbIn(inside, 'status')).toMatchObject({ code: 7 });
   });
 
+  test('an upkeep that does not answer is waited for a while, and no longer', async (context) => {
+    const inside = await new Namespace(context).idleInit();
+    const upkeep = await inside.upkeep([`web: ${STAYS}`]);
+    await upkeep.running('web');
+    inside.kill(upkeep.pid, 'SIGSTOP');
+    const verbs = [['logs'], ['logs', '-f'], ['events'], ['events', '-f'], ['status']];
+    for (const answer of await Promise.all(verbs.map((words) => verbIn(inside, ...words)))) {
+      expect(answer).toEqual({ code: 7, stdout: '', stderr: expect.stringMatching(/it does not answer/) });
+    }
+    inside.kill(upkeep.pid, 'SIGCONT');
+    expect(await verbIn(inside, 'events', '-n', '1')).toMatchObject({ code: 0 });
+  });
+
+  test.skipIf(!existsSync('/dev/full'))(
+    'what cannot be written is told, and is no success; who reads no more is none (needs /dev/full)',
+    async (context) => {
+      const inside = new Namespace(context);
+      const upkeep = await inside.upkeep([`web: ${STAYS}`]);
+      await upkeep.running('web');
+      const into = async (file: string, ...words: string[]): Promise<[number | null, string]> => {
+        const own = [process.execPath, inject('upkeep'), ...words, '--socket', join(inside.dir, 'sock')];
+        const child = inside.run(['bash', '-c', `"$@" ${file}; exit "\${PIPESTATUS[0]}"`, 'bash', ...own]);
+        let text = '';
+        child.stderr!.on('data', (chunk: Buffer) => {
+          text += chunk;
+        });
+        const [code] = await once(child, 'close');
+        return [code, text];
+      };
+      for (const words of [['status'], ['events'], ['events', '-f'], ['health', '--json'], ['why', 'web']]) {
+        expect(await into('>/dev/full', ...words)).toEqual([
+          74,
+          expect.stringMatching(/^upkeep: cannot write what is shown: ENOSPC.*\n$/),
+        ]);
+      }
+      expect(await into('| head -n 1 >/dev/null', 'events')).toEqual([0, '']);
+    },
+  );
+
+  test('without koffi nobody is answered while the socket lets in others', async (context) => {
+    const inside = new Namespace(context);
+    const upkeep = await inside.upkeep([`web: ${STAYS}`], { env: { UPKEEP_NO_NATIVE: '1' } });
+    await upkeep.running('web');
+    const socket = join(inside.dir, 'sock');
+    chmodSync(socket, 0o666);
+    for (const words of [['stop', 'web'], ['status'], ['logs']]) {
+      expect(await verbIn(inside, ...words)).toEqual({
+        code: 7,
+        stdout: '',
+        stderr: expect.stringMatching(/nobody can tell who asks.*; chmod 600 it\n$/),
+      });
+    }
+    expect(upkeep.events('operator.ordered')).toEqual([]);
+    chmodSync(socket, 0o600);
+    expect(await verbIn(inside, 'stop', 'web')).toMatchObject({ code: 0 });
+  });
+
   test('without control there is no socket', async (context) => {
     const inside = new Namespace(context);
     const upkeep = await inside.upkeep([`web: ${STAYS}`], { args: ['--no-control'] });

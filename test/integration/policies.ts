@@ -46,9 +46,9 @@ export class Kept {
     this.inside.write(POLICY, textOf(text, this.inside), 0o644);
   }
 
-  /** What `upkeep reload` comes to. */
+  /** What `upkeep reload` comes to at once. */
   reload(...names: string[]): Promise<Answer> {
-    return ask(this.inside, ['reload', '--socket', this.at('sock'), ...names]);
+    return ask(this.inside, ['reload', '--no-wait', '--socket', this.at('sock'), ...names]);
   }
 
   /** Makes a file that somebody waits for. */

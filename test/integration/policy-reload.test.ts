@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { hasProgram, noNamespace } from './namespace.ts';
-import { ask, type Kept, keep } from './policies.ts';
+import { type Answer, ask, type Kept, keep } from './policies.ts';
 
 const SERVICE = 'exec sleep 1000';
 const QUICK = 'backoff: {first: 20ms, max: 20ms}';
@@ -98,6 +98,78 @@ groups: {g: ${members}}
     });
     expect(launches(kept)).toBe(2);
     expect(kept.inside.isAlive(pid!)).toBe(true);
+  });
+
+  test('upkeep reload waits until what it starts and restarts is so, and tells why it is not', async (context) => {
+    const kept = await keep(
+      context,
+      `
+commands:
+  a: {run: ${SERVICE}}
+  down: {run: ${SERVICE}}
+  db: {run: ${SERVICE}}
+  once: {run: 'true', kind: oneshot}
+`,
+    );
+    const { upkeep } = kept;
+    await upkeep.running('a', 'down', 'db');
+    await upkeep.event('command.completed', 'once');
+    const run = (...words: string[]): Promise<Answer> =>
+      ask(kept.inside, [...words, '--socket', kept.at('sock')]);
+    expect(await run('stop', 'down', 'db')).toMatchObject({ code: 0 });
+    const commands = `
+  a: {run: exec sleep 2000}
+  down: {run: exec sleep 2000}
+  db: {run: ${SERVICE}}
+  once: {run: 'true', kind: oneshot, env: {A: 1}}
+  job: {run: 'true', kind: cron, schedule: '0 0 1 1 *'}
+  later: {run: ${SERVICE}, autostart: false}
+`;
+    const from = { launches: launches(kept) };
+    kept.rewrite(
+      ({ dir }) => `
+commands:
+${commands}
+  b: {run: ${SERVICE}, ready: {exec: 'test -e ${dir}/go', interval: 20ms}}
+`,
+    );
+    const waits = run('reload');
+    await upkeep.event('command.running', 'b');
+    kept.touch('go');
+    const { code, stdout, stderr } = await waits;
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout.split('\n')[0]).toBe(
+      'reloaded: started job, later, b; restarted a (run), once (env.A); adjusted down (run); 1 unchanged',
+    );
+    expect(stdout).toContain(`\na: running: pid ${kept.pidOf('a')}\n`);
+    expect(stdout).toContain(`\nb: running: pid ${kept.pidOf('b')}, ready\n`);
+    expect(stdout).toContain('\nonce: completed\n');
+    expect(stdout).toMatch(/\njob: scheduled; the next run is in /);
+    expect(stdout).not.toMatch(/\n(down|later):/);
+    expect(launches(kept)).toBe(from.launches + 3);
+    // Who waits for somebody who has been stopped waits in vain, and that is told at once.
+    kept.rewrite(
+      ({ dir }) => `
+commands:
+${commands}
+  b: {run: ${SERVICE}, ready: {exec: 'test -e ${dir}/go', interval: 20ms}}
+  need: {run: ${SERVICE}, requires: [db]}
+`,
+    );
+    const vain = await run('reload');
+    expect(vain).toMatchObject({ code: 1, stdout: 'reloaded: started need; 7 unchanged\n' });
+    expect(vain.stderr).toMatch(/^upkeep: cannot start need: it waits for db: .*: upkeep start db\n$/);
+    kept.rewrite(`
+commands:
+${commands}
+  b: {run: ${SERVICE}, ready: {exec: 'false', interval: 20ms}, env: {A: 1}}
+  need: {run: ${SERVICE}, requires: [db]}
+`);
+    const late = await run('reload', '--timeout', '300ms');
+    expect(late.code).toBe(1);
+    expect(late.stderr).toMatch(
+      /^upkeep: cannot restart b within 300 ms: .*; it goes on, see upkeep why b\n$/,
+    );
   });
 
   test('a wrong file is refused as a whole, and nothing changes', async (context) => {
@@ -320,7 +392,7 @@ commands:
     expect(await upkeep.ended()).toMatchObject({ code: 0 });
     expect(upkeep.events('command.launched')).toHaveLength(1);
     expect(upkeep.events('supervisor.stopped')).toMatchObject([{ left: 0 }]);
-    expect(answer).toMatchObject({ code: 78, stderr: expect.stringContaining('is being stopped') });
+    expect(answer).toMatchObject({ code: 1, stderr: expect.stringContaining('is being stopped') });
   });
 
   test('a new strategy or intensity of a group that stays holds from then on', async (context) => {
@@ -398,7 +470,7 @@ commands:
     await upkeep.event('command.stopping', 'a');
     kept.rewrite(text);
     const refused = await kept.reload();
-    expect(refused).toMatchObject({ code: 78 });
+    expect(refused).toMatchObject({ code: 1 });
     expect(refused.stderr).toContain('a is still being stopped');
     kept.touch('go');
     await upkeep.event('command.stopped', 'a');
@@ -550,6 +622,59 @@ commands:
       expect(await kept.reload('twice')).toMatchObject({ code: 0 });
       await kept.written('begun', 2);
       await upkeep.until('one of them alone', () => running('sleep 1003') === 1);
+    });
+
+    test('is waited for: a signal until it is sent, a command until it has ended, and why it failed is told', async (context) => {
+      const kept = await keep(
+        context,
+        ({ dir }) => `
+commands:
+  signal: {run: 'trap "" HUP; echo up; while :; do sleep 0.05; done', reload: HUP}
+  well: {run: ${SERVICE}, reload: 'until test -e ${dir}/go; do sleep 0.02; done'}
+  badly: {run: ${SERVICE}, reload: {command: "sh -c 'until test -e ${dir}/go; do sleep 0.02; done; exit 7'"}}
+  late: {run: ${SERVICE}, reload: {command: 'sleep 1004', timeout: 100ms}}
+  hangs: {run: ${SERVICE}, reload: 'sleep 1005'}
+  mute: {run: ${SERVICE}}
+  failed: {run: exit 1, restart: never, reload: HUP}
+groups:
+  two: {members: [well, mute]}
+`,
+      );
+      const { upkeep } = kept;
+      await upkeep.running('signal', 'well', 'badly', 'late', 'hangs', 'mute');
+      await upkeep.event('command.failed', 'failed');
+      await upkeep.until('its trap', () => upkeep.said('signal').length > 0);
+      const reload = (...words: string[]): Promise<Answer> =>
+        ask(kept.inside, ['reload', '--socket', kept.at('sock'), ...words]);
+      expect(await reload('signal')).toEqual({ code: 0, stdout: 'signal: SIGHUP is sent\n', stderr: '' });
+      expect(await reload('late')).toEqual({
+        code: 1,
+        stdout: '',
+        stderr:
+          'upkeep: cannot reload late: its reload command did not finish within 100 ms, and was ended\n',
+      });
+      expect(await reload('hangs', '--timeout', '100ms')).toEqual({
+        code: 1,
+        stdout: '',
+        stderr: 'upkeep: cannot reload hangs within 100 ms: its reload command has not ended; it goes on\n',
+      });
+      const both = reload('well', 'badly');
+      await upkeep.event('command.reloading', 'badly');
+      kept.touch('go');
+      expect(await both).toEqual({
+        code: 1,
+        stdout: 'well: its reload command has finished\n',
+        stderr: 'upkeep: cannot reload badly: its reload command exited with status 7\n',
+      });
+      expect(await reload('--group', 'two')).toEqual({
+        code: 0,
+        stdout: 'well: its reload command has finished\n',
+        stderr: '',
+      });
+      const all = await reload('--all', '--timeout', '100ms', '--no-wait');
+      expect(all).toMatchObject({ code: 0, stdout: 'told signal, well, badly, late, hangs to reload\n' });
+      expect(await reload('--group', 'none')).toMatchObject({ code: 4 });
+      expect(upkeep.events('policy.reloaded')).toEqual([]);
     });
 
     test('that cannot be done is refused as a whole', async (context) => {

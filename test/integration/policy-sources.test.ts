@@ -88,7 +88,7 @@ describe.skipIf(noNamespace)(`where commands come from ${noNamespace ?? ''}`, { 
     await upkeep.running('a');
     const refused = await ask(within, ['reload', '--socket', `${within.dir}/sock`]);
     expect(refused).toMatchObject({
-      code: 78,
+      code: 1,
       stderr: expect.stringContaining('there is no policy file to read again'),
     });
     upkeep.signal('SIGHUP');
