@@ -74,6 +74,8 @@ interface Service {
   countingSince: number;
   /** The last count: when, at how many changes, and what was told. */
   countedAt: number;
+  /** How many were left when it lost its leader without an heir; null: there is a leader, or never was one. */
+  left: number | null;
   counted: number;
   told: Remains | null;
 }
@@ -243,6 +245,7 @@ export function createLineage(options: LineageOptions): Lineage {
       counting: null,
       countingSince: 0,
       countedAt: 0,
+      left: null,
       counted: 0,
       told: null,
     };
@@ -384,6 +387,7 @@ export function createLineage(options: LineageOptions): Lineage {
     const leader = rule === 'launcher' ? { ...known, name: service.name } : known;
     service.leader = { ...leader, session: row.session };
     service.leadsSince = now();
+    service.left = null;
     service.ended = null;
     service.endSeen = false;
     service.awaitsUntil = 0;
@@ -425,25 +429,19 @@ export function createLineage(options: LineageOptions): Lineage {
     if (fallen !== null) {
       // It has died before it could take over: that is how the start has ended.
       service.deadSession = heirRow!.session;
-      return {
-        type: 'leader.exited',
-        at,
-        id: idOf(dead),
-        exit: fallen.exit,
-        heir: null,
-        remains: remainsOf(service),
-      };
+      return endWithout(service, dead, fallen.exit, at);
     }
     const heir = heirRow === null ? null : lead(service, heirRow, ruleOf(owners.get(heirRow.pid)!.via));
     if (awaits) service.awaitsUntil = at + options.linger;
-    return {
-      type: 'leader.exited',
-      at,
-      id: idOf(dead),
-      exit,
-      heir,
-      remains: remainsOf(service),
-    };
+    if (heir === null) return endWithout(service, dead, exit, at);
+    return { type: 'leader.exited', at, id: idOf(dead), exit, heir, remains: remainsOf(service) };
+  }
+
+  /** Nobody takes over. */
+  function endWithout(service: Service, dead: Leader, exit: Exit, at: number): CommandFact {
+    const remains = remainsOf(service);
+    service.left = remains.tagged;
+    return { type: 'leader.exited', at, id: idOf(dead), exit, heir: null, remains };
   }
 
   /** The dead in whose session an heir is, and who was there before it: the heir is its worker. */
@@ -496,6 +494,7 @@ export function createLineage(options: LineageOptions): Lineage {
         ...arrivalOf(service, at),
         namingOf(service, at),
         countOf(service, change, at),
+        lateOf(service, at),
       ];
       for (const fact of found) {
         if (fact !== null) facts.push({ command: service.name, fact });
@@ -547,14 +546,7 @@ export function createLineage(options: LineageOptions): Lineage {
     service.leader = null;
     service.deadSession = sessionOf(leader.pid, leader.session, living(service));
     service.fallen = [];
-    return {
-      type: 'leader.exited',
-      at,
-      id: idOf(leader),
-      exit: UNKNOWN_EXIT,
-      heir: null,
-      remains: remainsOf(service),
-    };
+    return endWithout(service, leader, UNKNOWN_EXIT, at);
   }
 
   /** It runs, Node will tell of its end, and nobody asks anything of it: as nearly all of them, nearly always. */
@@ -614,7 +606,19 @@ export function createLineage(options: LineageOptions): Lineage {
     if (empty) service.counting = null;
     if (service.told !== null && sameRemains(service.told, remains)) return null;
     service.told = remains;
+    if (service.left !== null) service.left = remains.tagged;
     return { type: 'lineage.counted', at, remains };
+  }
+
+  /** More than was left at its end: what its launcher had just forked, and the look at the end has missed. It is to be cleared
+   * before the next start. */
+  function lateOf(service: Service, at: number): CommandFact | null {
+    const { left, counting, awaitsUntil, changes } = service;
+    if (left === null || counting !== null || at < awaitsUntil || changes === service.counted) return null;
+    service.counted = changes;
+    const remains = remainsOf(service);
+    service.left = remains.tagged;
+    return remains.tagged > left ? { type: 'lineage.counted', at, remains } : null;
   }
 
   /** Its launcher may still hand over to somebody, or has left, and somebody is awaited. */

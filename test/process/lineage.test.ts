@@ -361,8 +361,41 @@ describe('a start', () => {
     look();
     pass(2_001);
     put(11, { command: 'web' });
-    expect(look()).toEqual([]);
+    // It does not lead. But it is there, and another one beside it would be one too many.
+    expect(factsOf(look(), 'web')).toEqual([
+      { type: 'lineage.counted', at: expect.any(Number), remains: { workers: 0, tagged: 1, sessions: 0 } },
+    ]);
     expect(lineage.isAttentive()).toBe(false);
+  });
+
+  test('what a killed launcher had just forked, and the look at its end has missed, is told of when it is found, once', () => {
+    const { launch, put, look, die } = world();
+    launch('web', 10);
+    look();
+    die(10, KILLED);
+    expect(factsOf(look(), 'web')).toMatchObject([{ id: { pid: 10 }, heir: null, remains: { tagged: 0 } }]);
+    put(11, { command: 'web', session: 11 });
+    expect(factsOf(look(), 'web')).toMatchObject([{ type: 'lineage.counted', remains: { tagged: 1 } }]);
+    expect(look()).toEqual([]);
+    // Fewer are no news; more are.
+    put(12, { command: 'web', session: 11 });
+    expect(factsOf(look(), 'web')).toMatchObject([{ type: 'lineage.counted', remains: { tagged: 2 } }]);
+    die(12, OK);
+    expect(look()).toEqual([]);
+    // The next start begins with nothing to tell.
+    launch('web', 20);
+    put(21, { command: 'web' });
+    expect(look()).toEqual([]);
+  });
+
+  test('what was left at the end, and is known, is not told of again', () => {
+    const { launch, put, look, die } = world();
+    launch('web', 10);
+    put(11, { command: 'web', session: 11 });
+    look();
+    die(10, KILLED);
+    expect(factsOf(look(), 'web')).toMatchObject([{ id: { pid: 10 }, heir: null, remains: { tagged: 1 } }]);
+    expect(look()).toEqual([]);
   });
 });
 
