@@ -349,21 +349,10 @@ export function lateReason({ unready, said }: CommandContext): string {
   return `it was not ready in time${why}${said === null ? '' : ` (its status: ${said})`}`;
 }
 
-/** It ends before it was ever ready, and nobody takes over: that is a start that has failed. */
+/** It ends before it was ever ready: where nobody takes over, that is a start that has failed. */
 export function endsUnready(context: CommandContext, event: CommandEvent): boolean {
-  if (event.type !== 'leader.exited' || !sameProcess(context.leader, event.id) || context.isReady)
-    return false;
-  return !handsOver(context, event) && !isDone(context, event.exit);
-}
-
-/** The leader has ended, and another one of the service takes over. */
-export function handsOver({ leader, policy }: CommandContext, event: CommandEvent): boolean {
-  return (
-    event.type === 'leader.exited' &&
-    sameProcess(leader, event.id) &&
-    event.heir !== null &&
-    policy.kind === 'service'
-  );
+  if (event.type !== 'leader.exited' || !sameProcess(context.leader, event.id)) return false;
+  return !context.isReady && !isDone(context, event.exit);
 }
 
 /** A stop begins: by order, or because the schedule's next run is due. */

@@ -25,7 +25,6 @@ import {
   FORGIVEN,
   failedStart,
   handedOver,
-  handsOver,
   hasGivenUp,
   hastenedStop,
   hastens,
@@ -277,7 +276,11 @@ const base = setup({
   },
   guards: {
     isOurs: ({ context, event }) => event.type === 'leader.exited' && sameProcess(context.leader, event.id),
-    handsOver: ({ context, event }) => handsOver(context, event),
+    handsOver: ({ context, event }) =>
+      event.type === 'leader.exited' &&
+      sameProcess(context.leader, event.id) &&
+      event.heir !== null &&
+      context.policy.kind === 'service',
     isEnding: ({ context }) => context.endsSince !== null,
     wasReady: ({ context }) => context.isReady,
     endsUnready: ({ context, event }) => endsUnready(context, event),

@@ -107,7 +107,8 @@ export function rolesOf(groups: readonly GroupPlan[]): Roles {
   return Object.fromEntries(roles);
 }
 
-const isWritten = ({ name }: GroupPlan): boolean => !name.startsWith('#');
+/** Somebody has written it; the others are upkeep's own, for want of groups. */
+export const isWritten = ({ name }: GroupPlan): boolean => !name.startsWith('#');
 
 /** Who is in it and in what nesting, without the rules. */
 function structureOf(member: CommandPlan | GroupPlan): unknown {

@@ -6,7 +6,7 @@ import { explain, isAtRest, unmet } from '../machines/dependencies.ts';
 import { ownOf } from '../machines/own.ts';
 import { clampDelay } from '../machines/restart-policy.ts';
 import type { SupervisorContext, supervisorMachine } from '../machines/supervisor.ts';
-import { type GroupPlan, isGroup } from '../machines/tree.ts';
+import { type GroupPlan, isGroup, isWritten } from '../machines/tree.ts';
 import type { Awaited, Candidate, CommandView, GaveUp, Timer } from './control/inside.ts';
 import type { Journal } from './output/journal.ts';
 import type { Evidence } from './process/lineage.ts';
@@ -188,9 +188,9 @@ function delaysBelow(node: Node): ReadonlyMap<string, readonly string[]> {
 function createGroupsAround(): (groups: readonly GroupPlan[], name: string) => readonly string[] {
   let plan: readonly GroupPlan[] = [];
   let around = new Map<string, readonly string[]>();
-  const visit = ({ name, members }: GroupPlan, outer: readonly string[]): void => {
-    const names = name.startsWith('#') ? outer : [name, ...outer];
-    for (const member of members) {
+  const visit = (group: GroupPlan, outer: readonly string[]): void => {
+    const names = isWritten(group) ? [group.name, ...outer] : outer;
+    for (const member of group.members) {
       if (isGroup(member)) visit(member, names);
       else around.set(member.name, names);
     }

@@ -6,7 +6,7 @@ import { type AnyStateMachine, createActor } from 'xstate';
 import { commandMachine } from '../machines/command.ts';
 import type { CommandFact, Exit, Leader, PolicyDiff, Remains, Told } from '../machines/events.ts';
 import { groupMachine } from '../machines/group.ts';
-import { DEFAULT_POLICY } from '../machines/restart-policy.ts';
+import { clampDelay, DEFAULT_POLICY } from '../machines/restart-policy.ts';
 import { EXIT_INTERNAL, supervisorMachine } from '../machines/supervisor.ts';
 import { groupNamed } from '../machines/tree.ts';
 import { launchActor } from './actors/launch.ts';
@@ -14,7 +14,7 @@ import { probeActor } from './actors/probe.ts';
 import { scanActor } from './actors/scan.ts';
 import { scheduleActor } from './actors/schedule.ts';
 import { stopperActor } from './actors/stopper.ts';
-import type { Answer, Inside, Reloading } from './control/inside.ts';
+import type { Answer, Inside, Reloaded, Reloading } from './control/inside.ts';
 import { createControl } from './control/server.ts';
 import { claimSocket, defaultSocketPath, isPrivate } from './control/socket.ts';
 import { exitCodeOf } from './exit-code.ts';
@@ -75,15 +75,8 @@ const FIRST_COUNT = 100;
 const ENDING = 'cannot reload: everything is being stopped; nothing has changed';
 const MUTE = 'its policy does not say how';
 
-/** What has become of a command's reload; null: nothing yet. */
-interface Reloaded {
-  readonly ok: boolean | null;
-  readonly text: string;
-}
 const UNDER_WAY: Reloaded = { ok: null, text: 'its reload command has not ended' };
 const UNHEARD: Reloaded = { ok: false, text: 'it is being stopped or started' };
-/** ms: what a timer can wait. */
-const LONGEST_TIMER = 2 ** 31 - 1;
 
 const refusal = (error: string, status = 409): Answer => ({ status, body: { error } });
 
@@ -641,7 +634,7 @@ export async function supervise(
     }
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<Reloaded>((resolve) => {
-      timer = setTimeout(resolve, Math.min(wait, LONGEST_TIMER), UNDER_WAY).unref();
+      timer = setTimeout(resolve, clampDelay(wait), UNDER_WAY).unref();
     });
     const ends = told.map((name) => {
       reloads.delete(name);

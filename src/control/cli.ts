@@ -5,6 +5,7 @@ import { didYouMean, UsageError } from '../policy/usage-error.ts';
 import { type ControlRequest, type OrderVerb, parseControl } from '../policy/verbs.ts';
 import { verbHelp } from '../policy/verbs-help.ts';
 import { ask, follow, NobodyError, type Reply } from './client.ts';
+import type { Reloaded } from './inside.ts';
 import { outcome, progressOf } from './outcome.ts';
 import { eventLine, logLine, statusTable, whyText } from './show.ts';
 import { defaultSocketPath } from './socket.ts';
@@ -383,7 +384,7 @@ async function reloadOwn(
   const { message, commands } = await post(socket, '/v1/reload', asked, PATIENCE + wait);
   if (wait === 0) out(`${message}\n`);
   let failed = false;
-  for (const { name, ok, text } of commands as readonly Reloaded[]) {
+  for (const { name, ok, text } of commands as readonly (Reloaded & { readonly name: string })[]) {
     if (ok === null && wait === 0) continue;
     failed ||= ok !== true;
     if (ok === true && wait > 0) out(`${name}: ${text}\n`);
@@ -393,13 +394,6 @@ async function reloadOwn(
     }
   }
   return failed ? EXIT_NOT_SO : 0;
-}
-
-/** What has become of a command's reload; `ok` null: nothing yet. */
-interface Reloaded {
-  readonly name: string;
-  readonly ok: boolean | null;
-  readonly text: string;
 }
 
 async function shutdown(

@@ -86,6 +86,12 @@ export interface Answer {
   readonly body: unknown;
 }
 
+/** What has become of a command's reload; `ok` null: nothing yet. */
+export interface Reloaded {
+  readonly ok: boolean | null;
+  readonly text: string;
+}
+
 export interface Inside {
   readonly version: string;
   /** Monotonic ms. */

@@ -5,7 +5,7 @@ import { beforeOf, commandsOf } from '../../machines/tree.ts';
 import type { OrderVerb } from '../policy/verbs.ts';
 import type { Inside } from './inside.ts';
 
-/** ms of orders at once: a thousand launches take seconds, in which others want to be heard. */
+/** ms of orders at once: of a thousand, others want to be heard in between. What they launch takes turns of its own. */
 const SLICE = 20;
 
 /** A command's part in an order that is still being carried out. */

@@ -1,7 +1,7 @@
 /** The routes of the control socket: what is asked for, and what it comes to. A bundle of its own. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { commandsOf, type GroupPlan, groupNamed, isGroup } from '../../machines/tree.ts';
+import { commandsOf, type GroupPlan, groupNamed, isGroup, isWritten } from '../../machines/tree.ts';
 import { likeSignal, signalOf } from '../policy/signals.ts';
 import type { OrderVerb } from '../policy/verbs.ts';
 import { textOf } from './body.ts';
@@ -367,7 +367,7 @@ function targetIn(inside: Inside, body: Asked['body']): readonly string[] | null
   if (all) return inside.names();
   if (group !== undefined) {
     const found = typeof group === 'string' ? groupNamed(inside.groups(), group) : null;
-    if (found === null || found.name.startsWith('#')) throw noGroup(inside, String(group));
+    if (found === null || !isWritten(found)) throw noGroup(inside, String(group));
     return commandsOf(found).map(({ name }) => name);
   }
   known(inside, names);
@@ -385,9 +385,9 @@ function noGroup(inside: Inside, group: string): Refusal {
 
 /** The names of those that somebody wrote. */
 function groupsIn(groups: readonly GroupPlan[]): readonly string[] {
-  return groups.flatMap(({ name, members }) => {
-    const below = groupsIn(members.filter(isGroup));
-    return name.startsWith('#') ? below : [name, ...below];
+  return groups.flatMap((group) => {
+    const below = groupsIn(group.members.filter(isGroup));
+    return isWritten(group) ? [group.name, ...below] : below;
   });
 }
 

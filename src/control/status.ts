@@ -2,7 +2,7 @@
 import type { CommandContext } from '../../machines/command-books.ts';
 import type { Exit, Rule } from '../../machines/events.ts';
 import { killAfter } from '../../machines/restart-policy.ts';
-import { type GroupPlan, isGroup } from '../../machines/tree.ts';
+import { type GroupPlan, isGroup, isWritten } from '../../machines/tree.ts';
 import type { CrashReport } from '../output/crash.ts';
 import type { Awaited, CommandView, GaveUp, Inside } from './inside.ts';
 import type { Turn } from './orders.ts';
@@ -298,7 +298,7 @@ function groupsOf(groups: readonly GroupPlan[]): ReadonlyMap<string, string> {
   const visit = (group: GroupPlan): void => {
     for (const member of group.members) {
       if (isGroup(member)) visit(member);
-      else if (!group.name.startsWith('#')) found.set(member.name, group.name);
+      else if (isWritten(group)) found.set(member.name, group.name);
     }
   };
   for (const group of groups) visit(group);

@@ -1,5 +1,5 @@
 /** All commands and groups, and what of them has changed since the last look. */
-import { type GroupPlan, isGroup } from '../../machines/tree.ts';
+import { type GroupPlan, isGroup, isWritten } from '../../machines/tree.ts';
 import type { Inside } from '../control/inside.ts';
 import type { Turn } from '../control/orders.ts';
 import { type CommandStatus, statusOf } from '../control/status.ts';
@@ -120,7 +120,7 @@ function timeless(status: CommandStatus): CommandStatus {
 function groupsIn(plans: readonly GroupPlan[], parent: string | null): FleetGroup[] {
   return plans.flatMap((plan) => {
     const below = plan.members.filter(isGroup);
-    if (plan.name.startsWith('#')) return groupsIn(below, parent);
+    if (!isWritten(plan)) return groupsIn(below, parent);
     const commands = plan.members.flatMap((member) => (isGroup(member) ? [] : [member.name]));
     const { name, strategy } = plan;
     return [{ name, parent, strategy, commands }, ...groupsIn(below, name)];

@@ -12,7 +12,7 @@ import type { SupervisorInput } from '../../machines/supervisor.ts';
 import type { ToldOfDeath } from '../output/crash.ts';
 import { adviceOn, reasonOf } from '../output/unwritable.ts';
 import { keptOf, timersOf } from './kept.ts';
-import { encoded, type Header, RECORDING_VERSION } from './recording.ts';
+import { BEGINNING, encoded, type Header, RECORDING_VERSION } from './recording.ts';
 import type { Root } from './root.ts';
 import { createTrace, type Traced } from './trace.ts';
 
@@ -65,7 +65,6 @@ const FLAGS =
 /** Bytes that are read at once. */
 const CHUNK = 64 * 1024;
 const TOKEN = /(#token=)[\w-]+/g;
-const BEGINNING = '{"upkeep":"recording"';
 
 interface Waiting {
   readonly text: string;

@@ -171,7 +171,8 @@ export function parseRecording(text: string, path: string): Recording {
   return { parts, from: parts[0]!.header.time, to: last.lines.at(-1)?.time ?? last.header.time, cut };
 }
 
-const BEGINNING = '{"upkeep":"recording"';
+/** Of the first line of a part. */
+export const BEGINNING = '{"upkeep":"recording"';
 const isCutHeader = (text: string): boolean => text.startsWith(BEGINNING) || BEGINNING.startsWith(text);
 
 const FOREIGN = 'it is none that upkeep writes; the file was changed since, or is of somebody else';

@@ -4,7 +4,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { isIP, type Socket } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { textOf } from '../control/body.ts';
-import { createBoundedServer } from '../control/bounded.ts';
+import { createBoundedServer, endWith } from '../control/bounded.ts';
 import type { Answer } from '../control/inside.ts';
 import { isLoopback } from '../control/listening.ts';
 import type { PageFile } from './files.ts';
@@ -106,9 +106,8 @@ export function createInspector(options: InspectorOptions): Inspector {
         sockets.handleUpgrade(request, client, head, (socket) => show(socket, client, own));
       } catch (error) {
         const { status = 500, message } = error as Partial<Refusal>;
-        const body = jsonError(message ?? '');
-        const headers = `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close`;
-        client.end(`HTTP/1.1 ${status} Refused\r\n${headers}\r\n\r\n${body}`, () => client.destroy());
+        client.once('finish', () => client.destroy());
+        endWith(client, status, 'application/json', jsonError(message ?? ''));
       }
     },
   );

@@ -441,6 +441,7 @@ export function createLineage(options: LineageOptions): Lineage {
   function endWithout(service: Service, dead: Leader, exit: Exit, at: number): CommandFact {
     const remains = remainsOf(service);
     service.left = remains.tagged;
+    service.counted = service.changes;
     return { type: 'leader.exited', at, id: idOf(dead), exit, heir: null, remains };
   }
 
