@@ -131,7 +131,10 @@ function createTiming(now: () => number): Timing {
 
   return (before, path, snapshot, event) => {
     const steps = '_transitions' in event ? event._transitions : [];
-    if (path === before.path && steps.length === 0) return before.timers;
+    const isDelayed = event.event.type.startsWith('xstate.after.');
+    // Nearly all of what happens leaves the machine where it is.
+    if (path === before.path && !isDelayed && steps.every(({ target }) => target === undefined))
+      return before.timers;
     const stays = Math.min(...steps.map(depthLeft));
     const levels = path.split('.');
     const states = levels.map((_, index) => levels.slice(0, index + 1).join('.'));
