@@ -1,6 +1,6 @@
 /** WIRES what only `--inspect` asks for. Nothing of it is loaded for who does not ask; and for who does, nothing but what listens,
  * until somebody connects. */
-import { randomBytes } from 'node:crypto';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { isLoopback, whyNotListening } from './control/listening.ts';
 import type { LiveOptions } from './inspect-live.ts';
@@ -20,6 +20,19 @@ export interface Inspect {
 const RETRY = 5_000;
 /** Bytes of a token: nobody guesses that. */
 const TOKEN_SIZE = 32;
+
+/** Of the kernel: node:crypto takes two megabytes, for whoever nobody looks at as well. */
+function randomBytes(size: number): Buffer {
+  const bytes = Buffer.alloc(size);
+  const source = openSync('/dev/urandom', 'r');
+  try {
+    // So few are read whole.
+    readSync(source, bytes);
+  } finally {
+    closeSync(source);
+  }
+  return bytes;
+}
 
 export function createInspect(options: InspectOptions): Inspect {
   const { notice } = options;

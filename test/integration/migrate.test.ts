@@ -348,6 +348,7 @@ describe.skipIf(noContainer)(`from cfe-docker ${noContainer ?? ''}`, { concurren
 class Peer {
   readonly inside: Namespace;
   text = '';
+  private isSilent = false;
 
   private constructor(inside: Namespace) {
     this.inside = inside;
@@ -365,6 +366,9 @@ class Peer {
         peer.text += chunk;
       });
     }
+    child.once('close', () => {
+      peer.isSilent = true;
+    });
     return peer;
   }
 
@@ -387,11 +391,12 @@ class Peer {
     });
   }
 
-  /** Asks it to stop and waits until nobody is left but the init. */
+  /** Asks it to stop and waits until nobody is left but the init, and all that they wrote is in `text`. */
   async stop(isPeer: (row: { comm: string }) => boolean): Promise<void> {
     this.inside.kill(this.inside.processes().find(isPeer)!.pid, 'SIGTERM');
     await this.until('the end of all', () =>
       this.inside.processes().every(({ pid, comm, state }) => pid === 1 || comm === 'sleep' || state === 'Z'),
     );
+    await this.until('the end of what they wrote', () => this.isSilent);
   }
 }
