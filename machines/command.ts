@@ -239,6 +239,8 @@ const base = setup({
     noteProbe: assign(({ context, event }) => ({ health: probed(context, event) })),
     presumeHealth: assign({ health: HEALTHY }),
     waited: assign({ wait: 0 }),
+    /** What SIGKILL does not end is not waited for again. */
+    leaveThem: assign({ clear: null }),
     planStop: assign(({ context, event }) => plannedStop(context, event)),
     planLateStop: assign(({ context, event }) => lateStop(context, event)),
     planRestingStop: assign(({ context, event }) => restingStop(context, event, false)),
@@ -616,7 +618,7 @@ export const commandMachine = planning.extend({ actions: { planAnew } }).createM
         },
         ready: {
           description: 'Nothing is known that speaks against its use.',
-          initial: 'deciding',
+          initial: 'unchecked',
           entry: [
             'noteReady',
             enqueueActions(({ context, event, enqueue }) => {
@@ -632,8 +634,6 @@ export const commandMachine = planning.extend({ actions: { planAnew } }).createM
             },
           },
           states: {
-            deciding: { always: [{ guard: 'isChecked', target: 'pausing' }, { target: 'unchecked' }] },
-            // The policy may be read again.
             unchecked: { always: { guard: 'isChecked', target: 'pausing' } },
             pausing: {
               always: { guard: 'isUnchecked', target: 'unchecked', actions: 'presumeHealth' },
@@ -817,7 +817,13 @@ export const commandMachine = planning.extend({ actions: { planAnew } }).createM
       initial: 'assessing',
       states: {
         assessing: {
-          always: [{ guard: 'mustClear', target: 'clearing' }, { target: 'decided' }],
+          always: [
+            { guard: 'mustClear', target: 'clearing' },
+            { guard: 'hasGivenUp', target: '#command.failed', actions: 'letGo' },
+            { guard: 'mustWait', target: '#command.backoff' },
+            { guard: 'mustWaitForOthers', target: '#command.waiting' },
+            { target: '#command.restarting' },
+          ],
         },
         clearing: {
           description: 'Workers without a master hold its port: they are stopped first.',
@@ -856,23 +862,26 @@ export const commandMachine = planning.extend({ actions: { planAnew } }).createM
               },
               after: {
                 linger: {
-                  target: '#command.missing.decided',
-                  actions: {
-                    type: 'tell',
-                    params: ({ context }) => ({
-                      type: 'upkeep.notice',
-                      command: context.name,
-                      level: 'warn',
-                      message: `cannot end ${toClear(context)} processes that the service left behind: SIGKILL had no effect (stuck in the kernel?); it is started beside them`,
-                    }),
-                  },
+                  target: '#command.missing.assessing',
+                  actions: [
+                    {
+                      type: 'tell',
+                      params: ({ context }) => ({
+                        type: 'upkeep.notice',
+                        command: context.name,
+                        level: 'warn',
+                        message: `cannot end ${toClear(context)} processes that the service left behind: SIGKILL had no effect (stuck in the kernel?); it is started beside them`,
+                      }),
+                    },
+                    'leaveThem',
+                  ],
                 },
               },
             },
           },
           on: {
             'lineage.counted': [
-              { guard: 'isClear', target: 'decided', actions: 'count' },
+              { guard: 'isClear', target: 'assessing', actions: 'count' },
               { actions: 'count' },
             ],
             // Late, but there: another one beside it would be one too many.
@@ -882,14 +891,6 @@ export const commandMachine = planning.extend({ actions: { planAnew } }).createM
               actions: ['waited', 'follow'],
             },
           },
-        },
-        decided: {
-          always: [
-            { guard: 'hasGivenUp', target: '#command.failed', actions: 'letGo' },
-            { guard: 'mustWait', target: '#command.backoff' },
-            { guard: 'mustWaitForOthers', target: '#command.waiting' },
-            { target: '#command.restarting' },
-          ],
         },
       },
       on: {
@@ -946,11 +947,10 @@ export const commandMachine = planning.extend({ actions: { planAnew } }).createM
         },
         settling: {
           description: 'A launcher that stays is a foreground program.',
-          initial: 'deciding',
+          initial: 'patient',
           after: { settle: '#command.running' },
           states: {
-            deciding: { always: [{ guard: 'mayBeReadyEarly', target: 'probing' }, { target: 'patient' }] },
-            patient: {},
+            patient: { always: { guard: 'mayBeReadyEarly', target: 'probing' } },
             probing: {
               invoke: { src: 'probe', input: ({ context }) => ({ command: context.name, which: 'ready' }) },
               on: {

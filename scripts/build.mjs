@@ -28,7 +28,7 @@ const common = {
   metafile: true,
   logLevel: 'warning',
 };
-/** Bundles of their own, which are loaded when they are asked for: what takes a policy file, what writes other files of it, and
+/** Bundles of their own, which are loaded when they are asked for: what asks a running upkeep, what takes a policy file, what writes other files of it, and
  * what hears syslog messages, what answers orchestrators, and the inspector. */
 const apart = {
   name: 'apart',
@@ -36,7 +36,7 @@ const apart = {
     onResolve({ filter: /\/policy\/reader\.ts$/ }, () => ({ path: './policy.js', external: true }));
     // The server's routes, and the verbs that ask for them.
     onResolve({ filter: /\/routes\.ts$/ }, () => ({ path: './control.js', external: true }));
-    onResolve({ filter: /\/control\/cli\.ts$/ }, () => ({ path: './client.js', external: true }));
+    onResolve({ filter: /^\.\/ask\.ts$/ }, () => ({ path: './client.js', external: true }));
     onResolve({ filter: /\/describe\/completion\.ts$/ }, () => ({ path: './completion.js', external: true }));
     onResolve({ filter: /\/export\/export\.ts$/ }, () => ({ path: './export.js', external: true }));
     onResolve({ filter: /^\.\/syslog\.ts$/ }, () => ({ path: './syslog.js', external: true }));
@@ -108,7 +108,7 @@ const control = await build({
 });
 const client = await build({
   ...common,
-  entryPoints: ['src/control/cli.ts'],
+  entryPoints: ['src/ask.ts'],
   outfile: join(outdir, 'client.js'),
 });
 const record = await build({
@@ -182,9 +182,11 @@ await build({
   minify: true,
 });
 writeFileSync(join(outdir, 'inspector', 'charts.json'), JSON.stringify(await drawingsForPage()));
+const { CONTROL_VERBS } = await moduleOf('src/policy/options.ts');
 const starter = await build({
   ...common,
   entryPoints: ['scripts/upkeep.cjs'],
+  define: { __ASKING__: JSON.stringify(CONTROL_VERBS) },
   outfile: join(outdir, 'upkeep.js'),
 });
 writeFileSync(join(outdir, 'package.json'), '{"type":"commonjs"}\n');
@@ -224,33 +226,22 @@ async function moduleOf(source) {
 }
 
 /** Lets upkeep run once, for what it compiled to be kept: the code of a start, of a death in the foreground and one in the
- * background, of a restart and of a stop. */
+ * background, of a restart and of a stop; and of a look at it. */
 async function makeCodeCache() {
   const socket = join(tmpdir(), `upkeep-build-${process.pid}.sock`);
-  const words = [
-    'run',
-    '--log',
-    'json',
-    '--no-adopt',
-    '--socket',
-    socket,
-    'once: exit 1',
-    'stays: sleep 1000',
-    'leaves: sleep 1000 & exit 0',
-  ];
-  const child = spawn(process.execPath, [join(outdir, 'upkeep.js'), ...words], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    env: { PATH: process.env.PATH, UPKEEP_CODE_CACHE: resolve(outdir, 'program.cache') },
-    // Where it does not get that far, the build fails instead of waiting.
-    timeout: 60_000,
-  });
+  const commands = ['once: exit 1', 'stays: sleep 1000', 'leaves: sleep 1000 & exit 0'];
+  const child = runFor('program', ['run', '--log', 'json', '--no-adopt', '--socket', socket, ...commands]);
   process.once('exit', () => child.kill('SIGKILL'));
   let told = '';
   const awaited = new Set(['once', 'stays', 'leaves']);
   const hear = ({ event, command, leader, start }) => {
     if (event === 'command.running' && awaited.has(command)) kill(leader.pid);
-    if (event === 'command.launched' && start === 2) awaited.delete(command);
-    if (awaited.size === 0) child.kill('SIGTERM');
+    if (event !== 'command.launched' || start !== 2) return;
+    awaited.delete(command);
+    if (awaited.size > 0) return;
+    const asking = runFor('client', ['status', '--socket', socket]);
+    asking.stdout.resume();
+    asking.once('close', () => child.kill('SIGTERM'));
   };
   createInterface({ input: child.stdout }).on('line', (line) => {
     told += `${line}\n`;
@@ -258,6 +249,16 @@ async function makeCodeCache() {
   });
   const [code] = await once(child, 'close');
   if (code !== 0) throw new Error(`cannot make the code cache: upkeep ended with ${code}, saying:\n${told}`);
+}
+
+/** Upkeep, which keeps at its end what it has compiled of that bundle. */
+function runFor(bundle, words) {
+  return spawn(process.execPath, [join(outdir, 'upkeep.js'), ...words], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { PATH: process.env.PATH, UPKEEP_CODE_CACHE: resolve(outdir, `${bundle}.cache`) },
+    // Where it does not get that far, the build fails instead of waiting.
+    timeout: 60_000,
+  });
 }
 
 function kill(pid) {

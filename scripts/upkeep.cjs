@@ -1,22 +1,27 @@
 #!/usr/bin/env node
-// What dist/upkeep.js is made of: starts program.js, with the code that was compiled when upkeep was built. On another
-// version of Node that is refused, and compiled anew.
+// What dist/upkeep.js is made of: starts program.js, or client.js for a verb that only asks, with the code that was compiled when
+// upkeep was built. On another version of Node that is refused, and compiled anew.
 const { readFileSync, writeFileSync } = require('node:fs');
 const { Script } = require('node:vm');
 
-const filename = `${__dirname}/program.js`;
+const [verb, ...words] = process.argv.slice(2);
+const asks = __ASKING__.includes(verb);
+const bundle = `${__dirname}/${asks ? 'client' : 'program'}`;
+const filename = `${bundle}.js`;
 const keep = process.env.UPKEEP_CODE_CACHE;
 let cachedData;
 try {
-  if (keep === undefined) cachedData = readFileSync(`${__dirname}/program.cache`);
+  if (keep === undefined) cachedData = readFileSync(`${bundle}.cache`);
 } catch {
   // None was made, or it can't be read: then it takes a little longer.
 }
 // The bundle is ASCII, and as latin1 it takes no decoding and half the room.
-const script = new Script(readFileSync(filename, 'latin1'), { filename, cachedData });
+const text = readFileSync(filename, 'latin1');
+// program.js is such a function by itself.
+const script = new Script(asks ? `(function (require, module) {${text}\n})` : text, { filename, cachedData });
 if (keep !== undefined) process.on('exit', () => writeFileSync(keep, script.createCachedData()));
 // Whoever only asks is gone before any of it matters.
-else if (process.argv[2] === 'run') {
+else if (verb === 'run') {
   // Not sooner: code that was compiled under other flags is refused.
   const { setFlagsFromString } = require('node:v8');
   // V8 throws away compiled code that has not run for a while. A death after a quiet night is to be answered just as fast.
@@ -29,4 +34,9 @@ else if (process.argv[2] === 'run') {
   );
   setTimeout(() => setFlagsFromString('--opt'), 1000).unref();
 }
-script.runInThisContext()(require, filename);
+const start = script.runInThisContext();
+if (asks) {
+  const client = {};
+  start(require, client);
+  client.exports.ask(verb, words);
+} else start(require, filename);

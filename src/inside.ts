@@ -30,12 +30,12 @@ export const isEnding = (root: RootState): boolean =>
 
 interface Known {
   ref: CommandRef;
-  /** Two levels, which are what a human tells apart; deeper ones come and go with each probe. */
-  state: string;
+  place: Place;
+  /** When it has entered each level of the place, monotonic ms. */
+  entered: readonly number[];
+  /** The last that a human tells apart, and since when its first level holds. */
+  state: string | null;
   since: number;
-  /** All levels. */
-  path: string;
-  timers: readonly Timer[];
 }
 
 const PREFIX = 'command:';
@@ -43,30 +43,35 @@ const PREFIX = 'command:';
 /** Follows the commands' states. @param now monotonic ms */
 export function createStates(journal: Journal, now: () => number): States {
   const known = new Map<string, Known>();
-  const timing = createTiming(now);
+  const placeOf = createPlaces();
   const groupsAround = createGroupsAround();
 
   function note(ref: CommandRef, snapshot: CommandSnapshot, event: Seen): void {
     const name = ref.id.slice(PREFIX.length);
-    const state = shown(snapshot.value);
-    let before = known.get(name);
-    const path = pathOf(snapshot.value);
+    const before = known.get(name);
     // A command that moves to another group has another machine there, and goes on.
     const isSame = before?.ref === ref;
-    const timers = timing(isSame ? before! : { path: '', timers: [] }, path, snapshot, event);
-    if (before !== undefined) Object.assign(before, { ref, path, timers });
-    if (before?.state === state || state === null) return;
+    const steps = '_transitions' in event ? event._transitions : [];
+    const place = placeOf(snapshot._nodes);
+    // Nearly all of what happens leaves the machine where it is.
+    if (isSame && place === before.place && steps.every(({ target }) => target === undefined)) return;
     const at = now();
-    const from = before?.state ?? null;
-    if (before === undefined) {
-      before = { ref, state, since: at, path, timers };
-      known.set(name, before);
-    } else {
-      if (firstOf(before.state) !== firstOf(state)) before.since = at;
-      before.state = state;
-    }
-    const on = wordOf(event.event.type);
-    journal.note({ type: 'command.transition', at, command: name, from, to: state, on });
+    const stays = isSame ? Math.min(...steps.map(depthLeft)) : 0;
+    const entered = place.levels.map((level, index) =>
+      index < stays && before?.place.levels[index] === level ? before.entered[index]! : at,
+    );
+    if (before === undefined) known.set(name, { ref, place, entered, state: null, since: at });
+    else Object.assign(before, { ref, place, entered });
+    if (place.state !== null) moved(name, known.get(name)!, place.state, at, event.event.type);
+  }
+
+  /** What humans are told of a move. */
+  function moved(name: string, one: Known, to: string, at: number, on: string): void {
+    const from = one.state;
+    if (from === to) return;
+    if (from === null || firstOf(from) !== firstOf(to)) one.since = at;
+    one.state = to;
+    journal.note({ type: 'command.transition', at, command: name, from, to, on: wordOf(on) });
   }
 
   /** Which of its groups has given up: the innermost that has since it was stopped. */
@@ -89,7 +94,7 @@ export function createStates(journal: Journal, now: () => number): States {
     },
     viewOf(name, root) {
       const found = known.get(name);
-      if (found === undefined) return null;
+      if (found === undefined || found.state === null) return null;
       const { state, since, ref } = found;
       const { context } = ref.getSnapshot();
       const wished = wishOf(root, context);
@@ -99,7 +104,7 @@ export function createStates(journal: Journal, now: () => number): States {
         since,
         wished,
         gaveUp: isGivenUp && state === 'stopped' ? gaveUp(root, name, since) : null,
-        timers: found.timers,
+        timers: timersOf(found),
         context,
       };
     },
@@ -116,48 +121,16 @@ type CommandSnapshot = SnapshotFrom<CommandMachine>;
 type Seen = Extract<InspectionEvent, { type: '@xstate.microstep' | '@xstate.snapshot' }>;
 type Step = Extract<Seen, { type: '@xstate.microstep' }>['_transitions'][number];
 
-/** What runs after the latest step of a machine. */
-type Timing = (
-  before: Pick<Known, 'path' | 'timers'>,
-  path: string,
-  snapshot: CommandSnapshot,
-  event: Seen,
-) => readonly Timer[];
+/** Longer delays are none. */
+const FOREVER = clampDelay(Number.POSITIVE_INFINITY);
 
-/** Keeps book of the machines' timers: XState has no word for when they are due. @param now monotonic ms */
-function createTiming(now: () => number): Timing {
-  const FOREVER = clampDelay(Number.POSITIVE_INFINITY);
-  let delays: ReadonlyMap<string, readonly string[]> | null = null;
-
-  return (before, path, snapshot, event) => {
-    const steps = '_transitions' in event ? event._transitions : [];
-    const isDelayed = event.event.type.startsWith('xstate.after.');
-    // Nearly all of what happens leaves the machine where it is.
-    if (path === before.path && !isDelayed && steps.every(({ target }) => target === undefined))
-      return before.timers;
-    const stays = Math.min(...steps.map(depthLeft));
-    const levels = path.split('.');
-    const states = levels.map((_, index) => levels.slice(0, index + 1).join('.'));
-    const goOn = new Set(
-      states.filter((state, index) => index < stays && `${before.path}.`.startsWith(`${state}.`)),
-    );
-    const fired = steps.some(({ eventType }) => eventType === event.event.type) ? event.event.type : '';
-    const timers = before.timers.filter(
-      ({ name, state }) => goOn.has(state) && fired !== `xstate.after.${name}.command.${state}`,
-    );
-    const { implementations, root } = snapshot.machine;
-    delays ??= delaysBelow(root);
-    for (const state of states) {
-      if (goOn.has(state)) continue;
-      for (const name of delays.get(state) ?? []) {
-        const delay: unknown = implementations.delays[name as keyof typeof implementations.delays];
-        const asked = { context: snapshot.context, event: event.event };
-        const ms = typeof delay === 'function' ? (delay(asked, undefined) as number) : Number(delay);
-        if (ms < FOREVER) timers.push({ name, state, due: now() + ms });
-      }
-    }
-    return timers;
-  };
+/** The timers of a machine that XState has set. When, it knows by the time of day, which may be set anew: the states by another. */
+function timersOf({ ref, place, entered }: Known): Timer[] {
+  const scheduled = ref.system.getSnapshot()._scheduledEvents;
+  return place.delays.flatMap(({ name, level, id }) => {
+    const delay = scheduled[`${ref.sessionId}.${id}`]?.delay ?? FOREVER;
+    return delay < FOREVER ? [{ name, state: place.levels[level]!, due: entered[level]! + delay }] : [];
+  });
 }
 
 /** How many levels of where a machine was it has not left by this step. */
@@ -170,21 +143,39 @@ function depthLeft({ source, target, reenter }: Step): number {
   return Math.min(common, source.path.length - 1, to.path.length - 1);
 }
 
-interface Node {
-  readonly path: readonly string[];
-  readonly config: { readonly after?: object };
-  readonly states: Readonly<Record<string, Node>>;
+/** Where a machine is. */
+interface Place {
+  /** `running`, `running.ready`, `running.ready.pausing`. */
+  readonly levels: readonly string[];
+  /** `running.ready`: two levels, which are what a human tells apart; deeper ones come and go with each probe. null: it is passing
+   * through. */
+  readonly state: string | null;
+  /** Of all levels, with XState's id of each. */
+  readonly delays: readonly { readonly name: string; readonly level: number; readonly id: string }[];
 }
 
-/** The names of the delays of each state that has any. */
-function delaysBelow(node: Node): ReadonlyMap<string, readonly string[]> {
-  const found = new Map<string, readonly string[]>();
-  const visit = ({ path, config, states }: Node): void => {
-    if (config.after !== undefined) found.set(path.join('.'), Object.keys(config.after));
-    for (const below of Object.values(states)) visit(below);
+type Node = CommandSnapshot['_nodes'][number];
+
+/** The place of a machine by its active states, of which one leads to the next. Each is made once. */
+function createPlaces(): (nodes: readonly Node[]) => Place {
+  const places = new Map<string, Place>();
+  return (nodes) => {
+    const { id, path, machine } = nodes.reduce((a, b) => (b.path.length > a.path.length ? b : a));
+    let place = places.get(id);
+    if (place === undefined) {
+      const levels = path.map((_, index) => path.slice(0, index + 1).join('.'));
+      const delays = levels.flatMap((level, index) =>
+        Object.keys(machine.getStateNodeById(`command.${level}`).config.after ?? {}).map((name) => ({
+          name,
+          level: index,
+          id: `xstate.after.${name}.command.${level}`,
+        })),
+      );
+      place = { levels, state: shown(path), delays };
+      places.set(id, place);
+    }
+    return place;
   };
-  visit(node);
-  return found;
 }
 
 /** The groups that somebody wrote and that hold a command, the innermost first. */
@@ -208,21 +199,11 @@ function createGroupsAround(): (groups: readonly GroupPlan[], name: string) => r
   };
 }
 
-/** `running.ready` of `{running: {ready: 'pausing'}}`; null: it is passing through. */
-function shown(value: unknown): string | null {
-  if (typeof value === 'string') return value === 'beginning' ? null : value;
-  const [first = '', below] = Object.entries(value as Record<string, unknown>)[0] ?? [];
-  const second = typeof below === 'string' ? below : Object.keys(below as object)[0]!;
+function shown([first, second]: readonly string[]): string | null {
+  if (second === undefined) return first === 'beginning' ? null : first!;
   if (second === 'deciding') return null;
   // It lasts no time, but is one of the states that everybody learns.
-  return second === 'assessing' || second === 'decided' ? first : `${first}.${second}`;
-}
-
-/** `running.ready.pausing`: all levels. */
-function pathOf(value: unknown): string {
-  if (typeof value === 'string') return value;
-  const [first = '', below] = Object.entries(value as Record<string, unknown>)[0] ?? [];
-  return `${first}.${pathOf(below)}`;
+  return second === 'assessing' ? first! : `${first}.${second}`;
 }
 
 const firstOf = (state: string): string => state.split('.', 1)[0]!;

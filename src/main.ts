@@ -1,19 +1,17 @@
 /** argv, environment, OS signals, exit code. Nothing else touches them. */
-import { writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { helpText } from './policy/help.ts';
-import { type ControlVerb, parseRunArguments, RUN_DEFAULTS, type RunRequest } from './policy/options.ts';
+import { parseRunArguments, RUN_DEFAULTS, type RunRequest } from './policy/options.ts';
 import { policyOf } from './policy/plan.ts';
 import type { Read } from './policy/reader.ts';
 import { UsageError } from './policy/usage-error.ts';
 import type { PolicyFiles } from './supervise.ts';
+import { conclude, leave, write } from './terminal.ts';
 
 declare const __VERSION__: string;
 
 const EXIT_USAGE = 64;
 const EXIT_CONFIGURATION = 78;
-const EXIT_INTERNAL = 70;
-const EXIT_UNWRITABLE = 74;
 
 async function main(): Promise<void> {
   let request: RunRequest;
@@ -54,8 +52,10 @@ async function main(): Promise<void> {
       const { completionScript } = await import('./describe/completion.ts');
       return leave(0, completionScript(request.shell), 1);
     }
-    case 'control':
-      return control(request.verb, request.words);
+    case 'control': {
+      const { ask } = await import('./ask.ts');
+      return ask(request.verb, request.words);
+    }
     case 'run':
       return run(request);
   }
@@ -76,21 +76,6 @@ async function exportPolicy(words: readonly string[]): Promise<void> {
   if ('text' in exported) return leave(0, exported.text, 1);
   if ('misuse' in exported) return leave(EXIT_USAGE, exported.misuse);
   leave(EXIT_CONFIGURATION, exported.error);
-}
-
-/** Asks a running upkeep. */
-async function control(verb: ControlVerb, words: readonly string[]): Promise<void> {
-  const { runVerb } = await import('./control/cli.ts');
-  // Of anything but a terminal process.stdout would make a stream, and a pipe non-blocking.
-  const shows = isatty(1);
-  process.exitCode = await runVerb(verb, words, {
-    env: process.env,
-    // A terminal that nobody has told its size has none.
-    size: () => (shows ? { columns: process.stdout.columns || 80, rows: process.stdout.rows || 24 } : null),
-    colour: shows && !process.env.NO_COLOR,
-    out: (text) => write(1, text),
-    error: (text) => write(2, text),
-  });
 }
 
 async function run(request: Extract<RunRequest, { kind: 'run' }>): Promise<void> {
@@ -134,38 +119,4 @@ async function run(request: Extract<RunRequest, { kind: 'run' }>): Promise<void>
   }
 }
 
-function leave(code: number, text: string, fd = 2): void {
-  write(fd, text);
-  process.exitCode = code;
-}
-
-/** What was to be shown could not be written. Somebody who reads no more of it, as `head`, is well served. */
-let isIncomplete = false;
-
-/** @returns false: nobody reads it, or it can't be written */
-function write(fd: number, text: string): boolean {
-  const bytes = Buffer.from(text);
-  for (let at = 0; at < bytes.length; ) {
-    try {
-      at += writeSync(fd, bytes, at);
-    } catch (error) {
-      const { code, message } = error as NodeJS.ErrnoException;
-      if (code !== 'EAGAIN') {
-        if (code !== 'EPIPE' && fd === 1 && !isIncomplete) {
-          isIncomplete = true;
-          write(2, `upkeep: cannot write what is shown: ${message}; what is there is not all of it\n`);
-        }
-        return false;
-      }
-      // A pipe that is full, and that somebody has made non-blocking.
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
-    }
-  }
-  return true;
-}
-
-main()
-  .catch((error) => leave(EXIT_INTERNAL, `upkeep: cannot go on: ${error?.stack ?? error}\n`))
-  .then(() => {
-    if (isIncomplete) process.exitCode = EXIT_UNWRITABLE;
-  });
+void conclude(main());

@@ -99,8 +99,7 @@ describe('the way that was taken', () => {
       way(command, { running: { ready: 'unchecked' } }, { restarting: 'launching' }, 'leader.exited'),
     ).toEqual([
       'command.running: leader.exited [isOurs] → command.missing',
-      'command.missing.assessing: always → command.missing.decided',
-      'command.missing.decided: always → command.restarting',
+      'command.missing.assessing: always → command.restarting',
     ]);
   });
 
