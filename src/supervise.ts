@@ -556,8 +556,10 @@ export async function supervise(
   const root = createActor(supervisor, { input, inspect: states.inspect });
   recorder?.attach(root, input);
 
-  /** Reads the policy again. What is wrong in it is returned, and then nothing changes. */
-  function reload(): { readonly diff: PolicyDiff } | { readonly error: string; readonly unusable?: true } {
+  /** Reads the policy again. What is wrong in it is returned, and then nothing changes. @param accepted called before something does */
+  function reload(
+    accepted = (): void => {},
+  ): { readonly diff: PolicyDiff } | { readonly error: string; readonly unusable?: true } {
     if (files === null)
       return { error: 'cannot reload: there is no policy file to read again; nothing has changed' };
     if (isEnding(root.getSnapshot())) return { error: ENDING };
@@ -567,6 +569,7 @@ export async function supervise(
     if (back !== undefined) {
       return { error: `cannot reload: ${back.name} is still being stopped; do it again when it has` };
     }
+    accepted();
     for (const message of read.warnings) notice(null, message);
     const difference = files.diffPolicies(policy, read.policy);
     const { added, removed, restarted, adjusted } = difference;
@@ -610,12 +613,15 @@ export async function supervise(
 
   async function answerReload(wanted: readonly string[], how: Reloading): Promise<Answer> {
     if (wanted.length > 0) return tellToReload(wanted, how);
-    const result = reload();
+    const result = reload(() => how.accepted([]));
     if ('error' in result) return refusal(result.error, result.unusable ? 422 : 409);
     return { status: 200, body: { message: `reloaded: ${differenceOf(result.diff)}`, ...result.diff } };
   }
 
-  async function tellToReload(wanted: readonly string[], { wait, able }: Reloading): Promise<Answer> {
+  async function tellToReload(
+    wanted: readonly string[],
+    { wait, able, accepted }: Reloading,
+  ): Promise<Answer> {
     if (isEnding(root.getSnapshot())) return refusal(ENDING);
     const leaders = lineage.leaders();
     const whyNot = (name: string): string | null => {
@@ -632,6 +638,7 @@ export async function supervise(
       const why = whyNot(name);
       if (why !== null) return refusal(`cannot reload ${name}: ${why}`);
     }
+    accepted(told);
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<Reloaded>((resolve) => {
       timer = setTimeout(resolve, clampDelay(wait), UNDER_WAY).unref();

@@ -78,6 +78,8 @@ export interface Reloading {
   readonly wait: number;
   /** Leaves out whoever can't be told. */
   readonly able: boolean;
+  /** Called before anything is done, and not if it is refused. @param names who is told; none: the policy is read again */
+  readonly accepted: (names: readonly string[]) => void;
 }
 
 /** What a request comes to. */

@@ -278,13 +278,13 @@ const ROUTES: Readonly<Record<string, Route>> = {
         throw new Refusal(400, 'cannot wait for that: wait is no number of milliseconds');
       }
       const names = targetIn(inside, body);
-      inside.note('reload', names ?? [], by);
+      const accepted = (told: readonly string[]): void => inside.note('reload', told, by);
       if (names !== null) {
         takesTime();
-        return inside.reload(names, { wait, able: stringsIn(body, 'names').length === 0 });
+        return inside.reload(names, { wait, able: stringsIn(body, 'names').length === 0, accepted });
       }
       const earlier = new Map(statusOf(inside, null).commands.map((command) => [command.name, command]));
-      const answer = await inside.reload([], { wait: 0, able: false });
+      const answer = await inside.reload([], { wait: 0, able: false, accepted });
       if (answer.status !== 200) return answer;
       const done = answer.body as { readonly started?: string[]; readonly restarted?: string[] };
       const { started = [], restarted = [] } = done;

@@ -193,10 +193,11 @@ commands:
     expect(launches(kept)).toBe(2);
     expect(pids.every((pid) => inside.isAlive(pid))).toBe(true);
     expect(upkeep.events('policy.reloaded')).toEqual([]);
-    // Mended, it is taken.
+    // Mended, it is taken, and that is the only order that somebody has given.
     kept.rewrite(`commands: {a: ${SERVICE}, c: ${SERVICE}}`);
     expect(await kept.reload()).toMatchObject({ code: 0 });
     await upkeep.running('c');
+    expect(upkeep.events('operator.ordered')).toMatchObject([{ order: 'reload', commands: [] }]);
     await upkeep.event('command.stopped', 'b');
     expect(inside.isAlive(pids[0]!)).toBe(true);
   });
