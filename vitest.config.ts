@@ -13,6 +13,8 @@ export default defineConfig({
           exclude: ['test/integration/**', 'test/container/**', 'test/browser/**'],
           setupFiles: ['test/seeded.ts'],
           testTimeout: 120_000,
+          // Vitest would leave one core to itself, which is half of the two that CI has.
+          maxWorkers: '100%',
         },
       },
       {

@@ -12,7 +12,7 @@ import { createInside } from './inside.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'upkeep-control-'));
 const path = join(dir, 'sock');
-const asked: (readonly [readonly string[], Reloading])[] = [];
+const asked: (readonly [readonly string[], Omit<Reloading, 'accepted'>])[] = [];
 let server: Server;
 /** What the socket's mode says. */
 let isPrivate = true;
@@ -20,8 +20,8 @@ let isPrivate = true;
 beforeAll(async () => {
   const inside = createInside(
     {
-      async reload(names, how) {
-        asked.push([names, how]);
+      async reload(names, { wait, able }) {
+        asked.push([names, { wait, able }]);
         if (names[0] === 'broken') throw new Error('a mistake');
         return { status: 200, body: { message: 'done' } };
       },
