@@ -4,19 +4,17 @@ import { runVerb } from './control/cli.ts';
 import type { ControlVerb } from './policy/options.ts';
 import { conclude, write } from './terminal.ts';
 
-/** Runs one verb, and leaves its exit code. @param words behind it */
-export function ask(verb: ControlVerb, words: readonly string[]): Promise<void> {
+/** Runs one verb, to the end. @param words behind it @returns what the process exits with */
+export function ask(verb: ControlVerb, words: readonly string[]): Promise<number> {
   // Of anything but a terminal process.stdout would make a stream, and a pipe non-blocking.
   const shows = isatty(1);
-  const run = async (): Promise<void> => {
-    process.exitCode = await runVerb(verb, words, {
-      env: process.env,
-      // A terminal that nobody has told its size has none.
-      size: () => (shows ? { columns: process.stdout.columns || 80, rows: process.stdout.rows || 24 } : null),
-      colour: shows && !process.env.NO_COLOR,
-      out: (text) => write(1, text),
-      error: (text) => write(2, text),
-    });
-  };
-  return conclude(run());
+  const answered = runVerb(verb, words, {
+    env: process.env,
+    // A terminal that nobody has told its size has none.
+    size: () => (shows ? { columns: process.stdout.columns || 80, rows: process.stdout.rows || 24 } : null),
+    colour: shows && !process.env.NO_COLOR,
+    out: (text) => write(1, text),
+    error: (text) => write(2, text),
+  });
+  return conclude(answered);
 }

@@ -13,7 +13,7 @@ declare const __VERSION__: string;
 const EXIT_USAGE = 64;
 const EXIT_CONFIGURATION = 78;
 
-async function main(): Promise<void> {
+async function main(): Promise<number> {
   let request: RunRequest;
   try {
     request = parseRunArguments(process.argv.slice(2));
@@ -40,13 +40,12 @@ async function main(): Promise<void> {
     }
     case 'simulate': {
       const { runSimulate } = await import('./inspector/simulate.ts');
-      process.exitCode = await runSimulate(request.words, {
+      return runSimulate(request.words, {
         env: process.env,
         version: __VERSION__,
         out: (text) => write(1, text),
         error: (text) => write(2, text),
       });
-      return;
     }
     case 'completion': {
       const { completionScript } = await import('./describe/completion.ts');
@@ -61,13 +60,13 @@ async function main(): Promise<void> {
   }
 }
 
-async function check(file: string, json: boolean): Promise<void> {
+async function check(file: string, json: boolean): Promise<number> {
   const { checkFile } = await import('./policy/reader.ts');
   const { ok, text } = checkFile(file, json, process.env);
-  leave(ok ? 0 : EXIT_CONFIGURATION, text, ok || json ? 1 : 2);
+  return leave(ok ? 0 : EXIT_CONFIGURATION, text, ok || json ? 1 : 2);
 }
 
-async function exportPolicy(words: readonly string[]): Promise<void> {
+async function exportPolicy(words: readonly string[]): Promise<number> {
   const { readSources } = await import('./policy/reader.ts');
   const { runExport } = await import('./export/export.ts');
   const exported = runExport(words, (policy) =>
@@ -75,10 +74,10 @@ async function exportPolicy(words: readonly string[]): Promise<void> {
   );
   if ('text' in exported) return leave(0, exported.text, 1);
   if ('misuse' in exported) return leave(EXIT_USAGE, exported.misuse);
-  leave(EXIT_CONFIGURATION, exported.error);
+  return leave(EXIT_CONFIGURATION, exported.error);
 }
 
-async function run(request: Extract<RunRequest, { kind: 'run' }>): Promise<void> {
+async function run(request: Extract<RunRequest, { kind: 'run' }>): Promise<number> {
   const { supervise, StartError } = await import('./supervise.ts');
   const { options } = request;
   const pending: string[] = [];
@@ -115,7 +114,7 @@ async function run(request: Extract<RunRequest, { kind: 'run' }>): Promise<void>
     process.exit(await supervision.done);
   } catch (error) {
     if (!(error instanceof StartError)) throw error;
-    leave(EXIT_CONFIGURATION, `upkeep: ${error.message}\n`);
+    return leave(EXIT_CONFIGURATION, `upkeep: ${error.message}\n`);
   }
 }
 

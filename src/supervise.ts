@@ -6,7 +6,7 @@ import { type AnyStateMachine, createActor } from 'xstate';
 import { commandMachine } from '../machines/command.ts';
 import type { CommandFact, Exit, Leader, PolicyDiff, Remains, Told } from '../machines/events.ts';
 import { groupMachine } from '../machines/group.ts';
-import { clampDelay, DEFAULT_POLICY } from '../machines/restart-policy.ts';
+import { DEFAULT_POLICY } from '../machines/restart-policy.ts';
 import { EXIT_INTERNAL, supervisorMachine } from '../machines/supervisor.ts';
 import { groupNamed } from '../machines/tree.ts';
 import { launchActor } from './actors/launch.ts';
@@ -14,7 +14,7 @@ import { probeActor } from './actors/probe.ts';
 import { scanActor } from './actors/scan.ts';
 import { scheduleActor } from './actors/schedule.ts';
 import { stopperActor } from './actors/stopper.ts';
-import type { Answer, Inside, Reloaded, Reloading } from './control/inside.ts';
+import type { Answer, Inside, Reloading } from './control/inside.ts';
 import { createControl } from './control/server.ts';
 import { claimSocket, defaultSocketPath, isPrivate } from './control/socket.ts';
 import { exitCodeOf } from './exit-code.ts';
@@ -23,13 +23,12 @@ import type { Http } from './http.ts';
 import { candidateOf, createStates, isEnding, waitingFor } from './inside.ts';
 import type { Inspect } from './inspect.ts';
 import { createCrashes } from './output/crash.ts';
-import { formatDuration } from './output/duration.ts';
 import { createJournal } from './output/journal.ts';
 import { createLog } from './output/log.ts';
 import { createProbeBook } from './output/probed.ts';
 import { createRecent } from './output/recent.ts';
 import { openSink } from './output/sink.ts';
-import { differenceOf, howItEnded } from './output/tell.ts';
+import { differenceOf } from './output/tell.ts';
 import type { RunOptions } from './policy/options.ts';
 import { planOf, toldDifference } from './policy/plan.ts';
 import type { Read } from './policy/reader.ts';
@@ -48,6 +47,7 @@ import { createSignaller, endAll } from './process/signal.ts';
 import { createStreams } from './process/streams.ts';
 import { chooseTable } from './process/table-choose.ts';
 import { chooseTagging } from './process/tagging.ts';
+import { createReloads, ENDING, refusal } from './reloads.ts';
 import type { Syslog } from './syslog.ts';
 
 export interface Supervision {
@@ -71,14 +71,6 @@ export interface PolicyFiles {
 
 /** When it is counted first how many the OOM killer has ended, ms. */
 const FIRST_COUNT = 100;
-
-const ENDING = 'cannot reload: everything is being stopped; nothing has changed';
-const MUTE = 'its policy does not say how';
-
-const UNDER_WAY: Reloaded = { ok: null, text: 'its reload command has not ended' };
-const UNHEARD: Reloaded = { ok: false, text: 'it is being stopped or started' };
-
-const refusal = (error: string, status = 409): Answer => ({ status, body: { error } });
 
 /** What start-up may refuse; afterwards nothing does. */
 export class StartError extends Error {}
@@ -406,7 +398,7 @@ export async function supervise(
         signaller.send(name, scope, signal as NodeJS.Signals);
         news.next();
       },
-      reload: (_, { command: name }) => void reloads.set(name, reloadCommand(name)),
+      reload: (_, { command: name }) => reloads.begin(name),
     },
   });
 
@@ -421,50 +413,6 @@ export async function supervise(
     } catch (error) {
       return (error as Error).message;
     }
-  }
-
-  /** Each ends the reload command of that name, and says why. */
-  const reloading = new Map<string, (why: string) => void>();
-  /** What becomes of them; each is taken by whoever has asked for it. */
-  const reloads = new Map<string, Promise<Reloaded>>();
-
-  async function reloadCommand(name: string): Promise<Reloaded> {
-    const how = specOf(name).policy?.reload ?? null;
-    if (how === null) return { ok: false, text: MUTE };
-    if ('signal' in how) {
-      const refused = sendToLeader(name, how.signal);
-      if (refused === null) return { ok: true, text: `${how.signal} is sent` };
-      const text = `cannot send ${how.signal} to its leader: ${refused}`;
-      notice(name, text);
-      return { ok: false, text };
-    }
-    // Two at once would be one too many, and the one before may be what hangs.
-    reloading.get(name)?.('another reload has ended its reload command');
-    return new Promise((resolve) => {
-      const finish = (ok: boolean, text: string): void => {
-        clearTimeout(late);
-        reloading.delete(name);
-        resolve({ ok, text });
-      };
-      const tellEnd = (ok: boolean, text: string): void => {
-        finish(ok, text);
-        notice(name, text, ok ? 'info' : 'warn');
-      };
-      const late = setTimeout(() => {
-        const text = `its reload command did not finish within ${formatDuration(how.timeout)}, and was ended`;
-        reloading.get(name)?.(text);
-        notice(name, text);
-      }, how.timeout).unref();
-      const end = programs.run(name, how.program, (result) => {
-        if ('error' in result) tellEnd(false, `its reload command cannot be run: ${result.error}`);
-        else if (result.code !== 0) tellEnd(false, `its reload command ${howItEnded(result)}`);
-        else tellEnd(true, 'its reload command has finished');
-      });
-      reloading.set(name, (why) => {
-        finish(false, why);
-        end();
-      });
-    });
   }
 
   const reports = scanProcesses({
@@ -611,46 +559,23 @@ export async function supervise(
     return remains;
   }
 
+  const reloads = createReloads({
+    howOf: (name) => specOf(name).policy?.reload ?? null,
+    leaders: lineage.leaders,
+    isEnding: () => isEnding(root.getSnapshot()),
+    order: (name, at) =>
+      root.send({ type: 'command.ordered', command: name, order: { type: 'command.reload', at } }),
+    send: sendToLeader,
+    run: programs.run,
+    now,
+    notice,
+  });
+
   async function answerReload(wanted: readonly string[], how: Reloading): Promise<Answer> {
-    if (wanted.length > 0) return tellToReload(wanted, how);
+    if (wanted.length > 0) return reloads.tell(wanted, how);
     const result = reload(() => how.accepted([]));
     if ('error' in result) return refusal(result.error, result.unusable ? 422 : 409);
     return { status: 200, body: { message: `reloaded: ${differenceOf(result.diff)}`, ...result.diff } };
-  }
-
-  async function tellToReload(
-    wanted: readonly string[],
-    { wait, able, accepted }: Reloading,
-  ): Promise<Answer> {
-    if (isEnding(root.getSnapshot())) return refusal(ENDING);
-    const leaders = lineage.leaders();
-    const whyNot = (name: string): string | null => {
-      if ((specOf(name).policy?.reload ?? null) === null)
-        return `${MUTE}; write reload: HUP, say, or a command`;
-      if (leaders[name] !== undefined) return null;
-      return 'it does not run; when it is started, it reads its configuration anyway';
-    };
-    const told = able ? wanted.filter((name) => whyNot(name) === null) : wanted;
-    if (told.length === 0) {
-      return refusal('cannot reload anybody: of nobody who runs the policy says how; write reload: HUP, say');
-    }
-    for (const name of told) {
-      const why = whyNot(name);
-      if (why !== null) return refusal(`cannot reload ${name}: ${why}`);
-    }
-    accepted(told);
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<Reloaded>((resolve) => {
-      timer = setTimeout(resolve, clampDelay(wait), UNDER_WAY).unref();
-    });
-    const ends = told.map((name) => {
-      reloads.delete(name);
-      root.send({ type: 'command.ordered', command: name, order: { type: 'command.reload', at: now() } });
-      return Promise.race([reloads.get(name) ?? UNHEARD, late]);
-    });
-    const commands = (await Promise.all(ends)).map((end, index) => ({ name: told[index]!, ...end }));
-    clearTimeout(timer);
-    return { status: 200, body: { message: `told ${told.join(', ')} to reload`, commands } };
   }
 
   const done = new Promise<number>((resolve) => {

@@ -29,17 +29,21 @@ export function write(fd: number, text: string): boolean {
   return true;
 }
 
-export function leave(code: number, text: string, fd = 2): void {
+/** Prints what there is to say. @returns the code to exit with */
+export function leave(code: number, text: string, fd = 2): number {
   write(fd, text);
-  process.exitCode = code;
+  return code;
 }
 
-/** Goes on to the end, and exits with what it came to. A mistake of ours is told, and what could not be printed counts. */
-export async function conclude(program: Promise<void>): Promise<void> {
+/** Goes on to the end, and exits with what it comes to. A mistake of ours is told, and what could not be printed counts. @returns that code */
+export async function conclude(program: Promise<number>): Promise<number> {
+  let code: number;
   try {
-    await program;
+    code = await program;
   } catch (error) {
-    leave(EXIT_INTERNAL, `upkeep: cannot go on: ${(error as Error)?.stack ?? error}\n`);
+    code = leave(EXIT_INTERNAL, `upkeep: cannot go on: ${(error as Error)?.stack ?? error}\n`);
   }
-  if (isIncomplete) process.exitCode = EXIT_UNWRITABLE;
+  if (isIncomplete) code = EXIT_UNWRITABLE;
+  process.exitCode = code;
+  return code;
 }
