@@ -283,6 +283,12 @@ export function createLineage(options: LineageOptions): Lineage {
     service.changes++;
   }
 
+  /** A leader that has ended is no member any more. Its number may be somebody else's by now, and another command's. */
+  function leaveLed(service: Service, { pid, startTicks }: ProcessId): void {
+    const since = service.members.get(pid)?.row.startTicks;
+    if (since !== undefined && [since, 0].includes(startTicks)) leave(pid);
+  }
+
   /** Whose a process is, and why; null: nobody's. */
   function kinshipOf(row: ProcessRow): { readonly command: string; readonly via: Via } | null {
     const parent = owners.get(row.ppid);
@@ -400,7 +406,7 @@ export function createLineage(options: LineageOptions): Lineage {
   /** The leader is gone: who takes over, and what is left. */
   function bury(service: Service, exit: Exit, at: number): CommandFact {
     const dead = service.leader!;
-    leave(dead.pid);
+    leaveLed(service, dead);
     service.leader = null;
     const survivors = living(service).filter(isService);
     const session = sessionOf(dead.pid, dead.session, survivors);
@@ -514,7 +520,7 @@ export function createLineage(options: LineageOptions): Lineage {
     if (named === null || leader === null || counting !== null) return null;
     service.named = null;
     if (named.row.pid === leader.pid || owners.get(named.row.pid) !== named || !isAlive(named)) return null;
-    if (ended !== null) leave(leader.pid);
+    if (ended !== null) leaveLed(service, leader);
     return { type: 'leader.named', at, leader: lead(service, named.row, 'notify') };
   }
 

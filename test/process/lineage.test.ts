@@ -168,6 +168,32 @@ describe('a start', () => {
     ]);
   });
 
+  test.each([
+    ['ends', false],
+    ['has handed over by its own word', true],
+  ])(
+    'whoever is given the number of a leader that %s, before that is told, stays another command’s',
+    (_, names) => {
+      const { lineage, launch, put, look, die } = world();
+      launch('web', 10);
+      put(11, { command: 'web', ppid: 10 });
+      look();
+      if (names) lineage.appoint('web', 11);
+      die(10, FAILED);
+      put(10, { command: 'db', startTicks: 20 });
+      lineage.launched('db', { pid: 10, startTicks: 20 });
+      const facts = look();
+      expect(factsOf(facts, 'web')).toMatchObject([
+        names ? { type: 'leader.named', leader: { pid: 11 } } : { id: { pid: 10 }, exit: FAILED, heir: null },
+      ]);
+      expect(factsOf(facts, 'db')).toEqual([]);
+      expect(look()).toEqual([]);
+      expect(lineage.leaders().db).toMatchObject({ pid: 10, startTicks: 20 });
+      die(10, KILLED);
+      expect(factsOf(look(), 'db')).toMatchObject([{ id: { pid: 10, startTicks: 20 }, exit: KILLED }]);
+    },
+  );
+
   test('each fork of a daemon hands over to the next while it starts', () => {
     const { launch, put, look, die } = world();
     launch('web', 10);
