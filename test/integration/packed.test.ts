@@ -1,6 +1,6 @@
 /** The npm package, as `npm pack` makes it of what was built before the tests. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -64,6 +64,24 @@ describe('the npm package', () => {
       expect(read(name)).toContain(word);
       expect(read('program.js')).not.toContain(word);
     }
+  });
+
+  test('who only asks waits for what asks alone', () => {
+    const alone = join(folder, 'alone');
+    mkdirSync(alone);
+    for (const name of ['upkeep.js', 'client.js', 'package.json'])
+      copyFileSync(join(inside, 'dist', name), join(alone, name));
+    const run = (...words: string[]) =>
+      spawnSync(process.execPath, [join(alone, 'upkeep.js'), ...words], { encoding: 'utf8' });
+    expect(run('status', '--socket', join(alone, 'none'))).toMatchObject({
+      status: 7,
+      stdout: '',
+      stderr: expect.stringMatching(/^upkeep: cannot ask upkeep at .*: there is no such socket; /),
+    });
+    expect(run('why', '--help')).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(/^Usage: upkeep why/),
+    });
   });
 
   test('runs from where it was unpacked', () => {
