@@ -47,6 +47,7 @@ import { createSignaller, endAll } from './process/signal.ts';
 import { createStreams } from './process/streams.ts';
 import { chooseTable } from './process/table-choose.ts';
 import { chooseTagging } from './process/tagging.ts';
+import { makeThreads } from './process/threads.ts';
 import { createReloads, ENDING, refusal } from './reloads.ts';
 import type { Syslog } from './syslog.ts';
 
@@ -98,6 +99,7 @@ export async function supervise(
   const leaving = new Map<string, CommandSpec>();
   const specOf = (name: string): CommandSpec => specs.get(name) ?? leaving.get(name)!;
 
+  makeThreads();
   process.umask(0o022);
   const loaded = loadNative(env);
   const native = 'missing' in loaded ? null : loaded;

@@ -309,6 +309,13 @@ export function createLineage(options: LineageOptions): Lineage {
     return kin === undefined ? null : { command: kin.command, via: 'ancestry' };
   }
 
+  /** It is somebody's already. Whose end is still to be told has no number any more that somebody younger has been given; and who
+   * is older than the one that is known was read before that one came. */
+  function isOwned({ pid, startTicks }: ProcessRow): boolean {
+    const since = owners.get(pid)?.row.startTicks;
+    return since !== undefined && (since === 0 || since >= startTicks);
+  }
+
   /** Finds out whose a process is that was not there before. */
   function attribute(row: ProcessRow): void {
     if (row.pid === self || helpers.has(row.pid)) return;
@@ -345,6 +352,12 @@ export function createLineage(options: LineageOptions): Lineage {
     }
     member.row = row;
     return !isDead(row);
+  }
+
+  /** It is not dead by now: who is nobody's stays in the table until everybody is listed again. */
+  function isThere({ pid, startTicks }: ProcessRow): boolean {
+    const row = table.refresh(pid);
+    return row === 'unknown' || (row !== null && row.startTicks === startTicks && !isDead(row));
   }
 
   /** Another upkeep's: two that restart and stop the same process would be no help to it. Or what a helper has started. */
@@ -479,8 +492,8 @@ export function createLineage(options: LineageOptions): Lineage {
         !helpers.has(row.pid) &&
         row.pid !== self &&
         !isForeign(row) &&
-        !isDead(row) &&
-        service.fits.stranger(row),
+        service.fits.stranger(row) &&
+        isThere(row),
     );
     const row = chooseLeader(orphans, service.fits.stranger);
     return row === null ? null : { row, via: 'name' };
@@ -488,7 +501,7 @@ export function createLineage(options: LineageOptions): Lineage {
 
   function digest(change: TableChange): NamedFact[] {
     for (const row of change.vanished) forget(row);
-    for (const row of byAge(change.appeared)) if (!owners.has(row.pid)) attribute(row);
+    for (const row of byAge(change.appeared)) if (!isOwned(row)) attribute(row);
 
     const facts: NamedFact[] = [];
     const at = now();
@@ -792,7 +805,9 @@ export function createLineage(options: LineageOptions): Lineage {
     exited(pid, exit) {
       const member = owners.get(pid);
       if (member === undefined) return false;
-      if (table.rows.get(pid)?.startTicks === member.row.startTicks) table.ended(pid);
+      // Where it was not listed yet, a list that is being read may be about to.
+      const listed = table.rows.get(pid);
+      if (listed === undefined || listed.startTicks === member.row.startTicks) table.ended(pid);
       const service = services.get(member.command)!;
       if (service.leader?.pid === pid) {
         service.ended = exit;

@@ -54,7 +54,8 @@ export class TableBook {
       if (row) appeared.push(row);
     };
     for (const [pid, row] of found) {
-      if (this.#newer.has(pid)) continue;
+      // Of what is read at once, nothing can be older than what was refreshed before.
+      if (this.isScanning && this.#newer.has(pid)) continue;
       const old = this.rows.get(pid) ?? null;
       if (row) this.rows.set(pid, row);
       else this.rows.delete(pid);

@@ -1,5 +1,7 @@
+import { once } from 'node:events';
+import { rmSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { Namespace, noNamespace, noOtherUser, UID, until } from './namespace.ts';
+import { hasProgram, Namespace, noNamespace, noOtherUser, UID, until } from './namespace.ts';
 
 const AS_USER = ['setpriv', `--reuid=${UID}`, `--regid=${UID}`, '--clear-groups', '--no-new-privs'];
 const missing = noNamespace ?? noOtherUser;
@@ -53,4 +55,26 @@ describe.skipIf(missing)(`as a user without rights ${missing ?? ''}`, { concurre
     await second.until('its lines', () => second.said('talker').length > 3);
     expect(second.events('command.launched')).toEqual([]);
   });
+
+  test.skipIf(!hasProgram('prlimit'))(
+    'goes on where all processes that are allowed are taken, and makes no more threads (needs prlimit)',
+    async (context) => {
+      const inside = new Namespace(context);
+      const fine = inside.write('fine', '', 0o644);
+      const policy = inside.write(
+        'upkeep.yaml',
+        `commands: {web: {run: sleep 1000, health: {file: ${fine}, every: 2s, failures: 1, onUnhealthy: ignore}}}`,
+        0o644,
+      );
+      const upkeep = await inside.upkeep([], { prefix: AS_USER, args: ['--policy', policy] });
+      const [web] = await upkeep.running('web');
+      const [code] = await once(inside.run([...AS_USER, 'prlimit', '--pid', '1', '--nproc=1']), 'exit');
+      expect(code).toBe(0);
+      // Where the file is not, is found out in a thread.
+      rmSync(fine);
+      await upkeep.event('command.unhealthy', 'web');
+      expect(inside.isAlive(web!)).toBe(true);
+      expect(await upkeep.stop()).toMatchObject({ code: 0 });
+    },
+  );
 });

@@ -194,6 +194,24 @@ describe('a start', () => {
     },
   );
 
+  test('a daemon that is given the number of another command’s launcher, before its end is told, is taken in', () => {
+    const { lineage, launch, put, look, die } = world();
+    launch('web', 10);
+    launch('db', 11);
+    look();
+    die(10, FAILED);
+    put(10, { command: 'db', startTicks: 20, ppid: 11 });
+    die(11, OK);
+    const facts = look();
+    expect(factsOf(facts, 'web')).toMatchObject([
+      { id: { pid: 10, startTicks: 10 }, exit: FAILED, heir: null },
+    ]);
+    expect(factsOf(facts, 'db')).toMatchObject([
+      { id: { pid: 11 }, exit: OK, heir: { pid: 10, startTicks: 20 } },
+    ]);
+    expect(lineage.leaders().db).toMatchObject({ pid: 10 });
+  });
+
   test('each fork of a daemon hands over to the next while it starts', () => {
     const { launch, put, look, die } = world();
     launch('web', 10);
