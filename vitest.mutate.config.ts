@@ -22,6 +22,7 @@ const TESTS = [
   'test/machines/group-matrix.test.ts',
   'test/machines/command-anew.test.ts',
   'test/process/lineage.test.ts',
+  'test/process/lineage-model.test.ts',
   'test/policy/command.test.ts',
   'test/policy/options.test.ts',
   'test/policy/words.test.ts',
