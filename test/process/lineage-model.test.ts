@@ -1,12 +1,13 @@
 /**
- * The command machine and the lineage together, in a kernel that is made up: numbers of processes are handed out again at once; ends that are told in any order and looked at late, or by a look that had begun before. Whatever happens,
+ * The command machine and the lineage together, in a kernel that is made up: numbers of processes are handed out again at once;
+ * ends are told in any order, and looked at late or by a look that had begun before; and there are orders. Whatever happens,
  * nobody leads beside another, nobody's end is told who lives, and in the end all is as it is wished.
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type ActorRefFrom, createActor, fromCallback, setup } from 'xstate';
 import { commandMachine } from '../../machines/command.ts';
-import type { CommandFact, Exit } from '../../machines/events.ts';
+import type { CommandEvent, CommandFact, Exit } from '../../machines/events.ts';
 import { DEFAULT_POLICY } from '../../machines/restart-policy.ts';
 import { NO_ROLE } from '../../machines/tree.ts';
 import { createLineage } from '../../src/process/lineage.ts';
@@ -246,6 +247,11 @@ function world() {
       lineage.exited(one.pid, one.exit!);
       return true;
     },
+    order(order: 'start' | 'stop' | 'restart', command: string) {
+      const more = { budget: 9_000, everything: false };
+      actors[command]!.send({ type: `command.${order}`, at: clock.now(), ...more } as CommandEvent);
+      if (failure !== null) throw failure;
+    },
     /** All is told, and seen. */
     settle() {
       while (this.reap());
@@ -308,6 +314,12 @@ const DOINGS = fc.oneof(
     weight: 2,
     arbitrary: fc.constantFrom(1, 50, 400, 3_000).map((ms) => new Doing(`${ms} ms`, (made) => made.pass(ms))),
   },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(fc.constantFrom('start', 'stop', 'restart'), fc.constantFrom(...COMMANDS))
+      .map(([order, command]) => new Doing(`${order} ${command}`, (made) => made.order(order, command))),
+  },
   // Nothing is told as late as that.
   {
     weight: 1,
@@ -345,14 +357,20 @@ test('whatever the kernel does, and however late it is told and seen', () => {
         doing.act(made);
         for (const command of COMMANDS) expect(made.mastersOf(command).length).toBeLessThan(2);
       }
-      // Nothing happens any more: it comes to rest, with everybody up.
+      // Nothing happens any more: it comes to rest, as it is wished.
       for (let turn = 0; turn < 60; turn++) {
         made.settle();
         made.pass(turn < 30 ? 300 : 70_000);
       }
       for (const command of COMMANDS) {
         const leader = made.lineage.leaders()[command];
-        expect(made.actors[command]!.getSnapshot().value).toEqual({ running: { ready: 'unchecked' } });
+        const { value, context } = made.actors[command]!.getSnapshot();
+        if (context.desired === 'down') {
+          expect([value, leader]).toEqual(['stopped', undefined]);
+          expect(made.living().filter((one) => one.command === command)).toEqual([]);
+          continue;
+        }
+        expect(value).toEqual({ running: { ready: 'unchecked' } });
         expect(leader, command).toBeDefined();
         expect(made.isAlive(leader!), `${command}'s leader lives`).toBe(true);
       }
