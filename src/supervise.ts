@@ -181,9 +181,15 @@ export async function supervise(
           notice: (message, level) => notice(null, message, level),
         });
 
+  /** Lines are read in the midst of a transition. */
+  let isFinishing = false;
   const tell = (told: Told): void => {
     // What a process said last comes before what is said of its end.
-    if (told.type === 'command.died' || told.type === 'command.failedStart') finishLines(told.command);
+    if (told.type === 'command.died' || told.type === 'command.failedStart') {
+      isFinishing = true;
+      finishLines(told.command);
+      isFinishing = false;
+    }
     const known = crashes.hear(told);
     log.tell(known);
     journal.note(known);
@@ -385,7 +391,9 @@ export async function supervise(
           extras.probe(name, which, (reason) => {
             http?.probed(name, which, reason === null);
             probed.note(name, which, reason);
-            answer(reason);
+            // Found in them, it is an event behind the transition; in a recording it could not be told when it came, else.
+            if (isFinishing) queueMicrotask(() => answer(reason));
+            else answer(reason);
           }),
       }),
       schedule: scheduleActor({

@@ -12,22 +12,9 @@ export interface ProbeActorOptions {
   readonly now: () => number;
 }
 
-/**
- * Answers `probe.finished` once. When the state is left before that, the probe is ended. An answer may be found in the midst of a
- * transition, in the last lines of a service that are read before its end is told: it is given behind that, if it is still asked for.
- */
+/** Answers `probe.finished` once. When the state is left before that, the probe is ended. */
 export function probeActor({ run, now }: ProbeActorOptions) {
-  return fromCallback<EventObject, { command: string; which: 'ready' | 'health' }>(({ input, sendBack }) => {
-    let isAwaited = true;
-    const end = run(input.command, input.which, (reason) => {
-      const at = now();
-      queueMicrotask(() => {
-        if (isAwaited) sendBack({ type: 'probe.finished', at, reason });
-      });
-    });
-    return () => {
-      isAwaited = false;
-      end();
-    };
-  });
+  return fromCallback<EventObject, { command: string; which: 'ready' | 'health' }>(({ input, sendBack }) =>
+    run(input.command, input.which, (reason) => sendBack({ type: 'probe.finished', at: now(), reason })),
+  );
 }

@@ -96,6 +96,36 @@ describe.skipIf(noNamespace)(`a recording of a real fleet ${noNamespace ?? ''}`,
     expect(altered.stdout).toMatch(/: line \d+: recorded was command:\S+ in failed\.ended, but/);
   });
 
+  test('of a probe whose answer is among the last lines that are read when its time is over', async (context) => {
+    const inside = new Namespace(context);
+    inside.write(
+      'late.sh',
+      '#!/bin/sh\nif test -e said; then exec sleep 100000; fi\ntouch began\nuntil test -e go; do sleep 0.1; done\necho it is ready\ntouch said\nexec sleep 100000\n',
+    );
+    inside.write(
+      'upkeep.yaml',
+      'commands: {late: {run: ./late.sh, settle: 50ms, ready: {log: it is ready, timeout: 2s}}}',
+    );
+    const path = join(inside.dir, 'record');
+    const running = await inside.upkeep([], { args: ['--policy', 'upkeep.yaml', '--record', path] });
+    const has = (name: string) => until(name, () => existsSync(join(inside.dir, name)));
+    await running.event('command.running', 'late');
+    await has('began');
+    // It learns at once that the line is there and that the time is over, and of the time first.
+    running.signal('SIGSTOP');
+    const since = performance.now();
+    writeFileSync(join(inside.dir, 'go'), '');
+    await has('said');
+    await until('the end of its time', () => performance.now() - since > 2_500);
+    running.signal('SIGCONT');
+    await running.event('command.failedStart', 'late');
+    await running.event('command.launched', 'late', 2);
+    expect(await running.stop()).toMatchObject({ code: 0 });
+    expect(await upkeep('inspect', '--verify', path)).toMatchObject({
+      stdout: expect.stringContaining('the same again'),
+    });
+  });
+
   test('of a storm of kills, in a fleet that puts itself in the background, is verified', async (context) => {
     const inside = new Namespace(context);
     const daemon = inside.install('daemon.sh', 'storm');
