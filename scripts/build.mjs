@@ -28,8 +28,8 @@ const common = {
   metafile: true,
   logLevel: 'warning',
 };
-/** Bundles of their own, which are loaded when they are asked for: what asks a running upkeep, what takes a policy file, what writes other files of it, and
- * what hears syslog messages, what answers orchestrators, and the inspector. */
+/** Bundles of their own, which are loaded when they are asked for: what asks a running upkeep, what takes a policy file, what
+ * writes other files of it, what hears syslog messages, what answers orchestrators, and the inspector. */
 const apart = {
   name: 'apart',
   setup({ onResolve }) {

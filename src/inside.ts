@@ -60,9 +60,10 @@ export function createStates(journal: Journal, now: () => number): States {
     const entered = place.levels.map((level, index) =>
       index < stays && before?.place.levels[index] === level ? before.entered[index]! : at,
     );
-    if (before === undefined) known.set(name, { ref, place, entered, state: null, since: at });
-    else Object.assign(before, { ref, place, entered });
-    if (place.state !== null) moved(name, known.get(name)!, place.state, at, event.event.type);
+    const { state, since } = before ?? { state: null, since: at };
+    const one: Known = { ref, place, entered, state, since };
+    known.set(name, one);
+    if (place.state !== null) moved(name, one, place.state, at, event.event.type);
   }
 
   /** What humans are told of a move. */

@@ -514,7 +514,8 @@ export async function supervise(
   const root = createActor(supervisor, { input, inspect: states.inspect });
   recorder?.attach(root, input);
 
-  /** Reads the policy again. What is wrong in it is returned, and then nothing changes. @param accepted called before something does */
+  /** Reads the policy again. What is wrong in it is returned, and then nothing changes.
+   * @param accepted called before something does */
   function reload(
     accepted = (): void => {},
   ): { readonly diff: PolicyDiff } | { readonly error: string; readonly unusable?: true } {

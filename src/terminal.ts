@@ -35,7 +35,8 @@ export function leave(code: number, text: string, fd = 2): number {
   return code;
 }
 
-/** Goes on to the end, and exits with what it comes to. A mistake of ours is told, and what could not be printed counts. @returns that code */
+/** Goes on to the end, and exits with what it comes to. A mistake of ours is told, and what could not be printed counts.
+ * @returns that code */
 export async function conclude(program: Promise<number>): Promise<number> {
   let code: number;
   try {

@@ -342,11 +342,18 @@ export function createLineage(options: LineageOptions): Lineage {
     return found;
   }
 
-  /** Reads a member anew; false when it is dead or gone. A process that can't be read counts as alive. */
+  /** Reads a process anew. null: gone, and its number may be somebody else's. 'unknown': it can't be read, and counts as alive. */
+  function readAnew({ pid, startTicks }: ProcessRow): ProcessRow | null | 'unknown' {
+    const row = table.refresh(pid);
+    if (row === null || row === 'unknown') return row;
+    return startTicks === 0 || row.startTicks === startTicks ? row : null;
+  }
+
+  /** Reads a member anew; false when it is dead or gone. */
   function isAlive(member: Member): boolean {
-    const row = table.refresh(member.row.pid);
+    const row = readAnew(member.row);
     if (row === 'unknown') return true;
-    if (row === null || (member.row.startTicks !== 0 && row.startTicks !== member.row.startTicks)) {
+    if (row === null) {
       leave(member.row.pid);
       return false;
     }
@@ -355,9 +362,9 @@ export function createLineage(options: LineageOptions): Lineage {
   }
 
   /** It is not dead by now: who is nobody's stays in the table until everybody is listed again. */
-  function isThere({ pid, startTicks }: ProcessRow): boolean {
-    const row = table.refresh(pid);
-    return row === 'unknown' || (row !== null && row.startTicks === startTicks && !isDead(row));
+  function isThere(known: ProcessRow): boolean {
+    const row = readAnew(known);
+    return row === 'unknown' || (row !== null && !isDead(row));
   }
 
   /** Another upkeep's: two that restart and stop the same process would be no help to it. Or what a helper has started. */
