@@ -273,6 +273,18 @@ describe('a start', () => {
     ]);
   });
 
+  test('whoever of its name has gone since everybody was listed is not taken for it', () => {
+    const { lineage, launch, put, drop, look, die } = world();
+    launch('web', 10);
+    put(12, { comm: 'web', argv: ['web'] });
+    look();
+    drop(12);
+    die(10, OK);
+    const facts = lineage.digest({ at: 1_000, appeared: [], vanished: [] });
+    expect(factsOf(facts, 'web')).toMatchObject([{ type: 'leader.exited', id: { pid: 10 }, heir: null }]);
+    expect(lineage.leaders().web).toBeUndefined();
+  });
+
   test('of several workers that a young master leaves with status 0 none takes over', () => {
     const { launch, put, look, die } = world();
     launch('web', 10);
