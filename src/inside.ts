@@ -45,6 +45,20 @@ export function createStates(journal: Journal, now: () => number): States {
   const known = new Map<string, Known>();
   const placeOf = createPlaces();
   const groupsAround = createGroupsAround();
+  let scheduled: Scheduled | null = null;
+
+  /** XState copies all timers there are for whoever asks: one copy is for all commands that are looked at in one go. */
+  function scheduledIn(system: CommandRef['system']): Scheduled {
+    if (scheduled === null) {
+      scheduled = system.getSnapshot()._scheduledEvents;
+      queueMicrotask(forgetScheduled);
+    }
+    return scheduled;
+  }
+
+  function forgetScheduled(): void {
+    scheduled = null;
+  }
 
   function note(ref: CommandRef, snapshot: CommandSnapshot, event: Seen): void {
     const name = ref.id.slice(PREFIX.length);
@@ -88,6 +102,7 @@ export function createStates(journal: Journal, now: () => number): States {
 
   return {
     inspect(event) {
+      forgetScheduled();
       if (event.type !== '@xstate.microstep' && event.type !== '@xstate.snapshot') return;
       const { actorRef, snapshot } = event;
       if (!('value' in snapshot) || !(actorRef as CommandRef).id.startsWith(PREFIX)) return;
@@ -105,7 +120,7 @@ export function createStates(journal: Journal, now: () => number): States {
         since,
         wished,
         gaveUp: isGivenUp && state === 'stopped' ? gaveUp(root, name, since) : null,
-        timers: timersOf(found),
+        timers: found.place.delays.length === 0 ? [] : timersOf(found, scheduledIn(ref.system)),
         context,
       };
     },
@@ -115,19 +130,21 @@ export function createStates(journal: Journal, now: () => number): States {
 
 /** What a command is told to be is its wish, unless it is told so by its group, which starts it again or has given up. */
 function wishOf(root: RootState, { name, desired }: CommandContext): CommandView['wished'] {
-  return isEnding(root) || root.context.down.has(name) ? desired : 'up';
+  return desired === 'up' || !(isEnding(root) || root.context.down.has(name)) ? 'up' : 'down';
 }
 
 type CommandSnapshot = SnapshotFrom<CommandMachine>;
 type Seen = Extract<InspectionEvent, { type: '@xstate.microstep' | '@xstate.snapshot' }>;
 type Step = Extract<Seen, { type: '@xstate.microstep' }>['_transitions'][number];
 
+/** By XState's key of each. */
+type Scheduled = ReturnType<CommandRef['system']['getSnapshot']>['_scheduledEvents'];
+
 /** Longer delays are none. */
 const FOREVER = clampDelay(Number.POSITIVE_INFINITY);
 
 /** The timers of a machine that XState has set. When, it knows by the time of day, which may be set anew: the states by another. */
-function timersOf({ ref, place, entered }: Known): Timer[] {
-  const scheduled = ref.system.getSnapshot()._scheduledEvents;
+function timersOf({ ref, place, entered }: Known, scheduled: Scheduled): Timer[] {
   return place.delays.flatMap(({ name, level, id }) => {
     const delay = scheduled[`${ref.sessionId}.${id}`]?.delay ?? FOREVER;
     return delay < FOREVER ? [{ name, state: place.levels[level]!, due: entered[level]! + delay }] : [];

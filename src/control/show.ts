@@ -35,7 +35,7 @@ export function statusTable(status: Status, { columns, colour, rows: most }: Loo
   const { commands, upkeep } = status;
   const rows = commands.map((command) => ({ command, cells: cellsOf(command) }));
   const widths = HEADS.map((head, index) =>
-    Math.max(head.length, ...rows.map(({ cells }) => widthOf(cells[index]!))),
+    rows.reduce((most, { cells }) => Math.max(most, widthOf(cells[index]!)), head.length),
   );
   const shown = shownColumns(widths, columns);
   const others = shown.slice(1).reduce((sum, index) => sum + 2 + widths[index]!, 0);
@@ -43,10 +43,11 @@ export function statusTable(status: Status, { columns, colour, rows: most }: Loo
   const line = (cells: readonly string[], colourOfState: number | null): string => {
     const texts = shown.map((index) => pad(cells[index]!, widths[index]!));
     const whole = cut(texts.join('  ').trimEnd(), columns);
+    if (!colour) return whole;
     // Coloured afterwards: what colours has no width.
     const before = `${texts[NAME]}  `;
     const state = texts[shown.indexOf(STATE)]!.trimEnd();
-    if (!colour || colourOfState === null || !whole.startsWith(before + state)) return whole;
+    if (colourOfState === null || !whole.startsWith(before + state)) return whole;
     const behind = whole.slice(before.length + state.length);
     return `${before}${painted(colourOfState, state, true)}${behind}`;
   };
@@ -169,8 +170,8 @@ function cut(text: string, width: number): string {
 }
 
 function pad(text: string, width: number): string {
-  const whole = cut(text, width);
-  return whole + ' '.repeat(Math.max(0, width - widthOf(whole)));
+  const taken = widthOf(text);
+  return taken <= width ? text + ' '.repeat(width - taken) : pad(cut(text, width), width);
 }
 
 const painted = (code: number, text: string, colour: boolean): string =>

@@ -103,16 +103,19 @@ export function statusOf(
   turnOf: (name: string) => Turn | null = () => null,
 ): Status {
   const groups = groupsOf(inside.groups());
+  const now = inside.now();
   const commands = (names ?? inside.names()).flatMap((name) => {
     const view = inside.viewOf(name);
-    return view === null ? [] : [commandStatus(inside, name, view, groups.get(name) ?? null, turnOf(name))];
+    return view === null
+      ? []
+      : [commandStatus(inside, now, name, view, groups.get(name) ?? null, turnOf(name))];
   });
   return {
     version: STATUS_VERSION,
     upkeep: {
       version: inside.version,
       pid: process.pid,
-      uptime: Math.round(inside.now()),
+      uptime: Math.round(now),
       ending: inside.isEnding(),
     },
     asWished: commands.every(({ asWished }) => asWished),
@@ -122,13 +125,13 @@ export function statusOf(
 
 function commandStatus(
   inside: Inside,
+  now: number,
   name: string,
   view: CommandView,
   group: string | null,
   turn: Turn | null,
 ): CommandStatus {
   const { state, since, wished, gaveUp, context } = view;
-  const now = inside.now();
   const [first = '', second = null] = state.split('.');
   const { leader, policy, lastExit, health, isReady } = context;
   const waitingFor = first === 'waiting' ? inside.waitingFor(name) : [];

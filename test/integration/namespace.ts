@@ -116,6 +116,7 @@ export class Namespace {
   readonly dir: string;
   #unshare: ChildProcess | null = null;
   #init = 0;
+  readonly #entered: ChildProcess[] = [];
   readonly #hostPids = new Map<string, number>();
 
   constructor(cleanup: Cleanup) {
@@ -191,7 +192,10 @@ export class Namespace {
 
   #enter(words: readonly string[], options: RunOptions): ChildProcess {
     const enter = ['nsenter', '-t', String(this.#init), '-p', '-m', `--wd=${this.dir}`];
-    return this.#spawn([...enter, ...(isRoot ? [] : ['-U', '--preserve-credentials']), ...words], options);
+    const own = isRoot ? [] : ['-U', '--preserve-credentials'];
+    const child = this.#spawn([...enter, ...own, ...words], options);
+    this.#entered.push(child);
+    return child;
   }
 
   #spawn(words: readonly string[], { env = {}, extra, unread }: RunOptions): ChildProcess {
@@ -300,13 +304,20 @@ export class Namespace {
 
   async close(): Promise<void> {
     const child = this.#unshare;
+    const startTicks = quietly(() => readProcess('/proc', this.#init))?.startTicks;
     if (child !== null && child.exitCode === null && child.signalCode === null) {
       // The init first: its end is everybody's.
       if (this.#init > 0) quietly(() => process.kill(this.#init, 'SIGKILL'));
       child.kill('SIGKILL');
       await once(child, 'exit');
     }
-    await until('an empty namespace', () => this.processes().length === 0);
+    // Who stands outside for somebody inside, and has stopped with it, would never learn that it is dead.
+    for (const entered of this.#entered) entered.kill('SIGKILL');
+    // Whoever ends lets go of its root before it ends everybody else: until it is a zombie, or gone, others may still write.
+    await until('the end of the namespace', () => {
+      const init = quietly(() => readProcess('/proc', this.#init));
+      return init === null || init.state === 'Z' || init.state === 'X' || init.startTicks !== startTicks;
+    });
     rmSync(this.dir, { recursive: true, force: true });
   }
 }
