@@ -12,7 +12,7 @@ import {
 } from './launch.ts';
 import type { Lineage } from './lineage.ts';
 import type { Signaller } from './signal.ts';
-import type { Streams } from './streams.ts';
+import type { Stdio, Streams } from './streams.ts';
 import { isDead, type ProcessRow, type ProcessTable } from './table.ts';
 import type { Tags } from './tags.ts';
 
@@ -103,8 +103,8 @@ export function createPrograms(options: ProgramsOptions): Programs {
   ): Launched | Promise<NotLaunched> {
     if (output === 'ignore')
       return launch(launchOptions, program, { stdout: 'ignore', stderr: 'ignore' }, tag);
-    const stdio = streams?.stdioOf(command) ?? { stdout: 'inherit', stderr: 'inherit' };
-    const launched = launch(launchOptions, program, stdio, tag);
+    const start = (stdio: Stdio) => launch(launchOptions, program, stdio, tag);
+    const launched = streams?.lend(command, start) ?? start({ stdout: 'inherit', stderr: 'inherit' });
     if ('child' in launched) streams?.attach(command, launched.child);
     return launched;
   }

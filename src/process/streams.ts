@@ -19,9 +19,9 @@ export type StreamName = 'stdout' | 'stderr';
 export type Listener = (command: string, chunk: Buffer, stream: StreamName) => boolean;
 
 export interface Streams {
-  /** The descriptors for a command's next process. */
-  readonly stdioOf: (command: string) => Stdio;
-  /** Reads what the command's process writes, from now on; where `stdioOf` said 'pipe', from what execa made. Not sooner:
+  /** Calls `start` with the descriptors for a command's next process; it has been started when that returns. */
+  readonly lend: <T>(command: string, start: (stdio: Stdio) => T) => T;
+  /** Reads what the command's process writes, from now on; where `lend` said 'pipe', from what execa made. Not sooner:
    * what it takes to read is nothing that the process has to wait for. */
   readonly attach: (command: string, child: { stdout: Readable | null; stderr: Readable | null }) => void;
   /** Takes up the pipes of a process that an upkeep before this one started. */
@@ -32,8 +32,11 @@ export interface Streams {
 }
 
 interface Pipe {
+  /** Open for writing as well, where `write` is null: so it never comes to an end. */
   readonly read: number;
-  readonly write: number;
+  /** For the processes; null: each is given one that is opened for it. A fork copies all descriptors there are, and an exec closes
+   * them one by one: of a thousand commands, half of them are well spared. */
+  readonly write: number | null;
   /** null: nobody has been given the pipe yet. */
   socket: Socket | null;
 }
@@ -75,18 +78,17 @@ export function createStreams(native: Native | null, listener: Listener): Stream
   function open(): Pipe | null {
     const ends = native?.pipe() ?? null;
     if (ends === null) return null;
-    const [read, writeOnly] = ends;
-    let write = writeOnly;
+    const [read, write] = ends;
     try {
-      // Opened for both, so that a service outlives upkeep: with no reader left its next line would kill it (SIGPIPE).
-      write = openSync(`/proc/self/fd/${writeOnly}`, constants.O_RDWR);
-      closeSync(writeOnly);
+      const both = openSync(pathOf(read), constants.O_RDWR | constants.O_NONBLOCK);
+      for (const end of ends) closeSync(end);
       // A service that has changed its user may open /dev/stdout anew.
-      fchmodSync(write, 0o666);
+      fchmodSync(both, 0o666);
+      return { read: both, write: null, socket: null };
     } catch {
-      // Without /proc the plain end has to do.
+      // Without /proc the plain ends have to do.
+      return { read, write, socket: null };
     }
-    return { read, write, socket: null };
   }
 
   function pipesOf(command: string): Readonly<Record<StreamName, Pipe | null>> {
@@ -99,9 +101,26 @@ export function createStreams(native: Native | null, listener: Listener): Stream
   }
 
   return {
-    stdioOf(command) {
+    lend(command, start) {
       const { stdout, stderr } = pipesOf(command);
-      return { stdout: stdout?.write ?? 'pipe', stderr: stderr?.write ?? 'pipe' };
+      const lent: number[] = [];
+      const endOf = (pipe: Pipe | null): number | 'pipe' => {
+        if (pipe === null) return 'pipe';
+        if (pipe.write !== null) return pipe.write;
+        try {
+          // For both, so that a service outlives upkeep: with no reader left its next line would kill it (SIGPIPE).
+          const end = openSync(pathOf(pipe.read), constants.O_RDWR);
+          lent.push(end);
+          return end;
+        } catch {
+          return 'pipe';
+        }
+      };
+      try {
+        return start({ stdout: endOf(stdout), stderr: endOf(stderr) });
+      } finally {
+        for (const end of lent) closeSync(end);
+      }
     },
     attach(command, { stdout, stderr }) {
       if (stdout !== null) listen(command, stdout, 'stdout');
@@ -150,6 +169,8 @@ export function createStreams(native: Native | null, listener: Listener): Stream
     },
   };
 }
+
+const pathOf = (fd: number): string => `/proc/self/fd/${fd}`;
 
 const scratch = Buffer.allocUnsafeSlow(16_384);
 

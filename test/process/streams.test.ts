@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { constants, readdirSync, readlinkSync } from 'node:fs';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { loadNative, type Native } from '../../src/process/native.ts';
 import { createStreams } from '../../src/process/streams.ts';
@@ -26,19 +27,28 @@ function reader() {
 }
 
 const run = (streams: ReturnType<typeof createStreams>, command: string, script: string): ChildProcess => {
-  const { stdout, stderr } = streams.stdioOf(command);
-  const child = spawn('sh', ['-c', script], { stdio: ['ignore', stdout as number, stderr as number] });
+  const child = streams.lend(command, ({ stdout, stderr }) =>
+    spawn('sh', ['-c', script], { stdio: ['ignore', stdout as number, stderr as number] }),
+  );
   children.push(child);
   streams.attach(command, child);
   return child;
 };
+/** Pipes that this process has open. */
+const openPipes = (): number =>
+  readdirSync('/proc/self/fd').filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).startsWith('pipe:');
+    } catch {
+      return false;
+    }
+  }).length;
 const soon = (check: () => void) => vi.waitFor(check, { timeout: 120_000 });
 
 describe.skipIf(noNative)(`what services write ${noNative}`, { timeout: 300_000 }, () => {
   test('is read by command and stream, over one process and the next', async () => {
     const { listener, text } = reader();
     const streams = createStreams(native, listener);
-    expect(streams.stdioOf('web')).toEqual(streams.stdioOf('web'));
     await once(run(streams, 'web', 'echo one; echo err >&2'), 'exit');
     await once(run(streams, 'web', 'echo two'), 'exit');
     await once(run(streams, 'db', 'echo three'), 'exit');
@@ -47,6 +57,35 @@ describe.skipIf(noNative)(`what services write ${noNative}`, { timeout: 300_000 
       expect(text('web stderr')).toBe('err\n');
       expect(text('db stdout')).toBe('three\n');
     });
+  });
+
+  test('takes one descriptor for each stream, whatever is started and whatever fails', async () => {
+    const { listener, text } = reader();
+    const streams = createStreams(native, listener);
+    await once(run(streams, 'web', 'echo one'), 'exit');
+    await soon(() => expect(text('web stdout')).toBe('one\n'));
+    const open = openPipes();
+    await once(run(streams, 'web', 'echo two'), 'exit');
+    const failing = (): never => {
+      throw new Error('cannot start');
+    };
+    expect(() => streams.lend('web', failing)).toThrow('cannot start');
+    await soon(() => expect(text('web stdout')).toBe('one\ntwo\n'));
+    expect(openPipes()).toBe(open);
+    await once(run(streams, 'db', 'exit'), 'exit');
+    expect(openPipes()).toBe(open + 2);
+  });
+
+  test('blocks whoever writes and never comes to an end, though upkeep reads without waiting', async () => {
+    const { listener, text } = reader();
+    const streams = createStreams(native, listener);
+    const flags = "sed -n 's/^flags:\\s*//p' /proc/self/fdinfo/1";
+    await once(run(streams, 'web', flags), 'exit');
+    await soon(() => expect(text('web stdout')).toMatch(/^\d+\n$/));
+    const given = Number.parseInt(text('web stdout'), 8);
+    expect(given & constants.O_NONBLOCK).toBe(0);
+    // So it outlives upkeep, which is the other reader.
+    expect(given & constants.O_RDWR).toBe(constants.O_RDWR);
   });
 
   test('is read at once by draining: what a dead process said last', async () => {
@@ -116,7 +155,7 @@ describe.skipIf(noNative)(`what services write ${noNative}`, { timeout: 300_000 
 test('without native calls, execa’s own pipes are read', async () => {
   const { listener, text } = reader();
   const streams = createStreams(null, listener);
-  expect(streams.stdioOf('web')).toEqual({ stdout: 'pipe', stderr: 'pipe' });
+  expect(streams.lend('web', (stdio) => stdio)).toEqual({ stdout: 'pipe', stderr: 'pipe' });
   const child = spawn('sh', ['-c', 'echo out; echo err >&2'], { stdio: ['ignore', 'pipe', 'pipe'] });
   streams.attach('web', child);
   await soon(() => {
