@@ -122,38 +122,45 @@ export function stoppable(before: Before, unrested: ReadonlySet<string>): readon
 /** How the time of a shutdown is shared among commands that are stopped one after the other. */
 export interface StopPlan {
   readonly before: Before;
-  /** ms for each command, and for it with the longest chain of those that are stopped after it. */
+  /** ms for each command, and for the longest chain of those that are stopped after it. */
   readonly own: ReadonlyMap<string, number>;
-  readonly chain: ReadonlyMap<string, number>;
+  readonly after: ReadonlyMap<string, number>;
   /** Those whose ms their policy names. */
   readonly fixed: ReadonlySet<string>;
 }
 
-/** @param timeoutOf what the policy gives a stop of this command; null: what there is */
+/**
+ * @param timeoutOf what the policy gives a stop of this command; null: what there is
+ * @param isAtRest it has ended already: no time is set aside for it, though it may need some for what it has left
+ */
 export function stopPlan(
   before: Before,
   timeoutOf: (name: string) => number | null,
   grace: number,
+  isAtRest: (name: string) => boolean = () => false,
 ): StopPlan {
   const levels = startLevels(before);
+  const share = grace / Math.max(1, levels.filter((level) => !level.every(isAtRest)).length);
   const own = new Map<string, number>();
-  const chain = new Map<string, number>();
+  const after = new Map<string, number>();
   const fixed = new Set<string>();
   for (const name of levels.flat()) {
     const timeout = timeoutOf(name);
     if (timeout !== null) fixed.add(name);
-    const ms = timeout ?? grace / levels.length;
-    const rest = Math.max(0, ...before.get(name)!.map((other) => chain.get(other) ?? 0));
-    own.set(name, ms);
-    chain.set(name, ms + rest);
+    own.set(name, timeout ?? share);
+    const chains = before.get(name)!.map((other) => {
+      const reserved = isAtRest(other) ? 0 : (own.get(other) ?? 0);
+      return reserved + (after.get(other) ?? 0);
+    });
+    after.set(name, Math.max(0, ...chains));
   }
-  return { before, own, chain, fixed };
+  return { before, own, after, fixed };
 }
 
 /** ms that the stop of this command may take, when so much is left for it and those that are stopped after it. */
-export function stopShare({ own, chain, fixed }: StopPlan, name: string, remaining: number): number {
+export function stopShare({ own, after, fixed }: StopPlan, name: string, remaining: number): number {
   const ms = own.get(name) ?? remaining;
-  const whole = chain.get(name) ?? ms;
-  if (whole > remaining) return (ms * remaining) / whole;
-  return fixed.has(name) ? ms : remaining - (whole - ms);
+  const rest = after.get(name) ?? 0;
+  if (ms + rest > remaining) return (ms * remaining) / (ms + rest);
+  return fixed.has(name) ? ms : remaining - rest;
 }

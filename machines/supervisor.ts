@@ -477,16 +477,17 @@ export const supervisorMachine = base
         return { awaited: without(context.awaited, event.command), left: context.left + event.left };
       }),
       planShutdown: assign(({ context, event }) => {
-        const { plans, plan, groupOf } = context;
+        const { plans, plan, groupOf, reached } = context;
         const commands = Object.values(plans);
         const isOrdered = commands.some(
           ({ requires, after }) => after.length > 0 || Object.keys(requires).length > 0,
         );
         const timeoutOf = (name: string): number | null => plans[name]!.policy.stopTimeout;
+        const isDone = (name: string): boolean => isAtRest(ownOf(reached, name));
         return {
           awaited: new Set(Object.keys(groupOf)),
           told: NOBODY,
-          stopOrder: isOrdered ? stopPlan(beforeOf(commands), timeoutOf, plan.grace) : null,
+          stopOrder: isOrdered ? stopPlan(beforeOf(commands), timeoutOf, plan.grace, isDone) : null,
           ...(event.type === 'shutdown.ordered' ? { reason: event.reason, stoppedAt: event.at } : {}),
         };
       }),

@@ -157,9 +157,10 @@ describe('how a shutdown shares its time', () => {
         fc.array(fc.option(fc.integer({ min: 1, max: 20_000 })), { minLength: 8, maxLength: 8 }),
         fc.integer({ min: 0, max: 20_000 }),
         fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { minLength: 8, maxLength: 8 }),
-        (before, given, grace, patience) => {
+        fc.uniqueArray(fc.constantFrom(...NAMES)),
+        (before, given, grace, patience, resting) => {
           const timeoutOf = (name: string): number | null => given[NAMES.indexOf(name)]!;
-          const plan = stopPlan(before, timeoutOf, grace);
+          const plan = stopPlan(before, timeoutOf, grace, (name) => resting.includes(name));
           const ends = new Map<string, number>();
           for (const level of startLevels(before).toReversed()) {
             for (const name of level) {
@@ -193,6 +194,30 @@ describe('how a shutdown shares its time', () => {
     expect(shares(1_000, 3_000, 8_000)).toEqual([1_000, 3_000]);
     expect(shares(12_000, 4_000, 8_000)).toEqual([6_000, 2_000]);
     expect(shares(null, null, 0)).toEqual([0, 0]);
+  });
+
+  test('for who has ended already none is set aside, but what it has left may take some', () => {
+    const before = new Map([
+      ['db', []],
+      ['migrate', ['db']],
+      ['app', ['migrate']],
+    ]);
+    const shares = (migrate: number | null, grace: number): number[] => {
+      const timeoutOf = (name: string): number | null => (name === 'migrate' ? migrate : null);
+      const plan = stopPlan(before, timeoutOf, grace, (name) => name === 'migrate');
+      const app = stopShare(plan, 'app', grace);
+      return [app, stopShare(plan, 'migrate', grace - app), stopShare(plan, 'db', grace - app)];
+    };
+    expect(shares(null, 8_000)).toEqual([4_000, 2_000, 4_000]);
+    expect(shares(60_000, 8_000)[0]).toBe(4_000);
+    expect(shares(60_000, 8_000)[2]).toBe(4_000);
+    const all = stopPlan(
+      before,
+      () => null,
+      9_000,
+      () => true,
+    );
+    expect(stopShare(all, 'app', 9_000)).toBe(9_000);
   });
 
   test('one alone has all of it', () => {

@@ -214,6 +214,21 @@ describe('the shutdown', () => {
     ]);
   });
 
+  test('of which a run that has ended takes nothing', () => {
+    const commands = [command('a'), oneshot('b', { after: ['a'] }), command('c', { after: ['b'] })];
+    const w = startWorld({ commands, grace: 9_000 });
+    w.runs.set('b', { ms: 100, code: 0 });
+    w.advance(200);
+    expect([w.alive(), w.state('b')]).toEqual([['a', 'c'], 'completed.done']);
+    for (const name of ['a', 'c']) w.dies.set(name, null);
+    w.shutdown();
+    w.advance(9_100);
+    expect(w.output()?.code).toBe(0);
+    // Half of it for each, the last 500 ms of which are for SIGKILL.
+    const kills = w.log.filter((line) => line.includes('SIGKILL'));
+    expect(kills).toEqual(['4200 SIGKILL c', '8700 SIGKILL a']);
+  });
+
   test('explicit timeouts are kept where all of them fit, and scaled where not', () => {
     const kills = (timeouts: Record<string, number | null>): number[] => {
       const w = startWorld({ commands: chain(timeouts), grace: 9_000 }, ['a', 'b', 'c']);
