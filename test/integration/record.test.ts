@@ -109,17 +109,32 @@ describe.skipIf(noNamespace)(`a recording of a real fleet ${noNamespace ?? ''}`,
     const path = join(inside.dir, 'record');
     const running = await inside.upkeep([], { args: ['--policy', 'upkeep.yaml', '--record', path] });
     const has = (name: string) => until(name, () => existsSync(join(inside.dir, name)));
-    await running.event('command.running', 'late');
-    await has('began');
-    // It learns at once that the line is there and that the time is over, and of the time first.
-    running.signal('SIGSTOP');
-    const since = performance.now();
-    writeFileSync(join(inside.dir, 'go'), '');
-    await has('said');
-    await until('the end of its time', () => performance.now() - since > 2_500);
-    running.signal('SIGCONT');
-    await running.event('command.failedStart', 'late');
-    await running.event('command.launched', 'late', 2);
+    const failures = () => running.events('command.failedStart', 'late').length;
+    for (let round = 1; failures() === 0 && round <= 10; round++) {
+      await running.event('command.running', 'late', round);
+      await has('began');
+      // While it waits for news, it learns at once that the line is there and that the time is over, and of the time first. In the
+      // midst of something else it may learn of the line first: then it is ready, and that is tried again.
+      await until('its sleep', () => inside.process(running.pid)?.state === 'S');
+      running.signal('SIGSTOP');
+      const since = performance.now();
+      writeFileSync(join(inside.dir, 'go'), '');
+      await has('said');
+      await until('the end of its time', () => performance.now() - since > 2_500);
+      running.signal('SIGCONT');
+      const ready = () => running.events('command.ready', 'late').length;
+      await until('what comes of it', () => failures() > 0 || ready() === round);
+      if (failures() > 0) break;
+      await run(
+        'rm',
+        ['go', 'said', 'began'].map((name) => join(inside.dir, name)),
+      );
+      expect(
+        await upkeep('restart', '--no-wait', '--socket', join(inside.dir, 'sock'), 'late'),
+      ).toMatchObject({ stderr: '' });
+    }
+    expect(failures()).toBe(1);
+    await until('another start', () => running.events('command.launched', 'late').length > 1);
     expect(await running.stop()).toMatchObject({ code: 0 });
     expect(await upkeep('inspect', '--verify', path)).toMatchObject({
       stdout: expect.stringContaining('the same again'),
