@@ -1,6 +1,6 @@
 /** What is told of a machine's timers is what XState has set. */
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { type ActorRefFrom, createActor, fromCallback, setup } from 'xstate';
 import { commandMachine } from '../../machines/command.ts';
 import type { CommandEvent } from '../../machines/events.ts';
@@ -178,6 +178,21 @@ test('the timers that are told of are those that are set, and due when they are'
     }),
   );
   expect([...names].sort()).toEqual(Object.keys(commandMachine.implementations.delays).sort());
+});
+
+test('of all timers one copy is made for all who are looked at in one go', async () => {
+  const { told, actor, clock } = start();
+  actor.send({ type: 'launcher.started', at: clock.now(), pid: 5, startTicks: 50 });
+  const copies = vi.spyOn(actor.system, 'getSnapshot');
+  for (let each = 0; each < 100; each++) told();
+  expect(copies).toHaveBeenCalledTimes(1);
+  await Promise.resolve();
+  told();
+  expect(copies).toHaveBeenCalledTimes(2);
+  // In the same turn, but nothing is as it was.
+  actor.send({ type: 'command.stop', at: clock.now(), budget: 5_000, everything: false });
+  expect(told().map(({ name }) => name)).toContain('killAfter');
+  expect(copies).toHaveBeenCalledTimes(3);
 });
 
 test('each timer of the machine has its words', () => {
