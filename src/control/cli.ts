@@ -71,19 +71,18 @@ export async function runVerb(
     }
     return await run(request, request.socket ?? defaultSocketPath(terminal.env), terminal);
   } catch (error) {
-    const code =
-      error instanceof UsageError
-        ? EXIT_USAGE
-        : error instanceof NobodyError
-          ? EXIT_NOBODY
-          : error instanceof Refused
-            ? error.code
-            : EXIT_INTERNAL;
-    const text =
-      code === EXIT_INTERNAL ? `cannot go on: ${(error as Error).stack}` : (error as Error).message;
+    const code = codeOf(error);
+    const text = code === null ? `cannot go on: ${(error as Error).stack}` : (error as Error).message;
     terminal.error(`upkeep: ${text}\n`);
-    return code;
+    return code ?? EXIT_INTERNAL;
   }
+}
+
+/** null: it is a mistake of ours. */
+function codeOf(error: unknown): number | null {
+  if (error instanceof UsageError) return EXIT_USAGE;
+  if (error instanceof NobodyError) return EXIT_NOBODY;
+  return error instanceof Refused ? error.code : null;
 }
 
 async function run(request: ControlRequest, socket: string, terminal: Terminal): Promise<number> {

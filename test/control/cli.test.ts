@@ -56,6 +56,19 @@ test('who follows and has to give way for others is told so, and not that upkeep
   );
 });
 
+test('of a mistake of the other upkeep its words are shown, and not where it was met here', async () => {
+  Object.assign(inside, {
+    names: () => {
+      throw new Error('there is a hole');
+    },
+  });
+  const status = run('status');
+  await expect.poll(() => status.code).toBe(70);
+  expect(status.error).toBe(
+    'upkeep: cannot answer: a mistake in upkeep: there is a hole; please report it\n',
+  );
+});
+
 test('a number that no event has yet is refused with what to do', async () => {
   const events = run('events', '--since', '99999');
   await expect.poll(() => events.code).toBe(1);
