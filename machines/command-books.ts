@@ -513,3 +513,21 @@ export function inWords(ms: number): string {
   ];
   return `${ms / size} ${unit}`;
 }
+
+/** What a service has said of itself, and does not say again to the machine that it has when it has moved to another group. */
+export function saidBefore(
+  before: CommandContext | null,
+  after: CommandContext | null,
+  at: number,
+): CommandFact[] {
+  const leader = before?.leader ?? null;
+  if (before === null || after === null || leader === null || !sameProcess(after.leader, leader)) return [];
+  const facts: CommandFact[] = [];
+  if (before.said !== null && after.said === null) {
+    facts.push({ type: 'status.told', at, status: before.said });
+  }
+  if (before.endsSince !== null && after.endsSince === null) {
+    facts.push({ type: 'end.announced', at: before.endsSince });
+  }
+  return facts;
+}

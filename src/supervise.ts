@@ -4,6 +4,7 @@ import { execa } from 'execa';
 import { Subject } from 'rxjs';
 import { type AnyStateMachine, createActor } from 'xstate';
 import { commandMachine } from '../machines/command.ts';
+import { saidBefore } from '../machines/command-books.ts';
 import type { CommandFact, Exit, Leader, PolicyDiff, Remains, Told } from '../machines/events.ts';
 import { groupMachine } from '../machines/group.ts';
 import { DEFAULT_POLICY } from '../machines/restart-policy.ts';
@@ -554,11 +555,17 @@ export async function supervise(
       adjusted: [...adjusted, ...restarted.filter((name) => down.has(name))],
     });
     const found = lineage.leaders();
+    const before = [...specs.keys()].map((name) => [name, contextOf(name)] as const);
     root.send({ type: 'policy.changed', at: now(), plan, diff, found, remains: remainsWithout(found) });
+    for (const [name, context] of before) {
+      for (const fact of saidBefore(context, contextOf(name), now())) inform(name, fact);
+    }
     void listenForSyslog();
     void serveHttp();
     return { diff };
   }
+
+  const contextOf = (name: string) => states.viewOf(name, root.getSnapshot())?.context ?? null;
 
   /** What is alive of commands that nobody leads. */
   function remainsWithout(found: Readonly<Record<string, Leader>>): Record<string, Remains> {

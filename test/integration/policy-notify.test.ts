@@ -1,5 +1,6 @@
 /** What a service says of itself by sd_notify, beside that it is ready or alive. */
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { describe, expect, inject, test } from 'vitest';
 import { hasProgram, Namespace, noNamespace } from './namespace.ts';
 import { ask, type KeepOptions, type Kept, keep } from './policies.ts';
@@ -163,6 +164,30 @@ commands:
     expect(await why(kept)).toContain('It has said last: loading 3 of 5.');
     const table = await ask(kept.inside, ['status', 's', '--socket', kept.at('sock')]);
     expect(table.stdout).toContain('it says: loading 3 of 5');
+  });
+
+  test('what it has said is known though it moves to another group, and so is that it is about to end', async (context) => {
+    const kept = await keepNotifier(context, 'notify: true', 'stop: {timeout: 1h}');
+    const { upkeep } = kept;
+    const policy = readFileSync(kept.at('upkeep.yaml'), 'utf8');
+    const moveTo = async (group: string): Promise<void> => {
+      kept.rewrite(`${policy}groups: {${group}: {members: [s, u]}}\n`);
+      const { stderr, code } = await ask(kept.inside, ['reload', '--socket', kept.at('sock')]);
+      expect({ stderr, code }).toEqual({ stderr: '', code: 0 });
+    };
+    const [pid] = await upkeep.running('s');
+    kept.touch('say.0', 'READY=1\nSTATUS=loading 3 of 5\n');
+    await upkeep.until('its status', async () => (await status(kept)).said === 'loading 3 of 5');
+    await moveTo('both');
+    expect(await status(kept)).toMatchObject({
+      group: 'both',
+      said: 'loading 3 of 5',
+      leader: { pid },
+    });
+    kept.touch('say.1', 'STOPPING=1\n');
+    await upkeep.event('command.ending', 's');
+    await moveTo('others');
+    expect(await status(kept)).toMatchObject({ group: 'others', detail: 'ending', leader: { pid } });
   });
 
   test('STATUS is told with a start that was not ready in time', async (context) => {
