@@ -1,6 +1,7 @@
 /** Asks a running upkeep. */
 import { statSync } from 'node:fs';
 import { type ClientRequest, type IncomingMessage, type RequestOptions, request } from 'node:http';
+import { connect } from 'node:net';
 import { LONGEST_PATH } from './socket.ts';
 
 export interface Reply {
@@ -56,9 +57,9 @@ function requestTo(
     fail(`that is longer than the ${LONGEST_PATH} bytes that a socket's path may have`);
     return null;
   }
-  // Of a host that no TLS will ask for, Node would find out whether it is an address, by an expression that takes 5 ms to compile.
-  const unasked = { servername: '' };
-  const asked = request({ ...options, ...unasked, socketPath: path, agent: false }, take);
+  // Without an agent, which would find out what kind of address the host is: each connection is for one request.
+  const createConnection = () => connect({ path, timeout: options.timeout });
+  const asked = request({ ...options, createConnection }, take);
   asked.on('error', ({ code = '', message }: NodeJS.ErrnoException) =>
     fail(code === 'ECONNREFUSED' && isNoSocket(path) ? WHY.ENOTSOCK! : (WHY[code] ?? message)),
   );
