@@ -80,10 +80,10 @@ export function createStreams(native: Native | null, listener: Listener): Stream
     if (ends === null) return null;
     const [read, write] = ends;
     try {
+      // A service that has changed its user may open /dev/stdout anew.
+      fchmodSync(read, 0o666);
       const both = openSync(pathOf(read), constants.O_RDWR | constants.O_NONBLOCK);
       for (const end of ends) closeSync(end);
-      // A service that has changed its user may open /dev/stdout anew.
-      fchmodSync(both, 0o666);
       return { read: both, write: null, socket: null };
     } catch {
       // Without /proc the plain ends have to do.
