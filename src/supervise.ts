@@ -236,6 +236,7 @@ export async function supervise(
     self: process.pid,
     startTimeout: DEFAULT_POLICY.startTimeout,
     linger: DEFAULT_POLICY.linger,
+    longestGap: 2 * options.interval + 1_000,
     reaping: reaping.exact,
     now,
     sinceOf,

@@ -105,6 +105,8 @@ export interface LineageOptions {
   readonly startTimeout: number;
   /** How long, ms, a daemon may take to appear after its launcher has left. */
   readonly linger: number;
+  /** With more than so many ms between two looks, everything was stopped meanwhile, or upkeep was. */
+  readonly longestGap: number;
   /** Deaths of our own children are told by the kernel; without it, leaders are looked at in every scan. */
   readonly reaping: boolean;
   /** Monotonic ms. */
@@ -215,6 +217,9 @@ export function createLineage(options: LineageOptions): Lineage {
   const helpers = new Set<number>();
   /** Whose the last ones were that left. */
   const departed = new Map<number, string>();
+
+  /** When the last look was digested. */
+  let digestedAt = now();
 
   const parentOf = (row: ProcessRow): ProcessRow | undefined => table.rows.get(row.ppid);
   const ageOf = (row: ProcessRow): number => now() - options.sinceOf(row.startTicks);
@@ -512,7 +517,9 @@ export function createLineage(options: LineageOptions): Lineage {
 
     const facts: NamedFact[] = [];
     const at = now();
+    const missed = at - digestedAt > options.longestGap;
     for (const service of services.values()) {
+      if (missed) forgive(service, at);
       if (isQuiet(service)) continue;
       const found = [
         // Before it ends, and as soon as there is one: a daemon may have named itself while its launcher was there.
@@ -531,7 +538,19 @@ export function createLineage(options: LineageOptions): Lineage {
       const fact = shortageOf(service, at);
       if (fact !== null) facts.push({ command: service.name, fact });
     }
+    digestedAt = at;
     return facts;
+  }
+
+  /** While everything is stopped (`docker pause`) nobody gets anywhere, and while upkeep is, it does not learn who has: what somebody
+   * was given to start in is made longer by that. */
+  function forgive(service: Service, at: number): void {
+    const longer = (until: number, given: number): number => {
+      const from = Math.max(digestedAt, until - given);
+      return until > digestedAt ? until + Math.max(0, at - from - options.longestGap) : until;
+    };
+    service.startingUntil = longer(service.startingUntil, options.startTimeout);
+    service.awaitsUntil = longer(service.awaitsUntil, options.linger);
   }
 
   /** Another one leads from now on, by the service's own word. */

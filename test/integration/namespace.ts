@@ -13,12 +13,13 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:net';
 import { constants, tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { inject, type TestContext } from 'vitest';
@@ -139,8 +140,11 @@ export class Namespace {
   write(name: string, text: string | Uint8Array, mode = 0o755): string {
     const path = join(this.dir, name);
     mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, text);
-    chmodSync(path, mode);
+    // Whoever reads it finds the text that was there before or this one, and no half of it.
+    const fresh = join(dirname(path), `.${basename(path)}.new`);
+    writeFileSync(fresh, text);
+    chmodSync(fresh, mode);
+    renameSync(fresh, path);
     return path;
   }
 

@@ -120,6 +120,7 @@ function world() {
     self: SELF,
     startTimeout: DEFAULT_POLICY.startTimeout,
     linger: DEFAULT_POLICY.linger,
+    longestGap: 11_000,
     reaping: true,
     now: clock.now,
     sinceOf: (startTicks) => begun.get(startTicks) ?? 0,

@@ -23,8 +23,10 @@ const matching = (match: Partial<Match>): Match => ({
 });
 
 /** A process table that is what the test says, and a clock that goes when the test says so. */
-function world(options: { tagged?: boolean; reaping?: boolean; match?: Partial<Match> } = {}) {
-  const { tagged = true, reaping = true, match } = options;
+function world(
+  options: { tagged?: boolean; reaping?: boolean; match?: Partial<Match>; longestGap?: number } = {},
+) {
+  const { tagged = true, reaping = true, match, longestGap = Number.POSITIVE_INFINITY } = options;
   const notices: string[] = [];
   const owners = new Map<number, number>();
   const pidFile = { pid: 0, age: 0 };
@@ -67,6 +69,7 @@ function world(options: { tagged?: boolean; reaping?: boolean; match?: Partial<M
     self: SELF,
     startTimeout: 30_000,
     linger: 2_000,
+    longestGap,
     reaping,
     now: () => time,
     sinceOf: (ticks) => ticks * 10,
@@ -222,6 +225,55 @@ describe('a start', () => {
     put(12, { command: 'web' });
     die(11, OK);
     expect(factsOf(look(), 'web')).toMatchObject([{ id: { pid: 11 }, heir: { pid: 12 } }]);
+  });
+
+  test.each([
+    ['everything was, for a minute', 60_000, 0],
+    ['upkeep was, and learns a minute late', 0, 60_000],
+  ])('goes on where it was stopped: %s', (_, before, behind) => {
+    const { lineage, launch, put, look, die, pass } = world({ longestGap: 11_000 });
+    launch('web', 10);
+    look();
+    pass(10_000);
+    look();
+    pass(before);
+    // Its daemon has a session of its own, and would be taken for no heir of a service that has long been there.
+    put(11, { command: 'web', session: 11 });
+    die(10, OK);
+    pass(behind);
+    expect(factsOf(look(), 'web')).toMatchObject([{ id: { pid: 10 }, heir: { pid: 11 } }]);
+    // It is not made longer for ever.
+    for (let passed = 0; passed < 30_000; passed += 10_000) {
+      pass(10_000);
+      look();
+    }
+    put(12, { command: 'web', session: 12 });
+    die(11, OK);
+    expect(factsOf(look(), 'web')).toMatchObject([{ id: { pid: 11 }, heir: null }]);
+    expect(lineage.leaders().web).toBeUndefined();
+  });
+
+  test('nobody is given longer who was launched after such a time, or has had his time before', () => {
+    const { launch, put, look, die, pass } = world({ longestGap: 11_000 });
+    launch('db', 20);
+    for (let passed = 0; passed <= 30_000; passed += 10_000) {
+      look();
+      pass(10_000);
+    }
+    look();
+    pass(60_000);
+    launch('web', 10);
+    look();
+    put(21, { command: 'db', session: 21 });
+    die(20, OK);
+    expect(factsOf(look(), 'db')).toMatchObject([{ heir: null }]);
+    for (let passed = 0; passed <= 30_000; passed += 10_000) {
+      pass(10_000);
+      look();
+    }
+    put(11, { command: 'web', session: 11 });
+    die(10, OK);
+    expect(factsOf(look(), 'web')).toMatchObject([{ heir: null }]);
   });
 
   test('a launcher that fails hands over nothing, and tells what it left', () => {
