@@ -317,10 +317,11 @@ export class Namespace {
     }
     // Who stands outside for somebody inside, and has stopped with it, would never learn that it is dead.
     for (const entered of this.#entered) entered.kill('SIGKILL');
-    // Whoever ends lets go of its root before it ends everybody else: until it is a zombie, or gone, others may still write.
+    // The last of its threads ends everybody else, and is seen as long as it does; the first may have been a zombie before that.
     await until('the end of the namespace', () => {
       const init = quietly(() => readProcess('/proc', this.#init));
-      return init === null || init.state === 'Z' || init.state === 'X' || init.startTicks !== startTicks;
+      if (init === null || init.startTicks !== startTicks || init.state === 'X') return true;
+      return init.state === 'Z' && (quietly(() => readdirSync(`/proc/${this.#init}/task`)) ?? []).length <= 1;
     });
     rmSync(this.dir, { recursive: true, force: true });
   }

@@ -105,8 +105,8 @@ commands:
       .slice(before)
       .filter((mood) => mood === 'ill').length;
     expect(ill).toBeGreaterThanOrEqual(4);
-    kept.touch('mood', 'well\n');
     const { length } = kept.linesOf('tries');
+    kept.touch('mood', 'well\n');
     await upkeep.event('command.healthy', 's');
     const well = kept
       .linesOf('tries')
