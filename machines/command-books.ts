@@ -516,12 +516,11 @@ export function inWords(ms: number): string {
 
 /** What a service has said of itself, and does not say again to the machine that it has when it has moved to another group. */
 export function saidBefore(
-  before: CommandContext | null,
-  after: CommandContext | null,
+  before: CommandContext | undefined,
+  after: CommandContext | undefined,
   at: number,
 ): CommandFact[] {
-  const leader = before?.leader ?? null;
-  if (before === null || after === null || leader === null || !sameProcess(after.leader, leader)) return [];
+  if (!before?.leader || !after || !sameProcess(after.leader, before.leader)) return [];
   const facts: CommandFact[] = [];
   if (before.said !== null && after.said === null) {
     facts.push({ type: 'status.told', at, status: before.said });

@@ -556,17 +556,17 @@ export async function supervise(
       adjusted: [...adjusted, ...restarted.filter((name) => down.has(name))],
     });
     const found = lineage.leaders();
-    const before = [...specs.keys()].map((name) => [name, contextOf(name)] as const);
+    const before = [...specs.keys()].map((name) => [name, viewOf(name)] as const);
     root.send({ type: 'policy.changed', at: now(), plan, diff, found, remains: remainsWithout(found) });
-    for (const [name, context] of before) {
-      for (const fact of saidBefore(context, contextOf(name), now())) inform(name, fact);
+    for (const [name, view] of before) {
+      for (const fact of saidBefore(view?.context, viewOf(name)?.context, now())) inform(name, fact);
     }
     void listenForSyslog();
     void serveHttp();
     return { diff };
   }
 
-  const contextOf = (name: string) => states.viewOf(name, root.getSnapshot())?.context ?? null;
+  const viewOf = (name: string) => states.viewOf(name, root.getSnapshot());
 
   /** What is alive of commands that nobody leads. */
   function remainsWithout(found: Readonly<Record<string, Leader>>): Record<string, Remains> {
@@ -654,7 +654,7 @@ export async function supervise(
     isEnding: () => isEnding(root.getSnapshot()),
     names: () => [...specs.keys()],
     groups: () => plan.groups,
-    viewOf: (name) => (specs.has(name) ? states.viewOf(name, root.getSnapshot()) : null),
+    viewOf: (name) => (specs.has(name) ? viewOf(name) : null),
     waitingFor: (name) => waitingFor(root.getSnapshot().context, name),
     crashesOf: crashes.of,
     probedOf: probed.of,

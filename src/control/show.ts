@@ -43,11 +43,10 @@ export function statusTable(status: Status, { columns, colour, rows: most }: Loo
   const line = (cells: readonly string[], colourOfState: number | null): string => {
     const texts = shown.map((index) => pad(cells[index]!, widths[index]!));
     const whole = cut(texts.join('  ').trimEnd(), columns);
-    if (!colour) return whole;
     // Coloured afterwards: what colours has no width.
     const before = `${texts[NAME]}  `;
     const state = texts[shown.indexOf(STATE)]!.trimEnd();
-    if (colourOfState === null || !whole.startsWith(before + state)) return whole;
+    if (!colour || colourOfState === null || !whole.startsWith(before + state)) return whole;
     const behind = whole.slice(before.length + state.length);
     return `${before}${painted(colourOfState, state, true)}${behind}`;
   };

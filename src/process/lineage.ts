@@ -542,15 +542,12 @@ export function createLineage(options: LineageOptions): Lineage {
     return facts;
   }
 
-  /** While everything is stopped (`docker pause`) nobody gets anywhere, and while upkeep is, it does not learn who has: what somebody
-   * was given to start in is made longer by that. */
+  /** While everything is stopped (`docker pause`) nobody gets anywhere, and while upkeep is, it does not learn who has: the time to
+   * start in is made longer by that. */
   function forgive(service: Service, at: number): void {
-    const longer = (until: number, given: number): number => {
-      const from = Math.max(digestedAt, until - given);
-      return until > digestedAt ? until + Math.max(0, at - from - options.longestGap) : until;
-    };
-    service.startingUntil = longer(service.startingUntil, options.startTimeout);
-    service.awaitsUntil = longer(service.awaitsUntil, options.linger);
+    if (service.startingUntil <= digestedAt) return;
+    const from = Math.max(digestedAt, service.startingUntil - options.startTimeout);
+    service.startingUntil += Math.max(0, at - from - options.longestGap);
   }
 
   /** Another one leads from now on, by the service's own word. */
