@@ -7,7 +7,7 @@ import { createEndpoints } from './control/endpoints.ts';
 import { type Health, hasBegun, healthOf } from './control/health.ts';
 import type { Inside } from './control/inside.ts';
 import { whyNotListening } from './control/listening.ts';
-import { type CommandStatus, statusOf } from './control/status.ts';
+import { briefOf, type CommandBrief, statusOf } from './control/status.ts';
 import type { Journal } from './output/journal.ts';
 import { type CommandSample, createMetrics, type Metrics, type Sample } from './output/metrics.ts';
 import { createResident } from './process/resident.ts';
@@ -84,7 +84,7 @@ export function createHttp(options: HttpOptions): Http {
       end = performance.now() + SLICE;
     };
     for (let from = 0; from < names.length; from += STATUS_SLICE) {
-      const { commands: found } = statusOf(known, names.slice(from, from + STATUS_SLICE));
+      const { commands: found } = briefOf(known, names.slice(from, from + STATUS_SLICE));
       await rest();
       for (const status of found) {
         let processes = 0;
@@ -197,7 +197,7 @@ export function createHttp(options: HttpOptions): Http {
 
 function sampleOf(
   { timeOf, now }: Inside,
-  { name, state, asWished, leader }: CommandStatus,
+  { name, state, asWished, leader }: CommandBrief,
   processes: number,
   bytes: number | null,
 ): CommandSample {

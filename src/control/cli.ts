@@ -9,7 +9,7 @@ import type { Reloaded } from './inside.ts';
 import { outcome, progressOf } from './outcome.ts';
 import { eventLine, logLine, statusTable, whyText } from './show.ts';
 import { defaultSocketPath } from './socket.ts';
-import type { CommandStatus, Status } from './status.ts';
+import type { Brief, CommandStatus, Status } from './status.ts';
 import type { Why } from './why.ts';
 
 const EXIT_NOT_SO = 1;
@@ -225,8 +225,13 @@ async function post(
 }
 
 async function statusFor(socket: string, names: readonly string[]): Promise<Status> {
+  return (await get(socket, `/v1/status?${named(names)}`)) as unknown as Status;
+}
+
+async function briefFor(socket: string, names: readonly string[]): Promise<Brief> {
   const query = named(names);
-  return (await get(socket, `/v1/status?${query}`)) as unknown as Status;
+  query.set('brief', '');
+  return (await get(socket, `/v1/status?${query}`)) as unknown as Brief;
 }
 
 async function status(
@@ -234,7 +239,7 @@ async function status(
   { names, json }: { readonly names: readonly string[]; readonly json: boolean },
   { out, size, colour }: Terminal,
 ): Promise<number> {
-  const found = await statusFor(socket, names);
+  const found = json ? await statusFor(socket, names) : await briefFor(socket, names);
   const look = { columns: size()?.columns ?? WIDTH, colour };
   out(json ? `${JSON.stringify(found)}\n` : statusTable(found, look));
   return found.asWished ? 0 : EXIT_NOT_AS_WISHED;
@@ -244,9 +249,9 @@ async function status(
 async function watch(socket: string, names: readonly string[], terminal: Terminal): Promise<number> {
   const { out, error, size, colour } = terminal;
   for (let drawn = false; ; drawn = true) {
-    let found: Status;
+    let found: Brief;
     try {
-      found = await statusFor(socket, names);
+      found = await briefFor(socket, names);
     } catch (gone) {
       if (!drawn || !(gone instanceof NobodyError)) throw gone;
       error('upkeep: it has ended\n');
@@ -258,7 +263,7 @@ async function watch(socket: string, names: readonly string[], terminal: Termina
 }
 
 /** What is drawn over what was drawn before. */
-function picture(found: Status, size: ReturnType<Terminal['size']>, colour: boolean): string {
+function picture(found: Brief, size: ReturnType<Terminal['size']>, colour: boolean): string {
   if (size === null) return statusTable(found, { columns: WIDTH, colour });
   const table = statusTable(found, { columns: size.columns, colour, rows: size.rows - 1 });
   // Home, then each line to its end, then what is below.

@@ -10,7 +10,7 @@ import { createClients } from './clients.ts';
 import { hasBegun, healthOf } from './health.ts';
 import type { Answer, Inside, Peer } from './inside.ts';
 import { createOrders, type Orders } from './orders.ts';
-import { statusOf } from './status.ts';
+import { briefOf, statusOf } from './status.ts';
 import { streamEvents, streamLogs } from './streams.ts';
 import { whyOf } from './why.ts';
 
@@ -211,7 +211,8 @@ const ROUTES: Readonly<Record<string, Route>> = {
   '/v1/status': {
     method: 'GET',
     answer(inside, { query, orders }) {
-      return { status: 200, body: statusOf(inside, namesInQuery(inside, query), orders.turnOf) };
+      const of = query.has('brief') ? briefOf : statusOf;
+      return { status: 200, body: of(inside, namesInQuery(inside, query), orders.turnOf) };
     },
   },
   '/v1/health': {

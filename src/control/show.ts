@@ -3,7 +3,14 @@ import { stripVTControlCharacters } from 'node:util';
 import type { Exit } from '../../machines/events.ts';
 import { formatDuration } from '../output/duration.ts';
 import { howItEnded, whoText } from '../output/tell.ts';
-import { type CommandStatus, type Next, predicateOf, type Status, wordOf } from './status.ts';
+import {
+  type Brief,
+  type CommandBrief,
+  type CommandStatus,
+  type Next,
+  predicateOf,
+  wordOf,
+} from './status.ts';
 import type { Why } from './why.ts';
 
 export interface Look {
@@ -31,38 +38,57 @@ const LEAST_NAME = 24;
  * One line for each command, within the width; what comes next has a line of its own where there is no room for it. Where the
  * rows are too few, those are shown first that are not as they are wished to be.
  */
-export function statusTable(status: Status, { columns, colour, rows: most }: Look): string {
+export function statusTable(status: Brief, { columns, colour, rows: most }: Look): string {
   const { commands, upkeep } = status;
-  const rows = commands.map((command) => ({ command, cells: cellsOf(command) }));
-  const widths = HEADS.map((head, index) =>
-    rows.reduce((most, { cells }) => Math.max(most, widthOf(cells[index]!)), head.length),
-  );
+  const rows = commands.map((command) => rowOf(cellsOf(command)));
+  const widths = HEADS.map(({ length }) => length);
+  for (const { cells, isPlain } of rows) {
+    for (let index = 0; index < widths.length; index++) {
+      const width = isPlain ? cells[index]!.length : widthOf(cells[index]!);
+      if (width > widths[index]!) widths[index] = width;
+    }
+  }
   const shown = shownColumns(widths, columns);
   const others = shown.slice(1).reduce((sum, index) => sum + 2 + widths[index]!, 0);
   widths[NAME] = Math.max(1, Math.min(widths[NAME]!, columns - others));
-  const line = (cells: readonly string[], colourOfState: number | null): string => {
-    const texts = shown.map((index) => pad(cells[index]!, widths[index]!));
-    const whole = cut(texts.join('  ').trimEnd(), columns);
+  const line = ({ cells, isPlain }: Row, colourOfState: number | null): string => {
+    const texts = shown.map((index) => {
+      const cell = cells[index]!;
+      const width = widths[index]!;
+      return isPlain && cell.length <= width ? cell.padEnd(width) : pad(cell, width);
+    });
+    const joined = texts.join('  ').trimEnd();
+    const whole = isPlain && joined.length <= columns ? joined : cut(joined, columns);
+    if (!colour || colourOfState === null) return whole;
     // Coloured afterwards: what colours has no width.
     const before = `${texts[NAME]}  `;
     const state = texts[shown.indexOf(STATE)]!.trimEnd();
-    if (!colour || colourOfState === null || !whole.startsWith(before + state)) return whole;
+    if (!whole.startsWith(before + state)) return whole;
     const behind = whole.slice(before.length + state.length);
     return `${before}${painted(colourOfState, state, true)}${behind}`;
   };
-  const head = painted(DIM, line(HEADS, null), colour);
+  const head = painted(DIM, line(rowOf(HEADS), null), colour);
   const ending = upkeep.ending ? [cut('everything is being stopped', columns)] : [];
   const room = (most ?? Number.POSITIVE_INFINITY) - 1 - ending.length;
-  const blocks = rows.map(({ command, cells }) => {
-    const own = line(cells, colourOf(command));
-    const next = cells[NEXT]!;
-    const isApart = !shown.includes(NEXT) && next !== '';
-    return { command, lines: isApart ? [own, cut(`  → ${next}`, columns)] : [own] };
+  const isNextApart = !shown.includes(NEXT);
+  const blocks = rows.map((row, index) => {
+    const command = commands[index]!;
+    const own = line(row, colourOf(command));
+    const next = row.cells[NEXT]!;
+    return { command, lines: isNextApart && next !== '' ? [own, cut(`  → ${next}`, columns)] : [own] };
   });
   const body = fitted(blocks, room, columns);
   if (commands.length === 0) body.push(cut('no command is there', columns));
   return `${[head, ...body, ...ending].join('\n')}\n`;
 }
+
+interface Row {
+  readonly cells: readonly string[];
+  /** ASCII alone: each cell is as wide as it is long. Found out once for all of them, since that takes longer than all else. */
+  readonly isPlain: boolean;
+}
+
+const rowOf = (cells: readonly string[]): Row => ({ cells, isPlain: !BEYOND_ASCII.test(cells.join('')) });
 
 /** Which columns there is room for, by their numbers. */
 function shownColumns(widths: readonly number[], columns: number): readonly number[] {
@@ -79,7 +105,7 @@ function shownColumns(widths: readonly number[], columns: number): readonly numb
 }
 
 interface Block {
-  readonly command: CommandStatus;
+  readonly command: CommandBrief;
   readonly lines: readonly string[];
 }
 
@@ -98,7 +124,7 @@ function fitted(blocks: readonly Block[], room: number, columns: number): string
   return [...taken, cut(`… and ${left} more`, columns)].slice(0, Math.max(0, room));
 }
 
-function cellsOf(command: CommandStatus): string[] {
+function cellsOf(command: CommandBrief): string[] {
   const { name, state, leader, restarts, lastExit, lastOom, said, leftOut, next } = command;
   const coming = next === null ? [] : [nextText(next)];
   // Of a run that has ended it is over.
@@ -116,7 +142,7 @@ function cellsOf(command: CommandStatus): string[] {
   ];
 }
 
-function colourOf({ asWished, state, desired, gaveUp }: CommandStatus): number {
+function colourOf({ asWished, state, desired, gaveUp }: CommandBrief): number {
   if (asWished) return desired === 'down' ? DIM : GREEN;
   return state === 'failed' || state === 'backoff' || gaveUp !== null ? RED : YELLOW;
 }
@@ -137,7 +163,7 @@ export function howEnded(exit: Exit): string {
   return exit.known ? howItEnded(exit) : 'ended, nobody can tell how';
 }
 
-const compact = (ms: number): string => formatDuration(ms).replaceAll(' ', '');
+const compact = (ms: number): string => formatDuration(ms, '');
 
 /** Of East Asia's and of pictures, which take two columns. */
 const WIDE =

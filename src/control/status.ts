@@ -19,20 +19,16 @@ export interface Next {
   readonly text: string;
 }
 
-export interface CommandStatus {
+/** What a table of commands shows: of a thousand, the rest is more than half of the answer. */
+export interface CommandBrief {
   readonly name: string;
-  readonly kind: 'service' | 'oneshot' | 'cron';
-  /** The group that holds it; null: nobody wrote one. */
-  readonly group: string | null;
   readonly state: string;
   /** Where in that state it is; null: there is nothing to tell apart. */
   readonly detail: string | null;
   readonly desired: 'up' | 'down';
   /** It is as it is wished to be. */
   readonly asWished: boolean;
-  /** ISO 8601; when it came into that state. */
-  readonly since: string;
-  /** ms that it has been in it. */
+  /** ms that it has been in that state. */
   readonly for: number;
   readonly leader: {
     readonly pid: number;
@@ -43,24 +39,11 @@ export interface CommandStatus {
   } | null;
   /** null: there is no such probe. */
   readonly ready: boolean | null;
-  readonly healthy: boolean | null;
-  /** Launches. */
-  readonly starts: number;
   readonly restarts: number;
-  /** Failed starts and early deaths in a row. */
-  readonly failures: number;
   /** null: it has not ended yet, as far as this upkeep has seen. */
   readonly lastExit: Exit | null;
   /** That was the kernel's OOM killer; null: it is not known, or nothing had died. */
   readonly lastOom: boolean | null;
-  /** The last record of a death or a failed start; null: there has been none. */
-  readonly lastCrash: CrashReport | null;
-  /** That counts as a success. */
-  readonly lastSuccess: boolean | null;
-  /** Why it failed last, or for good; why it is unhealthy, or stopped though it is wished up. */
-  readonly reason: string | null;
-  /** ISO 8601; null: it is not, or it is not known since when. */
-  readonly unhealthySince: string | null;
   /** Its group has given up and has stopped it: nothing starts it but an order. null: that is not so. */
   readonly gaveUp: {
     readonly group: string;
@@ -72,16 +55,38 @@ export interface CommandStatus {
   readonly said: string | null;
   /** Runs of its schedule that were left out since its last one began. */
   readonly leftOut: number;
+  readonly next: Next | null;
+}
+
+export interface CommandStatus extends CommandBrief {
+  readonly kind: 'service' | 'oneshot' | 'cron';
+  /** The group that holds it; null: nobody wrote one. */
+  readonly group: string | null;
+  /** ISO 8601; when it came into its state. */
+  readonly since: string;
+  /** null: there is no such probe. */
+  readonly healthy: boolean | null;
+  /** Launches. */
+  readonly starts: number;
+  /** Failed starts and early deaths in a row. */
+  readonly failures: number;
+  /** The last record of a death or a failed start; null: there has been none. */
+  readonly lastCrash: CrashReport | null;
+  /** That its last run ended so counts as a success. */
+  readonly lastSuccess: boolean | null;
+  /** Why it failed last, or for good; why it is unhealthy, or stopped though it is wished up. */
+  readonly reason: string | null;
+  /** ISO 8601; null: it is not, or it is not known since when. */
+  readonly unhealthySince: string | null;
   /** `db: ready` … */
   readonly waitingFor: readonly string[];
-  readonly next: Next | null;
   /** An order for several commands that is still being carried out, one after the other; null: there is none. */
   readonly ordered: Turn['order'] | null;
   /** Processes that its last stop could not end. */
   readonly left: number;
 }
 
-export interface Status {
+export interface StatusOf<Command> {
   readonly version: typeof STATUS_VERSION;
   readonly upkeep: {
     readonly version: string;
@@ -90,26 +95,50 @@ export interface Status {
     readonly ending: boolean;
   };
   readonly asWished: boolean;
-  readonly commands: readonly CommandStatus[];
+  readonly commands: readonly Command[];
 }
+
+export type Status = StatusOf<CommandStatus>;
+export type Brief = StatusOf<CommandBrief>;
+
+/** A command that is looked at, and when that is. */
+interface Seen {
+  readonly inside: Inside;
+  readonly now: number;
+  readonly name: string;
+  readonly view: CommandView;
+  readonly turn: Turn | null;
+}
+
+type TurnOf = (name: string) => Turn | null;
+const noTurn: TurnOf = () => null;
 
 /**
  * @param names null: all of them. Those that are not there are left out
  * @param turnOf what orders are still to come
  */
-export function statusOf(
+export function statusOf(inside: Inside, names: readonly string[] | null, turnOf = noTurn): Status {
+  const groups = groupsOf(inside.groups());
+  return answerOf(inside, names, turnOf, (seen) => commandStatus(seen, groups.get(seen.name) ?? null));
+}
+
+/** The same for a table. */
+export function briefOf(inside: Inside, names: readonly string[] | null, turnOf = noTurn): Brief {
+  return answerOf(inside, names, turnOf, commandBrief);
+}
+
+function answerOf<Command extends CommandBrief>(
   inside: Inside,
   names: readonly string[] | null,
-  turnOf: (name: string) => Turn | null = () => null,
-): Status {
-  const groups = groupsOf(inside.groups());
+  turnOf: TurnOf,
+  make: (seen: Seen) => Command,
+): StatusOf<Command> {
   const now = inside.now();
-  const commands = (names ?? inside.names()).flatMap((name) => {
+  const commands: Command[] = [];
+  for (const name of names ?? inside.names()) {
     const view = inside.viewOf(name);
-    return view === null
-      ? []
-      : [commandStatus(inside, now, name, view, groups.get(name) ?? null, turnOf(name))];
-  });
+    if (view !== null) commands.push(make({ inside, now, name, view, turn: turnOf(name) }));
+  }
   return {
     version: STATUS_VERSION,
     upkeep: {
@@ -123,30 +152,17 @@ export function statusOf(
   };
 }
 
-function commandStatus(
-  inside: Inside,
-  now: number,
-  name: string,
-  view: CommandView,
-  group: string | null,
-  turn: Turn | null,
-): CommandStatus {
+function commandBrief({ inside, now, name, view, turn }: Seen): CommandBrief {
   const { state, since, wished, gaveUp, context } = view;
-  const [first = '', second = null] = state.split('.');
+  const { first, second } = levelsOf(state);
   const { leader, policy, lastExit, health, isReady } = context;
-  const waitingFor = first === 'waiting' ? inside.waitingFor(name) : [];
-  const isHealthy = first === 'running' && health.healthy;
-  const lastCrash = inside.crashesOf(name).at(-1) ?? null;
-  const unhealthy = first === 'running' && !health.healthy ? inside.journal.unhealthyOf(name) : null;
+  const lastCrash = lastExit === null ? null : inside.crashesOf(name).at(-1);
   return {
     name,
-    kind: policy.kind,
-    group,
     state: first,
     detail: gaveUp === null ? detailOf(state, second, health.healthy) : groupText(gaveUp),
     desired: wished,
     asWished: isAsWished(first, second, wished, context),
-    since: new Date(inside.timeOf(since)).toISOString(),
     for: Math.max(0, Math.round(now - since)),
     leader:
       leader === null
@@ -158,14 +174,33 @@ function commandStatus(
             uptime: Math.max(0, Math.round(now - leader.since)),
           },
     ready: policy.ready === null ? null : first === 'running' && second !== 'ending' && isReady,
-    healthy: policy.health === null ? null : isHealthy,
-    starts: context.starts,
     restarts: context.restarts,
-    failures: context.failures,
     lastExit,
     // The very same: the report of an older death has an exit of its own.
     lastOom: lastExit !== null && lastCrash?.exit === lastExit ? lastCrash.oom : null,
-    lastCrash,
+    gaveUp: gaveUp && { ...gaveUp, time: gaveUp.time === null ? null : new Date(gaveUp.time).toISOString() },
+    said: context.said,
+    leftOut: inside.journal.leftOutOf(name),
+    next: turnText(turn, first) ?? nextOf(view, now, first === 'waiting' ? inside.waitingFor(name) : []),
+  };
+}
+
+function commandStatus(seen: Seen, group: string | null): CommandStatus {
+  const brief = commandBrief(seen);
+  const { inside, name, view, turn } = seen;
+  const { gaveUp, context } = view;
+  const { policy, health } = context;
+  const { state, lastExit } = brief;
+  const unhealthy = state === 'running' && !health.healthy ? inside.journal.unhealthyOf(name) : null;
+  return {
+    ...brief,
+    kind: policy.kind,
+    group,
+    since: new Date(inside.timeOf(view.since)).toISOString(),
+    healthy: policy.health === null ? null : state === 'running' && health.healthy,
+    starts: context.starts,
+    failures: context.failures,
+    lastCrash: inside.crashesOf(name).at(-1) ?? null,
     lastSuccess: lastExit === null ? null : isSuccess(policy.successCodes, lastExit),
     reason:
       gaveUp !== null
@@ -174,14 +209,18 @@ function commandStatus(
           ? `it is unhealthy: ${unhealthy.what.reason}`
           : context.reason,
     unhealthySince: unhealthy === null ? null : new Date(unhealthy.time).toISOString(),
-    gaveUp: gaveUp && { ...gaveUp, time: gaveUp.time === null ? null : new Date(gaveUp.time).toISOString() },
-    said: context.said,
-    leftOut: inside.journal.leftOutOf(name),
-    waitingFor: waitingFor.map(({ text }) => text),
-    next: turnText(turn, first) ?? nextOf(view, now, waitingFor),
+    waitingFor: state === 'waiting' ? inside.waitingFor(name).map(({ text }) => text) : [],
     ordered: turn?.order ?? null,
-    left: first === 'stopped' ? context.stop.left : 0,
+    left: state === 'stopped' ? context.stop.left : 0,
   };
+}
+
+/** Of `running.ready`. */
+function levelsOf(state: string): { readonly first: string; readonly second: string | null } {
+  const dot = state.indexOf('.');
+  return dot < 0
+    ? { first: state, second: null }
+    : { first: state.slice(0, dot), second: state.slice(dot + 1) };
 }
 
 /** Where the machine's own word is not one for a human. */
@@ -202,7 +241,7 @@ const isSuccess = (codes: readonly number[], { code }: Exit): boolean =>
   code !== null && codes.includes(code);
 
 /** What a command is, in one or two words. */
-export function wordOf({ state, detail, ready }: Pick<CommandStatus, 'state' | 'detail' | 'ready'>): string {
+export function wordOf({ state, detail, ready }: Pick<CommandBrief, 'state' | 'detail' | 'ready'>): string {
   if (state !== 'running') return state;
   return detail ?? (ready === true ? 'ready' : 'running');
 }
@@ -234,7 +273,7 @@ function nextOf(
   waitingFor: readonly Awaited[],
 ): Next | null {
   const { policy, wait, failures, nextRun, stop, health } = context;
-  const [state = '', detail = null] = path.split('.');
+  const { first: state, second: detail } = levelsOf(path);
   const until = (at: number): number => Math.max(0, Math.round(at - now));
   /** Until that timer ends; null: it does not run. */
   const left = (timer: string): number | null => {

@@ -4,7 +4,7 @@ import { DEFAULT_POLICY } from '../../machines/restart-policy.ts';
 import { healthOf } from '../../src/control/health.ts';
 import { outcome, progressOf } from '../../src/control/outcome.ts';
 import { statusTable, whyText } from '../../src/control/show.ts';
-import { type CommandStatus, statusOf, wordOf } from '../../src/control/status.ts';
+import { briefOf, type CommandStatus, statusOf, wordOf } from '../../src/control/status.ts';
 import { whyOf } from '../../src/control/why.ts';
 import type { CrashReport } from '../../src/output/crash.ts';
 import { createInside, type PaperInside } from './inside.ts';
@@ -48,7 +48,10 @@ function of(
   inside: PaperInside = createInside({}, ['web']),
 ): CommandStatus {
   inside.put('web', state, change);
-  return statusOf(inside, ['web']).commands[0]!;
+  const [whole] = statusOf(inside, ['web']).commands;
+  const [brief] = briefOf(inside, ['web']).commands;
+  expect(whole).toMatchObject(brief!);
+  return whole!;
 }
 
 const policy = (change: object): Partial<CommandContext> => ({ policy: { ...DEFAULT_POLICY, ...change } });
