@@ -10,6 +10,7 @@ import { groupMachine } from '../machines/group.ts';
 import { DEFAULT_POLICY } from '../machines/restart-policy.ts';
 import { EXIT_INTERNAL, supervisorMachine } from '../machines/supervisor.ts';
 import { groupNamed } from '../machines/tree.ts';
+import { createClock } from './actors/clock.ts';
 import { launchActor } from './actors/launch.ts';
 import { probeActor } from './actors/probe.ts';
 import { scanActor } from './actors/scan.ts';
@@ -513,7 +514,7 @@ export async function supervise(
   const { createInspect } = options.inspect === null ? NOT_INSPECTED : await import('./inspect.ts');
 
   const input = { ...plan, seed: Math.floor(Math.random() * 2 ** 31) };
-  const root = createActor(supervisor, { input, inspect: states.inspect });
+  const root = createActor(supervisor, { input, clock: createClock(now), inspect: states.inspect });
   recorder?.attach(root, input);
 
   /** Reads the policy again. What is wrong in it is returned, and then nothing changes.

@@ -330,7 +330,7 @@ class PolicyLife {
       if (hurries !== null && !hurried && this.#clock.now - since > hurries && this.#stopping) {
         hurried = true;
         this.#policy.hurried();
-        // What is killed has a second: with upkeep itself stopped, or without a CPU, it may be over unseen.
+        // What is killed has a second, and may be without a CPU for longer.
         this.#expected = [0, 1];
         this.#world.signal('SIGTERM');
       }
