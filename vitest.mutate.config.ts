@@ -4,6 +4,8 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 /** The unit tests of what decides, the quick ones first: most mutants are dead before the slow ones begin. */
 const TESTS = [
   'test/process/matching.test.ts',
+  'test/policy/values.test.ts',
+  'test/policy/plan.test.ts',
   'test/machines/restart-policy.test.ts',
   'test/machines/ports.test.ts',
   'test/machines/command-matrix.test.ts',

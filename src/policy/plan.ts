@@ -57,11 +57,7 @@ function commandPlan(
 /** @param ends its failure for good ends the container, and so there has to be one */
 function machinePolicy(policy: CommandPolicy, ends: boolean): CommandPolicy {
   // Whoever writes that a one-shot is tried without end means it.
-  const unlimited =
-    policy.kind === 'service' &&
-    policy.giveUpAfter === null &&
-    policy.intensity === null &&
-    policy.restart !== 'never';
+  const unlimited = policy.kind === 'service' && policy.intensity === null && policy.restart !== 'never';
   return ends && unlimited ? { ...policy, giveUpAfter: VITAL_GIVES_UP_AFTER } : policy;
 }
 
