@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import * as values from '../../src/policy/values.ts';
 
 type Reader = (value: never) => unknown;
+const readers = { ...values };
 
 const read = (reader: Reader, value: unknown): unknown => reader(value as never);
 
@@ -118,7 +119,7 @@ describe('is read as', () => {
     ['readExitWhen', 'any-failed', 'any-failed'],
     ['readExitWhen', 'web  done', { done: 'web' }],
   ])('%s %o: %o', (reader, value, expected) => {
-    expect(read(values[reader] as Reader, value)).toEqual(expected);
+    expect(read(readers[reader] as Reader, value)).toEqual(expected);
   });
 });
 
@@ -266,7 +267,7 @@ describe('is refused', () => {
     ['readExitWhen', 'a b done', `${EXIT_WHEN} "a b done"`],
     ['readExitWhen', 'web done now', `${EXIT_WHEN} "web done now"`],
   ])('%s %o: %s', (reader, value, message) => {
-    expect(refusal(values[reader] as Reader, value)).toBe(message);
+    expect(refusal(readers[reader] as Reader, value)).toBe(message);
   });
 
   test('a field of a schedule, with the reason', () => {
