@@ -156,7 +156,7 @@ function commandBrief({ inside, now, name, view, turn }: Seen): CommandBrief {
   const { state, since, wished, gaveUp, context } = view;
   const { first, second } = levelsOf(state);
   const { leader, policy, lastExit, health, isReady } = context;
-  const lastCrash = lastExit === null ? null : inside.crashesOf(name).at(-1);
+  const lastCrash = inside.crashesOf(name).at(-1);
   return {
     name,
     state: first,
