@@ -88,7 +88,6 @@ export interface SupervisorOutput {
 
 const EXIT_FAILED = 10;
 const EXIT_LEFT = 1;
-export const EXIT_INTERNAL = 70;
 
 const NOBODY: ReadonlySet<string> = new Set();
 

@@ -1,5 +1,6 @@
 /** argv, environment, OS signals, exit code. Nothing else touches them. */
 import { isatty } from 'node:tty';
+import { EXIT_CONFIGURATION, EXIT_USAGE } from './policy/exit-codes.ts';
 import { helpText } from './policy/help.ts';
 import { parseRunArguments, RUN_DEFAULTS, type RunRequest } from './policy/options.ts';
 import { policyOf } from './policy/plan.ts';
@@ -9,9 +10,6 @@ import type { PolicyFiles } from './supervise.ts';
 import { conclude, leave, write } from './terminal.ts';
 
 declare const __VERSION__: string;
-
-const EXIT_USAGE = 64;
-const EXIT_CONFIGURATION = 78;
 
 async function main(): Promise<number> {
   let request: RunRequest;

@@ -1,8 +1,6 @@
 /** What is printed, and that it could not be. */
 import { writeSync } from 'node:fs';
-
-const EXIT_INTERNAL = 70;
-const EXIT_UNWRITABLE = 74;
+import { EXIT_INTERNAL, EXIT_UNWRITABLE } from './policy/exit-codes.ts';
 
 /** What was to be shown could not be written. Somebody who reads no more of it, as `head`, is well served. */
 let isIncomplete = false;

@@ -1,5 +1,6 @@
 /** The verbs that ask a running upkeep: what they ask, print, and exit with. A bundle of its own. */
 import { formatDuration } from '../output/duration.ts';
+import { EXIT_CONFIGURATION, EXIT_INTERNAL, EXIT_USAGE } from '../policy/exit-codes.ts';
 import type { ControlVerb } from '../policy/options.ts';
 import { didYouMean, UsageError } from '../policy/usage-error.ts';
 import { type ControlRequest, type OrderVerb, parseControl } from '../policy/verbs.ts';
@@ -16,9 +17,6 @@ const EXIT_NOT_SO = 1;
 const EXIT_NOT_AS_WISHED = 3;
 const EXIT_NO_NAME = 4;
 const EXIT_NOBODY = 7;
-const EXIT_USAGE = 64;
-const EXIT_INTERNAL = 70;
-const EXIT_CONFIGURATION = 78;
 
 /** ms without an answer. */
 const PATIENCE = 10_000;

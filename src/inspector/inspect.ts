@@ -1,4 +1,5 @@
 /** `upkeep inspect`: a recording, shown or checked. A bundle of its own. */
+import { EXIT_CONFIGURATION, EXIT_USAGE } from '../policy/exit-codes.ts';
 import { UsageError } from '../policy/usage-error.ts';
 import { INSPECT_HELP, parseInspect } from './arguments.ts';
 import { ShowError, showRecording } from './player.ts';
@@ -9,8 +10,6 @@ import { verifyInTurns, verifyText } from './verify.ts';
 /** ms after which it is told how far it is, and again. */
 const PATIENCE = 2_000;
 const EXIT_DIFFERS = 1;
-const EXIT_USAGE = 64;
-const EXIT_FILE = 78;
 
 export interface Inspected {
   readonly code: number;
@@ -49,7 +48,7 @@ export async function runInspect(
   } catch (error) {
     const text = `upkeep: ${(error as Error).message}\n`;
     if (error instanceof UsageError) return { code: EXIT_USAGE, text };
-    if (error instanceof RecordingError) return { code: EXIT_FILE, text };
+    if (error instanceof RecordingError) return { code: EXIT_CONFIGURATION, text };
     if (error instanceof ShowError) return { code: EXIT_DIFFERS, text };
     throw error;
   }

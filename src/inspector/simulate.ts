@@ -5,6 +5,7 @@ import { entryLine } from '../control/streams.ts';
 import { formatDuration } from '../output/duration.ts';
 import type { Entry } from '../output/journal.ts';
 import { messageOf } from '../output/tell.ts';
+import { EXIT_CONFIGURATION, EXIT_USAGE } from '../policy/exit-codes.ts';
 import { RUN_DEFAULTS } from '../policy/options.ts';
 import { PolicyError } from '../policy/problems.ts';
 import { diffPolicies, nextRun, readSources } from '../policy/reader.ts';
@@ -25,8 +26,6 @@ export interface SimulateSurroundings {
   readonly most?: number;
 }
 
-const EXIT_USAGE = 64;
-const EXIT_FILE = 78;
 /** ms of virtual time, where nobody says how many. */
 const USUALLY = 600_000;
 /** Entries after which a simulation ends: more than anybody reads. */
@@ -50,7 +49,7 @@ export async function runSimulate(
   } catch (thrown) {
     if (!(thrown instanceof UsageError) && !(thrown instanceof PolicyError)) throw thrown;
     error(`upkeep: ${thrown.message}\n`);
-    return thrown instanceof UsageError ? EXIT_USAGE : EXIT_FILE;
+    return thrown instanceof UsageError ? EXIT_USAGE : EXIT_CONFIGURATION;
   }
 }
 
@@ -63,7 +62,7 @@ async function show(
   const read = readPolicy(request.policy);
   if ('error' in read) {
     error(`upkeep: ${read.error}\n`);
-    return EXIT_FILE;
+    return EXIT_CONFIGURATION;
   }
   const names = read.policy.commands.map(({ name }) => name);
   const script =
@@ -121,7 +120,7 @@ async function show(
   flush();
   out(request.json ? `${JSON.stringify(summaryOf(end))}\n` : endText(end, most));
   await end.recorder?.close(WRITTEN_WITHIN);
-  return hasFailed ? EXIT_FILE : 0;
+  return hasFailed ? EXIT_CONFIGURATION : 0;
 }
 
 /** `0:00:12.345  web: died: …`; null: nothing that a human cares for. */
