@@ -359,6 +359,32 @@ commands:
     await upkeep.until('nothing of the probe', () => inside.named('sleep').length === 0);
   });
 
+  test('timeout: who became ready in time, while upkeep was stopped beyond it, is ready', async (context) => {
+    const kept = await keep(
+      context,
+      ({ dir }) => `
+commands:
+  s:
+    run: |
+      until test -e ${dir}/go; do sleep 0.05; done
+      echo ready
+      touch ${dir}/said
+      sleep 1000
+    ready: {log: "^ready", timeout: 8s}
+`,
+    );
+    const { upkeep } = kept;
+    await notReady(kept);
+    const since = performance.now();
+    upkeep.signal('SIGSTOP');
+    kept.touch('go');
+    await upkeep.until('what it said', () => kept.has('said'));
+    await upkeep.until('long after its time', () => performance.now() - since > 9_000);
+    upkeep.signal('SIGCONT');
+    await upkeep.event('command.ready', 's');
+    expect(upkeep.events('command.failedStart', 's')).toEqual([]);
+  });
+
   test('one that ends before it was ready has failed to start', async (context) => {
     const kept = await keep(
       context,
