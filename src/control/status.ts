@@ -22,6 +22,9 @@ export interface Next {
 /** What a table of commands shows: of a thousand, the rest is more than half of the answer. */
 export interface CommandBrief {
   readonly name: string;
+  readonly kind: 'service' | 'oneshot' | 'cron';
+  /** The group that holds it; null: nobody wrote one. */
+  readonly group: string | null;
   readonly state: string;
   /** Where in that state it is; null: there is nothing to tell apart. */
   readonly detail: string | null;
@@ -59,9 +62,6 @@ export interface CommandBrief {
 }
 
 export interface CommandStatus extends CommandBrief {
-  readonly kind: 'service' | 'oneshot' | 'cron';
-  /** The group that holds it; null: nobody wrote one. */
-  readonly group: string | null;
   /** ISO 8601; when it came into its state. */
   readonly since: string;
   /** null: there is no such probe. */
@@ -106,6 +106,7 @@ interface Seen {
   readonly inside: Inside;
   readonly now: number;
   readonly name: string;
+  readonly group: string | null;
   readonly view: CommandView;
   readonly turn: Turn | null;
 }
@@ -118,8 +119,7 @@ const noTurn: TurnOf = () => null;
  * @param turnOf what orders are still to come
  */
 export function statusOf(inside: Inside, names: readonly string[] | null, turnOf = noTurn): Status {
-  const groups = groupsOf(inside.groups());
-  return answerOf(inside, names, turnOf, (seen) => commandStatus(seen, groups.get(seen.name) ?? null));
+  return answerOf(inside, names, turnOf, commandStatus);
 }
 
 /** The same for a table. */
@@ -133,11 +133,13 @@ function answerOf<Command extends CommandBrief>(
   turnOf: TurnOf,
   make: (seen: Seen) => Command,
 ): StatusOf<Command> {
+  const groups = groupsOf(inside.groups());
   const now = inside.now();
   const commands: Command[] = [];
   for (const name of names ?? inside.names()) {
     const view = inside.viewOf(name);
-    if (view !== null) commands.push(make({ inside, now, name, view, turn: turnOf(name) }));
+    if (view === null) continue;
+    commands.push(make({ inside, now, name, group: groups.get(name) ?? null, view, turn: turnOf(name) }));
   }
   return {
     version: STATUS_VERSION,
@@ -152,13 +154,16 @@ function answerOf<Command extends CommandBrief>(
   };
 }
 
-function commandBrief({ inside, now, name, view, turn }: Seen): CommandBrief {
+function commandBrief({ inside, now, name, group, view, turn }: Seen): CommandBrief {
   const { state, since, wished, gaveUp, context } = view;
   const { first, second } = levelsOf(state);
   const { leader, policy, lastExit, health, isReady } = context;
   const lastCrash = inside.crashesOf(name).at(-1);
   return {
+    // In front, where the completions of shells look for them.
     name,
+    kind: policy.kind,
+    group,
     state: first,
     detail: gaveUp === null ? detailOf(state, second, health.healthy) : groupText(gaveUp),
     desired: wished,
@@ -185,7 +190,7 @@ function commandBrief({ inside, now, name, view, turn }: Seen): CommandBrief {
   };
 }
 
-function commandStatus(seen: Seen, group: string | null): CommandStatus {
+function commandStatus(seen: Seen): CommandStatus {
   const brief = commandBrief(seen);
   const { inside, name, view, turn } = seen;
   const { gaveUp, context } = view;
@@ -194,8 +199,6 @@ function commandStatus(seen: Seen, group: string | null): CommandStatus {
   const unhealthy = state === 'running' && !health.healthy ? inside.journal.unhealthyOf(name) : null;
   return {
     ...brief,
-    kind: policy.kind,
-    group,
     since: new Date(inside.timeOf(view.since)).toISOString(),
     healthy: policy.health === null ? null : state === 'running' && health.healthy,
     starts: context.starts,
