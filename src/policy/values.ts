@@ -85,12 +85,12 @@ export function readSignals(
   const steps: { signal: string; wait: number | null }[] = [];
   for (const [index, value] of values.entries()) {
     if (index % 2 === 0) {
-      if (typeof value === 'number') throw unexpected('the name of a signal such as TERM', value);
-      if (/^[\d.]/.test(value)) throw unexpected('the name of a signal such as TERM', value);
+      const name = String(value);
+      if (/^[\d.]/.test(name)) throw unexpected('the name of a signal such as TERM', value);
       if (steps.at(-1)?.signal === 'SIGKILL') {
         throw unexpected('KILL at the end', value, 'nothing is left that could be sent another signal');
       }
-      steps.push({ signal: readSignal(value), wait: null });
+      steps.push({ signal: readSignal(name), wait: null });
     } else {
       if (typeof value === 'string' && isSignal(value)) {
         throw unexpected('a duration between two signals, as in [TERM, 5s, KILL]', value);
@@ -143,7 +143,7 @@ export function readReload(value: RawCommandLine): { signal: string } | { progra
 
 /** @throws UsageError where a command begins as a signal does, or is nearly one and nothing else */
 function refuseSignal(value: RawCommandLine, what: string): void {
-  const [first = '', ...more] = typeof value === 'string' ? [value.trim()] : value;
+  const [first = '', ...more] = typeof value === 'string' ? [value] : value;
   const command = first.trim();
   if (isSignal(command)) {
     throw unexpected(
@@ -166,24 +166,18 @@ export function readPattern(value: string): string {
     new RegExp(value);
     return value;
   } catch (error) {
-    const why = (error as Error).message.replace(/^.*: /, '').toLowerCase();
+    const why = (error as Error).message.replace(/.*: /, '').toLowerCase();
     throw unexpected('a regular expression', value, why);
   }
-}
-
-/** 1 to 65535. */
-function readPort(value: string): number | null {
-  const port = /^\d{1,5}$/.test(value) ? Number(value) : 0;
-  return port >= 1 && port <= 65_535 ? port : null;
 }
 
 /** `5432`, `db:5432`, `[::1]:5432`. */
 export function readTcp(value: string | number): { host: string; port: number } {
   const text = String(value);
   const [, host, digits] = /^(?:(\[[^\]\s]+\]|[^:\s[\]]+):)?(\d+)$/.exec(text) ?? [];
-  const port = readPort(digits ?? '');
-  if (port === null) throw unexpected('a port, or host:port', value);
-  return { host: host?.replace(/^\[|\]$/g, '') ?? '127.0.0.1', port };
+  const port = Number(digits);
+  if (!(port >= 1 && port <= 65_535)) throw unexpected('a port, or host:port', value);
+  return { host: host?.replace(/[[\]]/g, '') ?? '127.0.0.1', port };
 }
 
 export const HTTP_WHERE = 'a port, or ADDRESS:PORT with an IP address';
@@ -295,11 +289,12 @@ const NICKNAMES = ['@yearly', '@annually', '@monthly', '@weekly', '@daily', '@mi
 export function readCron(value: string): string {
   const fields = value.trim().split(/\s+/);
   const nickname = value.trim().toLowerCase();
-  if (nickname.startsWith('@') && !NICKNAMES.includes(nickname)) {
+  const isNickname = nickname.startsWith('@');
+  if (isNickname && !NICKNAMES.includes(nickname)) {
     const near = didYouMean(nickname, NICKNAMES) || `write one of ${NICKNAMES.join(', ')}`;
     throw unexpected('a schedule such as "*/5 * * * *" or @daily', value, near);
   }
-  if (fields.length === 5 || fields.length === 6 || /^@[a-z]+$/i.test(value.trim())) {
+  if (fields.length === 5 || fields.length === 6 || isNickname) {
     try {
       // Any day will do: no pattern comes round more seldom than a leap day on a certain weekday.
       if (new Cron(value).nextRun(new Date(Date.UTC(2024, 0, 1))) !== null) return value;

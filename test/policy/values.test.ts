@@ -43,6 +43,7 @@ describe('is read as', () => {
     ['readSize', 12, 12],
     ['readSignal', 'hup', 'SIGHUP'],
     ['readSignals', ['TERM'], [{ signal: 'SIGTERM', wait: null }]],
+    ['readSignals', ['USR1'], [{ signal: 'SIGUSR1', wait: null }]],
     [
       'readSignals',
       ['TERM', '5s', 'INT', 2, 'KILL'],
@@ -59,7 +60,13 @@ describe('is read as', () => {
     ['readStopLine', ['/bin/true'], true_],
     // More than a word: it can't be meant as one.
     ['readStopLine', 'TEMR now', { file: 'TEMR', args: ['now'] }],
-    ['readStopLine', 'halt', { file: 'halt', args: [] }],
+    ['readStopLine', ['TEMR', 'now'], { file: 'TEMR', args: ['now'] }],
+    // Not written as signals are.
+    ...['halt', 'kall', 'xTERM', 'TERMx'].map((file): [keyof typeof values, unknown, unknown] => [
+      'readStopLine',
+      file,
+      { file, args: [] },
+    ]),
     ['readReload', 'HUP', { signal: 'SIGHUP' }],
     ['readReload', 'SIGUSR1', { signal: 'SIGUSR1' }],
     ['readReload', '/bin/true', { program: { text: '/bin/true', ...true_, env: {} } }],
@@ -109,6 +116,7 @@ describe('is read as', () => {
     ['readAssignment', '_a.b-1=', ['_a.b-1', '']],
     ['readCron', '*/5 * * * *', '*/5 * * * *'],
     ['readCron', ' 0 */5 * * * * ', ' 0 */5 * * * * '],
+    ['readCron', '*/5  *  * * *', '*/5  *  * * *'],
     ['readCron', '@Daily', '@Daily'],
     ['readCron', ' @daily ', ' @daily '],
     // Comes round every 28 years at times.
@@ -126,6 +134,7 @@ describe('is read as', () => {
 describe('is refused', () => {
   test.each<[keyof typeof values, unknown, string]>([
     ['readDuration', 'soon', `${DURATION} "soon"`],
+    ['readDuration', '2147483647q', `${DURATION} "2147483647q"`],
     ['readDuration', '', `${DURATION} ""`],
     ['readDuration', -1, `${DURATION} -1`],
     ['readDuration', '25d', `${LONGEST} "25d"`],
@@ -188,6 +197,17 @@ describe('is refused', () => {
       ['HUP'],
       'expected a signal such as HUP, or a command, got "HUP"; write {signal: HUP}, or {command: HUP} where it is a program',
     ],
+    [
+      'readReload',
+      ' HUP',
+      'expected a signal such as HUP, or a command, got "HUP"; write {signal: HUP}, or {command: HUP} where it is a program',
+    ],
+    [
+      'readReload',
+      'HUP ',
+      'expected a signal such as HUP, or a command, got "HUP"; write {signal: HUP}, or {command: HUP} where it is a program',
+    ],
+    ['readStopLine', [], 'cannot use the command "": there is no word in it; write the program first'],
     ['readPattern', 'a(', 'expected a regular expression, got "a("; unterminated group'],
     ['readTcp', 0, `${TCP} 0`],
     ['readTcp', '65536', `${TCP} "65536"`],
@@ -214,6 +234,7 @@ describe('is refused', () => {
     ],
     ['readStatus', '99', `${STATUS} "99"`],
     ['readStatus', 600, `${STATUS} 600`],
+    ['readStatus', '1200', `${STATUS} "1200"`],
     ['readStatus', '2000', `${STATUS} "2000"`],
     ['readStatus', '299-200', `${STATUS} "299-200"`],
     ['readStatus', [200, 'ok'], `${STATUS} "ok"`],
@@ -236,6 +257,11 @@ describe('is refused', () => {
       'cap_sys_amdin',
       'expected a capability such as net_bind_service, got "cap_sys_amdin", did you mean sys_admin?',
     ],
+    [
+      'readCapability',
+      'sys_cap_admin',
+      'expected a capability such as net_bind_service, got "sys_cap_admin"',
+    ],
     ['readLimit', { soft: 3, hard: 2 }, 'expected a soft limit that is not above the hard one, got 3 and 2'],
     [
       'readLimit',
@@ -245,9 +271,11 @@ describe('is refused', () => {
     ['readEnvFile', '', 'expected the path of a file, got ""'],
     ['readEnvFile', '-', 'expected the path of a file, got "-"'],
     ['readAssignment', 'A', 'expected a variable and its value, as in NAME=value, got "A"'],
+    ['readAssignment', 'AB', 'expected a variable and its value, as in NAME=value, got "AB"'],
     ['readAssignment', '=b', 'expected a variable and its value, as in NAME=value, got "=b"'],
     ['readAssignment', '1A=b', 'expected a variable and its value, as in NAME=value, got "1A=b"'],
     ['readCron', '@dayly', `${CRON} "@dayly", did you mean @daily?`],
+    ['readCron', ' @dayly ', `${CRON} " @dayly ", did you mean @daily?`],
     [
       'readCron',
       '@reboot',
@@ -272,7 +300,7 @@ describe('is refused', () => {
 
   test('a field of a schedule, with the reason', () => {
     expect(refusal(values.readCron, '61 * * * *')).toMatch(
-      /^expected a schedule .*, got "61 \* \* \* \*"; (?!CronPattern)\S/,
+      /^expected a schedule .*, got "61 \* \* \* \*"; invalid value for minute: 61$/i,
     );
   });
 
