@@ -192,17 +192,31 @@ function commandBrief({ inside, now, name, group, view, turn }: Seen): CommandBr
 
 function commandStatus(seen: Seen): CommandStatus {
   const brief = commandBrief(seen);
+  const { kind, group, state, detail, desired, asWished, leader, ready, restarts } = brief;
+  const { lastExit, lastOom, said, leftOut, next } = brief;
   const { inside, name, view, turn } = seen;
   const { gaveUp, context } = view;
   const { policy, health } = context;
-  const { state, lastExit } = brief;
   const unhealthy = state === 'running' && !health.healthy ? inside.journal.unhealthyOf(name) : null;
+  // One by one: of a spread with so much behind it V8 makes a hash table, and to write a thousand of those takes five times as long.
   return {
-    ...brief,
+    name,
+    kind,
+    group,
+    state,
+    detail,
+    desired,
+    asWished,
     since: new Date(inside.timeOf(view.since)).toISOString(),
+    for: brief.for,
+    leader,
+    ready,
     healthy: policy.health === null ? null : state === 'running' && health.healthy,
     starts: context.starts,
+    restarts,
     failures: context.failures,
+    lastExit,
+    lastOom,
     lastCrash: inside.crashesOf(name).at(-1) ?? null,
     lastSuccess: lastExit === null ? null : isSuccess(policy.successCodes, lastExit),
     reason:
@@ -212,7 +226,11 @@ function commandStatus(seen: Seen): CommandStatus {
           ? `it is unhealthy: ${unhealthy.what.reason}`
           : context.reason,
     unhealthySince: unhealthy === null ? null : new Date(unhealthy.time).toISOString(),
+    gaveUp: brief.gaveUp,
+    said,
+    leftOut,
     waitingFor: state === 'waiting' ? inside.waitingFor(name).map(({ text }) => text) : [],
+    next,
     ordered: turn?.order ?? null,
     left: state === 'stopped' ? context.stop.left : 0,
   };
