@@ -22,9 +22,6 @@ export interface Next {
 /** What a table of commands shows: of a thousand, the rest is more than half of the answer. */
 export interface CommandBrief {
   readonly name: string;
-  readonly kind: 'service' | 'oneshot' | 'cron';
-  /** The group that holds it; null: nobody wrote one. */
-  readonly group: string | null;
   readonly state: string;
   /** Where in that state it is; null: there is nothing to tell apart. */
   readonly detail: string | null;
@@ -35,8 +32,6 @@ export interface CommandBrief {
   readonly for: number;
   readonly leader: {
     readonly pid: number;
-    readonly name: string;
-    readonly rule: Rule;
     /** ms that the process has lived. */
     readonly uptime: number;
   } | null;
@@ -62,6 +57,12 @@ export interface CommandBrief {
 }
 
 export interface CommandStatus extends CommandBrief {
+  readonly kind: 'service' | 'oneshot' | 'cron';
+  /** The group that holds it; null: nobody wrote one. */
+  readonly group: string | null;
+  readonly leader:
+    | (NonNullable<CommandBrief['leader']> & { readonly name: string; readonly rule: Rule })
+    | null;
   /** ISO 8601; when it came into its state. */
   readonly since: string;
   /** null: there is no such probe. */
@@ -106,7 +107,6 @@ interface Seen {
   readonly inside: Inside;
   readonly now: number;
   readonly name: string;
-  readonly group: string | null;
   readonly view: CommandView;
   readonly turn: Turn | null;
 }
@@ -119,7 +119,8 @@ const noTurn: TurnOf = () => null;
  * @param turnOf what orders are still to come
  */
 export function statusOf(inside: Inside, names: readonly string[] | null, turnOf = noTurn): Status {
-  return answerOf(inside, names, turnOf, commandStatus);
+  const groups = groupsOf(inside.groups());
+  return answerOf(inside, names, turnOf, (seen) => commandStatus(seen, groups.get(seen.name) ?? null));
 }
 
 /** The same for a table. */
@@ -133,13 +134,11 @@ function answerOf<Command extends CommandBrief>(
   turnOf: TurnOf,
   make: (seen: Seen) => Command,
 ): StatusOf<Command> {
-  const groups = groupsOf(inside.groups());
   const now = inside.now();
   const commands: Command[] = [];
   for (const name of names ?? inside.names()) {
     const view = inside.viewOf(name);
-    if (view === null) continue;
-    commands.push(make({ inside, now, name, group: groups.get(name) ?? null, view, turn: turnOf(name) }));
+    if (view !== null) commands.push(make({ inside, now, name, view, turn: turnOf(name) }));
   }
   return {
     version: STATUS_VERSION,
@@ -154,30 +153,19 @@ function answerOf<Command extends CommandBrief>(
   };
 }
 
-function commandBrief({ inside, now, name, group, view, turn }: Seen): CommandBrief {
+function commandBrief({ inside, now, name, view, turn }: Seen): CommandBrief {
   const { state, since, wished, gaveUp, context } = view;
   const { first, second } = levelsOf(state);
   const { leader, policy, lastExit, health, isReady } = context;
   const lastCrash = inside.crashesOf(name).at(-1);
   return {
-    // In front, where the completions of shells look for them.
     name,
-    kind: policy.kind,
-    group,
     state: first,
     detail: gaveUp === null ? detailOf(state, second, health.healthy) : groupText(gaveUp),
     desired: wished,
     asWished: isAsWished(first, second, wished, context),
     for: Math.max(0, Math.round(now - since)),
-    leader:
-      leader === null
-        ? null
-        : {
-            pid: leader.pid,
-            name: leader.name,
-            rule: leader.rule,
-            uptime: Math.max(0, Math.round(now - leader.since)),
-          },
+    leader: leader === null ? null : { pid: leader.pid, uptime: Math.max(0, Math.round(now - leader.since)) },
     ready: policy.ready === null ? null : first === 'running' && second !== 'ending' && isReady,
     restarts: context.restarts,
     lastExit,
@@ -190,18 +178,19 @@ function commandBrief({ inside, now, name, group, view, turn }: Seen): CommandBr
   };
 }
 
-function commandStatus(seen: Seen): CommandStatus {
+function commandStatus(seen: Seen, group: string | null): CommandStatus {
   const brief = commandBrief(seen);
-  const { kind, group, state, detail, desired, asWished, leader, ready, restarts } = brief;
+  const { state, detail, desired, asWished, ready, restarts } = brief;
   const { lastExit, lastOom, said, leftOut, next } = brief;
   const { inside, name, view, turn } = seen;
   const { gaveUp, context } = view;
-  const { policy, health } = context;
+  const { policy, health, leader } = context;
   const unhealthy = state === 'running' && !health.healthy ? inside.journal.unhealthyOf(name) : null;
   // One by one: of a spread with so much behind it V8 makes a hash table, and to write a thousand of those takes five times as long.
   return {
+    // In front, where the completions of shells look for them.
     name,
-    kind,
+    kind: policy.kind,
     group,
     state,
     detail,
@@ -209,7 +198,12 @@ function commandStatus(seen: Seen): CommandStatus {
     asWished,
     since: new Date(inside.timeOf(view.since)).toISOString(),
     for: brief.for,
-    leader,
+    leader: leader && {
+      pid: leader.pid,
+      name: leader.name,
+      rule: leader.rule,
+      uptime: brief.leader!.uptime,
+    },
     ready,
     healthy: policy.health === null ? null : state === 'running' && health.healthy,
     starts: context.starts,
