@@ -85,12 +85,13 @@ export function readSignals(
   const steps: { signal: string; wait: number | null }[] = [];
   for (const [index, value] of values.entries()) {
     if (index % 2 === 0) {
-      const name = String(value);
-      if (/^[\d.]/.test(name)) throw unexpected('the name of a signal such as TERM', value);
+      if (typeof value === 'number' || /^[\d.]/.test(value)) {
+        throw unexpected('the name of a signal such as TERM', value);
+      }
       if (steps.at(-1)?.signal === 'SIGKILL') {
         throw unexpected('KILL at the end', value, 'nothing is left that could be sent another signal');
       }
-      steps.push({ signal: readSignal(name), wait: null });
+      steps.push({ signal: readSignal(value), wait: null });
     } else {
       if (typeof value === 'string' && isSignal(value)) {
         throw unexpected('a duration between two signals, as in [TERM, 5s, KILL]', value);
@@ -174,10 +175,10 @@ export function readPattern(value: string): string {
 /** `5432`, `db:5432`, `[::1]:5432`. */
 export function readTcp(value: string | number): { host: string; port: number } {
   const text = String(value);
-  const [, host, digits] = /^(?:(\[[^\]\s]+\]|[^:\s[\]]+):)?(\d+)$/.exec(text) ?? [];
+  const [, host, digits] = /^(?:(\[[^\]\s]+\]|[^:\s[\]]+):)?(\d{1,5})$/.exec(text) ?? [];
   const port = Number(digits);
   if (!(port >= 1 && port <= 65_535)) throw unexpected('a port, or host:port', value);
-  return { host: host?.replace(/[[\]]/g, '') ?? '127.0.0.1', port };
+  return { host: host?.replace(/^\[|\]$/g, '') ?? '127.0.0.1', port };
 }
 
 export const HTTP_WHERE = 'a port, or ADDRESS:PORT with an IP address';

@@ -144,6 +144,7 @@ describe('is refused', () => {
     ['readSignal', 'TEMR', `${SIGNAL} or SIGQUIT, got "TEMR", did you mean TERM?`],
     ['readSignal', 'no', `${SIGNAL} or SIGQUIT, got "no"`],
     ['readSignals', [5], `${SIGNAL}, got 5`],
+    ['readSignals', [-5], `${SIGNAL}, got -5`],
     ['readSignals', ['5s'], `${SIGNAL}, got "5s"`],
     ['readSignals', ['.5s'], `${SIGNAL}, got ".5s"`],
     [
@@ -212,6 +213,7 @@ describe('is refused', () => {
     ['readTcp', 0, `${TCP} 0`],
     ['readTcp', '65536', `${TCP} "65536"`],
     ['readTcp', '100000', `${TCP} "100000"`],
+    ['readTcp', '000080', `${TCP} "000080"`],
     ['readTcp', 'x1', `${TCP} "x1"`],
     ['readTcp', '1x', `${TCP} "1x"`],
     ['readTcp', '::1:5432', `${TCP} "::1:5432"`],
