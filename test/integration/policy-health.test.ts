@@ -85,7 +85,7 @@ commands:
     run: ${SERVICE}
     cwd: ${dir}
     health:
-      exec: 'echo $(cat mood) >> tries; test "$(cat mood)" = well'
+      exec: 'read -r mood < mood; echo $mood >> tries; test "$mood" = well'
       every: 20ms
       failures: 4
       successes: 3
