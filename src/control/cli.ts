@@ -8,9 +8,10 @@ import { verbHelp } from '../policy/verbs-help.ts';
 import { ask, follow, NobodyError, type Reply } from './client.ts';
 import type { Reloaded } from './inside.ts';
 import { outcome, progressOf } from './outcome.ts';
-import { eventLine, logLine, statusTable, whyText } from './show.ts';
+import { eventLine, logLine, whyText } from './show.ts';
 import { defaultSocketPath } from './socket.ts';
-import type { Brief, CommandStatus, Status } from './status.ts';
+import type { CommandStatus, Status } from './status.ts';
+import type { Look, Table } from './table.ts';
 import type { Why } from './why.ts';
 
 const EXIT_NOT_SO = 1;
@@ -226,10 +227,16 @@ async function statusFor(socket: string, names: readonly string[]): Promise<Stat
   return (await get(socket, `/v1/status?${named(names)}`)) as unknown as Status;
 }
 
-async function briefFor(socket: string, names: readonly string[]): Promise<Brief> {
+async function tableFor(
+  socket: string,
+  names: readonly string[],
+  { columns, colour, rows }: Look,
+): Promise<Table> {
   const query = named(names);
-  query.set('brief', '');
-  return (await get(socket, `/v1/status?${query}`)) as unknown as Brief;
+  query.set('columns', String(columns));
+  if (rows !== undefined) query.set('rows', String(rows));
+  if (colour) query.set('colour', '');
+  return (await get(socket, `/v1/table?${query}`)) as unknown as Table;
 }
 
 async function status(
@@ -237,36 +244,42 @@ async function status(
   { names, json }: { readonly names: readonly string[]; readonly json: boolean },
   { out, size, colour }: Terminal,
 ): Promise<number> {
-  const found = json ? await statusFor(socket, names) : await briefFor(socket, names);
-  const look = { columns: size()?.columns ?? WIDTH, colour };
-  out(json ? `${JSON.stringify(found)}\n` : statusTable(found, look));
-  return found.asWished ? 0 : EXIT_NOT_AS_WISHED;
+  if (json) {
+    const found = await statusFor(socket, names);
+    out(`${JSON.stringify(found)}\n`);
+    return endOf(found);
+  }
+  const found = await tableFor(socket, names, { columns: size()?.columns ?? WIDTH, colour });
+  out(found.table);
+  return endOf(found);
 }
+
+const endOf = ({ asWished }: { readonly asWished: boolean }): number => (asWished ? 0 : EXIT_NOT_AS_WISHED);
 
 /** Draws the same again and again, in place. Ends when nobody looks, or upkeep is gone. */
 async function watch(socket: string, names: readonly string[], terminal: Terminal): Promise<number> {
   const { out, error, size, colour } = terminal;
   for (let drawn = false; ; drawn = true) {
-    let found: Brief;
+    const screen = size();
+    const look =
+      screen === null
+        ? { columns: WIDTH, colour }
+        : { columns: screen.columns, colour, rows: screen.rows - 1 };
+    let found: Table;
     try {
-      found = await briefFor(socket, names);
+      found = await tableFor(socket, names, look);
     } catch (gone) {
       if (!drawn || !(gone instanceof NobodyError)) throw gone;
       error('upkeep: it has ended\n');
       return EXIT_NOBODY;
     }
-    if (!out(picture(found, size(), colour))) return 0;
+    if (!out(screen === null ? found.table : inPlace(found.table))) return 0;
     await sleep(WATCH);
   }
 }
 
-/** What is drawn over what was drawn before. */
-function picture(found: Brief, size: ReturnType<Terminal['size']>, colour: boolean): string {
-  if (size === null) return statusTable(found, { columns: WIDTH, colour });
-  const table = statusTable(found, { columns: size.columns, colour, rows: size.rows - 1 });
-  // Home, then each line to its end, then what is below.
-  return `\x1b[H${table.replaceAll('\n', '\x1b[K\n')}\x1b[J`;
-}
+/** Drawn over what was drawn before: home, then each line to its end, then what is below. */
+const inPlace = (table: string): string => `\x1b[H${table.replaceAll('\n', '\x1b[K\n')}\x1b[J`;
 
 async function order(
   socket: string,

@@ -1,8 +1,8 @@
 /** What an order for one command has come to. Pure. */
 import { formatDuration } from '../output/duration.ts';
 import type { OrderVerb } from '../policy/verbs.ts';
-import { howEnded, nextText } from './show.ts';
-import type { CommandStatus } from './status.ts';
+import { howEnded } from './show.ts';
+import { type CommandStatus, nextText } from './status.ts';
 
 export interface Outcome {
   readonly ok: boolean;

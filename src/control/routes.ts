@@ -12,12 +12,16 @@ import type { Answer, Inside, Peer } from './inside.ts';
 import { createOrders, type Orders } from './orders.ts';
 import { briefOf, statusOf } from './status.ts';
 import { streamEvents, streamLogs } from './streams.ts';
+import { statusTable, type Table } from './table.ts';
 import { whyOf } from './why.ts';
 
 /** Bytes of a request's body. */
 const LARGEST_BODY = 64 * 1024;
 /** Bytes of a request's head: a thousand names have their place in the body. */
 const LARGEST_HEAD = 64 * 1024;
+
+/** Columns of a table, where nobody says how many. */
+const WIDTH = 80;
 
 interface Route {
   readonly method: 'GET' | 'POST';
@@ -211,8 +215,22 @@ const ROUTES: Readonly<Record<string, Route>> = {
   '/v1/status': {
     method: 'GET',
     answer(inside, { query, orders }) {
-      const of = query.has('brief') ? briefOf : statusOf;
-      return { status: 200, body: of(inside, namesInQuery(inside, query), orders.turnOf) };
+      return { status: 200, body: statusOf(inside, namesInQuery(inside, query), orders.turnOf) };
+    },
+  },
+  '/v1/table': {
+    method: 'GET',
+    answer(inside, { query, orders }) {
+      const look = {
+        columns: numberIn(query, 'columns') ?? WIDTH,
+        colour: query.has('colour'),
+        rows: numberIn(query, 'rows') ?? Number.POSITIVE_INFINITY,
+      };
+      // Before it is drawn: of what was cut nobody would know that it is a secret.
+      const brief = inside.redactValue(briefOf(inside, namesInQuery(inside, query), orders.turnOf));
+      const { version, asWished } = brief;
+      const table: Table = { version, asWished, table: statusTable(brief, look) };
+      return { status: 200, body: table };
     },
   },
   '/v1/health': {

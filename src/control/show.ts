@@ -1,206 +1,15 @@
 /** Answers of a running upkeep, for people. Pure. */
-import { stripVTControlCharacters } from 'node:util';
 import type { Exit } from '../../machines/events.ts';
 import { formatDuration } from '../output/duration.ts';
 import { howItEnded, whoText } from '../output/tell.ts';
-import {
-  type Brief,
-  type CommandBrief,
-  type CommandStatus,
-  type Next,
-  predicateOf,
-  wordOf,
-} from './status.ts';
+import { type CommandStatus, nextText, predicateOf, runsText } from './status.ts';
 import type { Why } from './why.ts';
-
-export interface Look {
-  readonly columns: number;
-  readonly colour: boolean;
-  /** Lines at most; all, where it is not said. */
-  readonly rows?: number;
-}
-
-const RED = 31;
-const GREEN = 32;
-const YELLOW = 33;
-const DIM = 2;
-
-const HEADS = ['NAME', 'STATE', 'FOR', 'PID', 'UP', 'RESTARTS', 'LAST EXIT', 'NEXT'] as const;
-const NAME = 0;
-const STATE = 1;
-const NEXT = 7;
-/** What is left out one after the other where there is no room for it. */
-const LEAST_WANTED = [4, 2, 5, 6, 3] as const;
-/** What the longest name is cut to before anything else goes. */
-const LEAST_NAME = 24;
-
-/**
- * One line for each command, within the width; what comes next has a line of its own where there is no room for it. Where the
- * rows are too few, those are shown first that are not as they are wished to be.
- */
-export function statusTable(status: Brief, { columns, colour, rows: most }: Look): string {
-  const { commands, upkeep } = status;
-  const rows = commands.map((command) => rowOf(cellsOf(command)));
-  const widths = HEADS.map(({ length }) => length);
-  for (const { cells, isPlain } of rows) {
-    for (let index = 0; index < widths.length; index++) {
-      const width = isPlain ? cells[index]!.length : widthOf(cells[index]!);
-      if (width > widths[index]!) widths[index] = width;
-    }
-  }
-  const shown = shownColumns(widths, columns);
-  const others = shown.slice(1).reduce((sum, index) => sum + 2 + widths[index]!, 0);
-  widths[NAME] = Math.max(1, Math.min(widths[NAME]!, columns - others));
-  const line = ({ cells, isPlain }: Row, colourOfState: number | null): string => {
-    const texts = shown.map((index) => {
-      const cell = cells[index]!;
-      const width = widths[index]!;
-      return isPlain && cell.length <= width ? cell.padEnd(width) : pad(cell, width);
-    });
-    const joined = texts.join('  ').trimEnd();
-    const whole = isPlain && joined.length <= columns ? joined : cut(joined, columns);
-    if (!colour || colourOfState === null) return whole;
-    // Coloured afterwards: what colours has no width.
-    const before = `${texts[NAME]}  `;
-    const state = texts[shown.indexOf(STATE)]!.trimEnd();
-    if (!whole.startsWith(before + state)) return whole;
-    const behind = whole.slice(before.length + state.length);
-    return `${before}${painted(colourOfState, state, true)}${behind}`;
-  };
-  const head = painted(DIM, line(rowOf(HEADS), null), colour);
-  const ending = upkeep.ending ? [cut('everything is being stopped', columns)] : [];
-  const room = (most ?? Number.POSITIVE_INFINITY) - 1 - ending.length;
-  const isNextApart = !shown.includes(NEXT);
-  const blocks = rows.map((row, index) => {
-    const command = commands[index]!;
-    const own = line(row, colourOf(command));
-    const next = row.cells[NEXT]!;
-    return { command, lines: isNextApart && next !== '' ? [own, cut(`  → ${next}`, columns)] : [own] };
-  });
-  const body = fitted(blocks, room, columns);
-  if (commands.length === 0) body.push(cut('no command is there', columns));
-  return `${[head, ...body, ...ending].join('\n')}\n`;
-}
-
-interface Row {
-  readonly cells: readonly string[];
-  /** ASCII alone: each cell is as wide as it is long. Found out once for all of them, since that takes longer than all else. */
-  readonly isPlain: boolean;
-}
-
-const rowOf = (cells: readonly string[]): Row => ({ cells, isPlain: !BEYOND_ASCII.test(cells.join('')) });
-
-/** Which columns there is room for, by their numbers. */
-function shownColumns(widths: readonly number[], columns: number): readonly number[] {
-  const fits = (shown: readonly number[], name: number): boolean =>
-    shown.slice(1).reduce((sum, index) => sum + 2 + widths[index]!, name) <= columns;
-  let shown: readonly number[] = widths.map((_, index) => index);
-  if (fits(shown, widths[NAME]!)) return shown;
-  shown = shown.filter((index) => index !== NEXT);
-  for (const index of LEAST_WANTED) {
-    if (fits(shown, Math.min(widths[NAME]!, LEAST_NAME))) return shown;
-    shown = shown.filter((each) => each !== index);
-  }
-  return shown;
-}
-
-interface Block {
-  readonly command: CommandBrief;
-  readonly lines: readonly string[];
-}
-
-function fitted(blocks: readonly Block[], room: number, columns: number): string[] {
-  const all = blocks.flatMap(({ lines }) => lines);
-  if (all.length <= room) return all;
-  const lacking = blocks.filter(({ command }) => !command.asWished);
-  const first = [...lacking, ...blocks.filter(({ command }) => command.asWished)];
-  const taken: string[] = [];
-  let left = first.length;
-  for (const { lines } of first) {
-    if (taken.length + lines.length > room - 1) break;
-    taken.push(...lines);
-    left--;
-  }
-  return [...taken, cut(`… and ${left} more`, columns)].slice(0, Math.max(0, room));
-}
-
-function cellsOf(command: CommandBrief): string[] {
-  const { name, state, leader, restarts, lastExit, lastOom, said, leftOut, next } = command;
-  const coming = next === null ? [] : [nextText(next)];
-  // Of a run that has ended it is over.
-  if (state === 'running' && leftOut > 0) coming.unshift(`${runs(leftOut)} left out`);
-  if (state === 'running' && said !== null) coming.push(`it says: ${printable(said)}`);
-  return [
-    name,
-    wordOf(command),
-    compact(command.for),
-    leader === null ? '-' : String(leader.pid),
-    leader === null ? '-' : compact(leader.uptime),
-    String(restarts),
-    lastExit === null ? '-' : `${exitOf(lastExit)}${lastOom === true ? ' oom' : ''}`,
-    coming.join(', '),
-  ];
-}
-
-function colourOf({ asWished, state, desired, gaveUp }: CommandBrief): number {
-  if (asWished) return desired === 'down' ? DIM : GREEN;
-  return state === 'failed' || state === 'backoff' || gaveUp !== null ? RED : YELLOW;
-}
-
-/** `retry 4 in 7.2 s`. */
-export function nextText({ text, in: wait }: Next): string {
-  return wait === null ? text : `${text} in ${formatDuration(wait)}`;
-}
-
-/** As the table has it. */
-function exitOf({ known, code, signal, core }: Exit): string {
-  if (!known) return '?';
-  return signal === null ? String(code) : `${signal}${core ? ' core' : ''}`;
-}
+import { cut, printable, widthOf } from './width.ts';
 
 /** `exited with status 3`, `was killed by SIGKILL`. */
 export function howEnded(exit: Exit): string {
   return exit.known ? howItEnded(exit) : 'ended, nobody can tell how';
 }
-
-const compact = (ms: number): string => formatDuration(ms, '');
-
-/** Of East Asia's and of pictures, which take two columns. */
-const WIDE =
-  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
-/** They stand on the one before. */
-const COMBINING = /[\p{Mn}\p{Me}\p{Cf}]/u;
-
-const BEYOND_ASCII = /[^ -~]/;
-const widthOfOne = (point: string): number => (COMBINING.test(point) ? 0 : WIDE.test(point) ? 2 : 1);
-
-/** Columns that it takes. */
-export function widthOf(text: string): number {
-  if (!BEYOND_ASCII.test(text)) return text.length;
-  let width = 0;
-  for (const point of text) width += widthOfOne(point);
-  return width;
-}
-
-function cut(text: string, width: number): string {
-  if (widthOf(text) <= width) return text;
-  let short = '';
-  let left = width - 1;
-  for (const point of text) {
-    left -= widthOfOne(point);
-    if (left < 0) break;
-    short += point;
-  }
-  return width > 0 ? `${short}…` : '';
-}
-
-function pad(text: string, width: number): string {
-  const taken = widthOf(text);
-  return taken <= width ? text + ' '.repeat(width - taken) : pad(cut(text, width), width);
-}
-
-const painted = (code: number, text: string, colour: boolean): string =>
-  colour ? `\x1b[${code}m${text}\x1b[0m` : text;
 
 /** The evidence in words, in lines that fit where what is in them can be parted. */
 export function whyText(why: Why, columns: number): string {
@@ -225,7 +34,7 @@ export function whyText(why: Why, columns: number): string {
   lines.push(`It was ${counts.join(', ')}.`);
   if (leftOut > 0) {
     const were = leftOut === 1 ? 'that was due has' : 'that were due have';
-    lines.push(`${runs(leftOut)} ${were} been left out since its last one began.`);
+    lines.push(`${runsText(leftOut)} ${were} been left out since its last one began.`);
   }
   if (left > 0) lines.push(`${left} of its processes could not be ended.`);
   if (next !== null && gaveUp === null) lines.push(`Next: ${nextText(next)}.`);
@@ -291,7 +100,6 @@ function crashText(crashes: Why['crashes']): string[] {
 const MOST_CANDIDATES = 10;
 const OUT_OF_MEMORY = "out of memory: the kernel's OOM killer";
 const MARKS = { leader: '*', member: '+', refused: '-' } as const;
-const runs = (count: number): string => (count === 1 ? '1 run' : `${count} runs`);
 const times = (count: number): string => (count === 1 ? 'once' : `${count} times`);
 
 function wishText({ desired, asWished }: CommandStatus, wish: Why['wish']): string {
@@ -347,9 +155,4 @@ function wrapped(line: string, columns: number): string[] {
     else lines.push(hang + word.trimStart());
   }
   return lines;
-}
-
-/** Nothing of what a process calls itself may steer the terminal. */
-function printable(text: string): string {
-  return stripVTControlCharacters(text).replaceAll(/[\x00-\x1f\x7f-\x9f]/g, ' ');
 }

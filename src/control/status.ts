@@ -4,6 +4,7 @@ import type { Exit, Rule } from '../../machines/events.ts';
 import { killAfter } from '../../machines/restart-policy.ts';
 import { type GroupPlan, isGroup, isWritten } from '../../machines/tree.ts';
 import type { CrashReport } from '../output/crash.ts';
+import { formatDuration } from '../output/duration.ts';
 import type { Awaited, CommandView, GaveUp, Inside } from './inside.ts';
 import type { Turn } from './orders.ts';
 
@@ -19,7 +20,7 @@ export interface Next {
   readonly text: string;
 }
 
-/** What a table of commands shows: of a thousand, the rest is more than half of the answer. */
+/** What a table of commands shows. */
 export interface CommandBrief {
   readonly name: string;
   readonly state: string;
@@ -260,6 +261,13 @@ export function wordOf({ state, detail, ready }: Pick<CommandBrief, 'state' | 'd
   if (state !== 'running') return state;
   return detail ?? (ready === true ? 'ready' : 'running');
 }
+
+/** `retry 4 in 7.2 s`. */
+export function nextText({ text, in: wait }: Next): string {
+  return wait === null ? text : `${text} in ${formatDuration(wait)}`;
+}
+
+export const runsText = (count: number): string => (count === 1 ? '1 run' : `${count} runs`);
 
 /** Behind "it is": a backoff is nothing that it could be. */
 export const predicateOf = (word: string): string => (word === 'backoff' ? 'in backoff' : word);

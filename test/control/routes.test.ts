@@ -1,24 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { answerPost, turnsOf } from '../../src/control/routes.ts';
-import { statusTable } from '../../src/control/show.ts';
-import type { Brief, Status } from '../../src/control/status.ts';
 import { createInside } from './inside.ts';
 import { Served } from './served.ts';
-
-test('in brief, of each command that is told what its table shows, and the table is the same', async (context) => {
-  const inside = createInside();
-  inside.put('web', 'backoff', { failures: 2, wait: 1_000, reason: 'exited' });
-  const served = await Served.of(inside);
-  context.onTestFinished(() => served.close());
-  const whole = (await served.get('/v1/status?name=web')).body as unknown as Status;
-  const brief = (await served.get('/v1/status?brief&name=web')).body as unknown as Brief;
-  expect(whole).toMatchObject(brief as object);
-  expect(whole.commands[0]).toHaveProperty('reason', 'exited');
-  expect(brief.commands[0]).not.toHaveProperty('reason');
-  const look = { columns: 80, colour: false };
-  expect(statusTable(brief, look)).toBe(statusTable(whole, look));
-  expect(await served.get('/v1/status?brief&name=nobody')).toMatchObject({ status: 404 });
-});
 
 describe('an order that is given elsewhere', () => {
   test('is carried out and answered as one over the socket, mistakes too', async () => {
