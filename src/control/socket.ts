@@ -131,7 +131,7 @@ function ask(path: string): Promise<string | null> {
     const client = createConnection(path);
     let said = '';
     client.setEncoding('utf8');
-    client.setTimeout(1_000, () => {
+    client.setTimeout(5_000, () => {
       client.destroy();
       resolve('something that does not answer');
     });

@@ -29,6 +29,11 @@ const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const leadersOf = (all, pattern) =>
   all.filter(({ ppid, state, command }) => ppid === 1 && state !== 'Z' && pattern.test(command));
 
+const isThere = ({ pid, start }) => {
+  const now = processOf(pid);
+  return now !== null && now.start === start && now.state !== 'Z';
+};
+
 const answers = (port) =>
   new Promise((resolve) => {
     const request = get({ host: '127.0.0.1', port, timeout: 200, agent: false }, (response) => {
@@ -93,14 +98,16 @@ const verbs = {
         const leaders = leadersOf(all, pattern).filter((seen) => !workers.has(key(seen)));
         const pids = new Set(leaders.map(({ pid }) => pid));
         for (const seen of all) if (pids.has(seen.ppid)) workers.add(key(seen));
-        most[name] = Math.max(most[name], leaders.length);
+        // The table is read one by one: of two, the first may have ended before the second began.
+        const there = leaders.length > 1 ? leaders.filter(isThere) : leaders;
+        most[name] = Math.max(most[name], there.length);
       }
     }
     return { samples, most };
   },
 
   /** Kills `pid` while it holds every process that the container may have, and what becomes free as well, until stdin
-   * ends. */
+   * ends. Whoever is started in its place all the same is killed as well. */
   async exhaust(pid) {
     const taken = [];
     let refused = false;
@@ -117,9 +124,15 @@ const verbs = {
       open = false;
     });
     process.stdin.resume();
+    const { comm } = processOf(pid);
     take();
     process.kill(Number(pid), 'SIGKILL');
-    for (; open; await sleep(2)) take();
+    for (; open; await sleep(2)) {
+      take();
+      for (const seen of table()) {
+        if (seen.ppid === 1 && seen.comm === comm && seen.state !== 'Z') process.kill(seen.pid, 'SIGKILL');
+      }
+    }
     for (const child of taken) child.kill('SIGKILL');
     return { taken: taken.length };
   },

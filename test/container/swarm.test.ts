@@ -171,7 +171,7 @@ describe('a Swarm', () => {
         [...(await dockerOk(['logs', container])).matchAll(/web: running: pid (\d+)/g)].map(
           ([, pid]) => pid!,
         );
-      const [first] = await until('its pid', pids);
+      const first = await until('its pid', async () => (await pids())[0]);
       await dockerOk(['exec', container, 'sh', '-c', `kill -9 ${first}`]);
       await until('another pid', async () => (await pids()).length > 1);
       expect(await running(WEB)).toEqual(before);

@@ -171,7 +171,8 @@ describe.skipIf(noNamespace)(`what runs already ${noNamespace ?? ''}`, { concurr
     const inside = await new Namespace(context).idleInit();
     const daemon = inside.install('daemon.sh', 'alpha');
     const upkeep = await inside.upkeep([`${daemon} --fork`], { args: OFTEN });
-    const [mine] = await upkeep.running('alpha');
+    const [mine] = await upkeep.daemons('alpha');
+    const { length } = upkeep.events('command.running', 'alpha');
     const other = await foreign(inside, [daemon], 'alpha');
     // A look or two at both.
     await pause(300);
@@ -180,7 +181,7 @@ describe.skipIf(noNamespace)(`what runs already ${noNamespace ?? ''}`, { concurr
       id: { pid: mine },
       remains: { tagged: 0 },
     });
-    const back = await upkeep.event('command.running', 'alpha', 2);
+    const back = await upkeep.event('command.running', 'alpha', length + 1);
     expect(back.how).toBe('started');
     expect(back.leader.pid).not.toBe(other);
     expect(await upkeep.stop()).toMatchObject({ code: 0 });

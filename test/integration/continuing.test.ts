@@ -94,14 +94,16 @@ describe.skipIf(noNamespace)(
       const commands = [`${inside.install('daemon.sh', 'alpha')} --say hello --last goodbye`];
       const first = await inside.upkeep(commands);
       const [pid] = await first.running('alpha');
+      await first.until('its word', () => first.said('alpha').length > 0);
       inside.kill(first.pid, 'SIGKILL');
       await first.ended();
       const second = await inside.upkeep(commands);
       await second.running('alpha');
+      await inside.serving(pid!);
       inside.kill(pid!, 'SIGUSR1');
       const died = await second.event('command.died', 'alpha');
       await second.event('command.running', 'alpha', 2);
-      await second.until('its lines', () => second.said('alpha').length > 0);
+      await second.until('its lines', () => second.said('alpha').length > 1);
       expect(second.said('alpha').map(({ line }) => line)).toEqual(['goodbye', 'hello']);
       expect(second.lines.indexOf(second.said('alpha')[0]!)).toBeLessThan(second.lines.indexOf(died));
     });
@@ -144,8 +146,17 @@ describe.skipIf(noNamespace)(
       }
       await upkeep.running(...names);
       await upkeep.until('one process for each', () => inside.named('storm').length === names.length);
-      const leaders = names.map((name) => upkeep.events('command.running', name).at(-1)!.leader.pid);
-      expect(new Set(leaders)).toEqual(new Set(inside.named('storm').map(({ pid }) => pid)));
+      await upkeep.until('a leader for each', () => {
+        const leaders = new Set(
+          names.map((name) => upkeep.events('command.running', name).at(-1)!.leader.pid),
+        );
+        const alive = inside.named('storm').map(({ pid }) => pid);
+        return (
+          alive.length === names.length &&
+          leaders.size === names.length &&
+          alive.every((pid) => leaders.has(pid))
+        );
+      });
       expect(inside.named('calm').map(({ pid }) => pid)).toEqual(calmBefore);
       await until('no zombies', () => inside.zombies().length === 0);
       expect(await upkeep.stop()).toMatchObject({ code: 0, stopped: { left: 0 } });

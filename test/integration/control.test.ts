@@ -68,8 +68,9 @@ describe.skipIf(noNamespace !== null)(`with a policy (needs PID namespaces: ${no
       ({ dir }) => `
 commands:
   a: sleep 1000
-  slow: |
-    sh -c 'trap "until test -e ${dir}/go; do sleep 0.02; done; exit 0" TERM; echo begins; while :; do sleep 0.05; done'
+  slow:
+    run: sh -c 'trap "until test -e ${dir}/go; do sleep 0.02; done; exit 0" TERM; echo begins; while :; do sleep 0.05; done'
+    stop: {timeout: 1h}
 groups: { g: { members: [a, slow], strategy: one_for_all } }
 `,
     );
@@ -134,6 +135,7 @@ groups: { g: { members: [a, slow], strategy: one_for_all } }
   test('signals, reloads and shutdown', async (context) => {
     const kept = await keep(context, policy);
     const [db] = await kept.upkeep.running('db', 'web');
+    await kept.upkeep.event('command.completed', 'once');
     expect(await verb(kept, 'signal', 'db', 'KILL')).toMatchObject({ code: 0 });
     await kept.upkeep.event('command.died', 'db');
     await kept.upkeep.event('command.running', 'db', 2);
@@ -357,6 +359,7 @@ describe.skipIf(noNamespace !== null)(`with commands (needs PID namespaces: ${no
     expect(second.stderr).toMatch(new RegExp(`cannot start: upkeep ${first.pid} holds .*sock`));
     expect((await verbIn(inside, 'status', '--json')).stdout).toMatch(new RegExp(`"pid":${first.pid},`));
     await inside.end(first.pid);
+    await first.ended();
     expect(statSync(join(inside.dir, 'sock')).isSocket()).toBe(true);
     const third = await inside.upkeep([`web: ${STAYS}`]);
     await third.running('web');

@@ -157,15 +157,17 @@ describe.skipIf(noGroup)(`when memory has run out ${noGroup ?? ''}`, () => {
 
   test('a shell whose child the OOM killer took is no riddle', async (context) => {
     const { eater, start } = await open(context);
-    const upkeep = await start([`web: sh -c '${eater} 1000; exit $?'`]);
-    const failed = await upkeep.event('command.failedStart', 'web');
+    // Later than what the cgroup has counted before is asked for.
+    const upkeep = await start([`web: sh -c 'sleep 2; ${eater} 1000; exit $?'`]);
+    const failed = await upkeep.event('command.died', 'web');
     expect(failed).toMatchObject({ exit: { code: 137, signal: null }, oom: true });
     expect(failed.message).toContain('exited with status 137 (out of memory');
   });
 
   test('a worker that was taken is told of, though its leader lives', async (context) => {
     const { inside, eater, start } = await open(context);
-    const upkeep = await start([`web: sh -c '${eater} 1000; exec sleep 1000'`]);
+    const once = `test -e ${inside.dir}/eaten || { sleep 2; touch ${inside.dir}/eaten; ${eater} 1000; }`;
+    const upkeep = await start([`web: sh -c '${once}; exec sleep 1000'`]);
     const [pid] = await upkeep.running('web');
     const notice = await upkeep.until('a notice', () =>
       upkeep.events('upkeep.notice').find(({ message }) => message.includes('the kernel has killed')),

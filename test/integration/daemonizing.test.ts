@@ -24,10 +24,6 @@ async function daemonsOf(
   });
 }
 
-function lastLeader(upkeep: Upkeep, name: string): number | undefined {
-  return upkeep.events('command.running', name).at(-1)?.leader.pid;
-}
-
 describe.skipIf(noNamespace)(`daemons ${noNamespace ?? ''}`, { concurrent: true }, () => {
   test.skipIf(!hasProgram('setsid'))(
     'every way of going to the background leaves one leader, known by its tag, and again after its death (needs setsid)',
@@ -56,11 +52,7 @@ describe.skipIf(noNamespace)(`daemons ${noNamespace ?? ''}`, { concurrent: true 
     const upkeep = await inside.upkeep(commands);
     await upkeep.running(...names);
     for (const name of names) {
-      await upkeep.until(`${name} without its launcher`, () => inside.named(name).length === 1);
-      await upkeep.until(
-        `${name} as its own leader`,
-        () => lastLeader(upkeep, name) === inside.named(name)[0]!.pid,
-      );
+      await daemonsOf(inside, upkeep, [name], name);
     }
     expect(upkeep.events('command.launched')).toHaveLength(names.length);
     expect(upkeep.events('command.failedStart')).toEqual([]);
@@ -97,13 +89,15 @@ describe.skipIf(noNamespace)(`daemons ${noNamespace ?? ''}`, { concurrent: true 
     const inside = new Namespace(context);
     const daemon = inside.install('daemon.sh', 'twin');
     const upkeep = await inside.upkeep([`${daemon} --fork`, `${daemon} --double`]);
-    const [one, two] = await upkeep.running('twin', 'twin-2');
+    const both = ['twin', 'twin-2'];
+    const [one, two] = await daemonsOf(inside, upkeep, both, 'twin');
     expect(one).not.toBe(two);
     inside.kill(two!, 'SIGKILL');
-    const back = await upkeep.event('command.running', 'twin-2', 2);
+    await upkeep.event('command.died', 'twin-2');
+    const [still, back] = await daemonsOf(inside, upkeep, both, 'twin');
+    expect(still).toBe(one);
+    expect(back).not.toBe(two);
     expect(upkeep.events('command.died', 'twin')).toEqual([]);
-    await upkeep.until('two of them', () => inside.named('twin').length === 2);
-    expect(new Set(inside.named('twin').map(({ pid }) => pid))).toEqual(new Set([one, back.leader.pid]));
   });
 
   test('a wrapper that stays is the leader, and its death ends and restarts what it ran', async (context) => {
@@ -112,7 +106,7 @@ describe.skipIf(noNamespace)(`daemons ${noNamespace ?? ''}`, { concurrent: true 
     const upkeep = await inside.upkeep([`${wrapper} stay ${inside.install('daemon.sh', 'inner')}`]);
     const [pid] = await upkeep.running('safe');
     expect(inside.process(pid!)!.comm).toBe('safe');
-    const inner = inside.named('inner')[0]!.pid;
+    const inner = (await upkeep.until('its inner', () => inside.named('inner')[0] ?? null)).pid;
     inside.kill(pid!, 'SIGKILL');
     expect(await upkeep.event('command.died', 'safe')).toMatchObject({ remains: { workers: 1 } });
     await upkeep.event('command.running', 'safe', 2);
@@ -128,9 +122,9 @@ describe.skipIf(noNamespace)(`daemons ${noNamespace ?? ''}`, { concurrent: true 
     );
     const upkeep = await inside.upkeep([loop]);
     await upkeep.running('loop');
-    const [inner] = inside.named('inner');
-    await inside.end(inner!.pid);
-    await upkeep.until('another inner', () => inside.named('inner').some(({ pid }) => pid !== inner!.pid));
+    const { pid } = await upkeep.until('its inner', () => inside.named('inner')[0] ?? null);
+    await inside.end(pid);
+    await upkeep.until('another inner', () => inside.named('inner').some((other) => other.pid !== pid));
     expect(upkeep.events('command.died')).toEqual([]);
   });
 
@@ -138,12 +132,11 @@ describe.skipIf(noNamespace)(`daemons ${noNamespace ?? ''}`, { concurrent: true 
     const inside = new Namespace(context);
     const wrapper = inside.install('wrapper.sh', 'ctl');
     const upkeep = await inside.upkeep([`${wrapper} leave ${inside.install('daemon.sh', 'javad')}`]);
-    const running = await upkeep.event('command.running', 'ctl');
-    expect(running.leader.rule).toBe('tag');
-    await upkeep.until('its own name', () => inside.process(running.leader.pid)!.comm === 'javad');
-    inside.kill(running.leader.pid, 'SIGKILL');
-    const again = await upkeep.event('command.running', 'ctl', 2);
-    await upkeep.until('its own name', () => inside.process(again.leader.pid)!.comm === 'javad');
+    const [first] = await daemonsOf(inside, upkeep, ['ctl'], 'javad');
+    inside.kill(first!, 'SIGKILL');
+    await upkeep.event('command.died', 'ctl');
+    const [second] = await daemonsOf(inside, upkeep, ['ctl'], 'javad');
+    expect(second).not.toBe(first);
   });
 
   test('of what a launcher leaves, the process of the command’s name leads, else the oldest', async (context) => {
@@ -170,15 +163,15 @@ describe.skipIf(noNamespace)(`daemons ${noNamespace ?? ''}`, { concurrent: true 
        } else spawn(process.execPath, [import.meta.filename, 'daemon'], { detached: true, stdio: 'ignore' }).unref();`,
     );
     const upkeep = await inside.upkeep([`titled: node ${titled}`]);
-    const running = await upkeep.event('command.running', 'titled');
-    expect(running.leader.rule).toBe('tag');
-    const { pid } = running.leader;
-    await upkeep.until('the title', () => inside.process(pid)!.argv[0]!.startsWith('nginx: master'));
+    const [pid] = (await upkeep.daemons('titled')) as [number];
+    expect(upkeep.events('command.running', 'titled').at(-1)!.leader.rule).toBe('tag');
+    const { length } = upkeep.events('command.running', 'titled');
+    await upkeep.until('the title', () => inside.process(pid)!.argv[0]?.startsWith('nginx: master') === true);
     // A few scans see it under its new name.
     await pause(300);
     expect(upkeep.events('command.died')).toEqual([]);
     inside.kill(pid, 'SIGKILL');
-    await upkeep.event('command.running', 'titled', 2);
+    await upkeep.event('command.running', 'titled', length + 1);
   });
 
   test('a service that dies takes nothing of another’s with it', async (context) => {
@@ -191,6 +184,11 @@ describe.skipIf(noNamespace)(`daemons ${noNamespace ?? ''}`, { concurrent: true 
       `c: ${daemon} --fork`,
     ]);
     const [a] = await upkeep.running('a', 'b', 'c');
+    await upkeep.daemons('c');
+    await upkeep.until(
+      'all of them',
+      () => inside.named('many').length === 3 && inside.named('wrap').length === 2,
+    );
     const innerOf = (parent: number) => inside.named('many').filter(({ ppid }) => ppid === parent);
     const doomed = innerOf(a!)[0]!.pid;
     const others = inside

@@ -49,7 +49,9 @@ describe.skipIf(noNamespace)(`--http ${noNamespace ?? ''}`, () => {
     const upkeep = await inside.upkeep([alpha!, `${beta} --double`, 'sad: sh -c "exit 3"'], {
       args: [`--http=${port}`],
     });
-    const [first, second] = await upkeep.running('alpha', 'beta');
+    const [first] = await upkeep.running('alpha');
+    const [second] = await upkeep.daemons('beta');
+    const { length } = upkeep.events('command.running', 'beta');
     const before = await seen(
       upkeep,
       port,
@@ -76,7 +78,7 @@ describe.skipIf(noNamespace)(`--http ${noNamespace ?? ''}`, () => {
 
     for (const pid of [first!, second!]) await inside.end(pid);
     await upkeep.event('command.running', 'alpha', 2);
-    await upkeep.event('command.running', 'beta', 2);
+    await upkeep.event('command.running', 'beta', length + 1);
     const after = await seen(
       upkeep,
       port,

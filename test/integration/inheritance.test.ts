@@ -31,7 +31,7 @@ describe.skipIf(noNamespace)(`what a service inherits ${noNamespace ?? ''}`, { c
     const leak = openSync(inside.write('leak', ''), 'r');
     const upkeep = await inside.upkeep(['alpha: sleep 1000', 'b: sh -c "sleep 1000 &"'], { extra: leak });
     closeSync(leak);
-    const pids = await upkeep.running('alpha', 'b');
+    const pids = [...(await upkeep.running('alpha')), ...(await upkeep.daemons('b'))];
     expect(inside.descriptors(1)[3]).toBe(join(inside.dir, 'leak'));
     for (const pid of pids) {
       const { 0: stdin, 1: stdout, 2: stderr, ...others } = inside.descriptors(pid);

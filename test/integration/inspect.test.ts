@@ -144,7 +144,10 @@ describe.skipIf(noNamespace)(`--inspect ${noNamespace ?? ''}`, () => {
     const group = actor(/^group:/).sessionId;
     await upkeep.until('its way back', () =>
       of('@xstate.snapshot').some(
-        (told) => told.sessionId === sessionId && (told.snapshot as unknown as Line).context.restarts === 1,
+        ({ sessionId: whose, snapshot }) =>
+          whose === sessionId &&
+          (snapshot as unknown as Line).context.restarts === 1 &&
+          /running/.test(JSON.stringify((snapshot as unknown as Line).value)),
       ),
     );
     const common = {

@@ -158,14 +158,19 @@ export class Namespace {
       ...commands,
     ];
     const asInit = this.#unshare === null;
-    const child = asInit ? await this.#begin(words, options) : this.#enter(words, options);
-    return new Upkeep(this, child, asInit);
+    const child = asInit ? this.#unshared(words, options) : this.#enter(words, options);
+    // Read from the first moment: one that refuses to begin has ended before its init is found.
+    const upkeep = new Upkeep(this, child, asInit);
+    if (asInit) await this.#findInit(child);
+    return upkeep;
   }
 
   /** Gives the namespace an init that reaps, and does nothing else. */
   async idleInit(): Promise<this> {
-    const child = await this.#begin(['sh', '-c', 'while :; do sleep 3600 & wait $!; done'], {});
+    const child = this.#unshared(['sh', '-c', 'while :; do sleep 3600 & wait $!; done'], {});
     child.stdout!.resume();
+    await this.#findInit(child);
+    if (this.#init === 0) throw new Error(`unshare has exited with ${child.exitCode}`);
     return this;
   }
 
@@ -177,21 +182,22 @@ export class Namespace {
     return child;
   }
 
-  async #begin(words: readonly string[], options: RunOptions): Promise<ChildProcess> {
-    const child = this.#spawn(
-      [...UNSHARE, '--pid', '--fork', '--mount-proc', '--kill-child', ...words],
-      options,
-    );
-    this.#unshare = child;
+  #unshared(words: readonly string[], options: RunOptions): ChildProcess {
+    const unshare = [...UNSHARE, '--pid', '--fork', '--mount-proc', '--kill-child'];
+    this.#unshare = this.#spawn([...unshare, ...words], options);
+    return this.#unshare;
+  }
+
+  /** Waits for the init of the namespace, or its end. */
+  async #findInit(child: ChildProcess): Promise<void> {
     const children = `/proc/${child.pid}/task/${child.pid}/children`;
     this.#init = await until('the init of the namespace', () => {
-      if (child.exitCode !== null) throw new Error(`unshare has exited with ${child.exitCode}`);
+      if (child.exitCode !== null || child.signalCode !== null) return 0;
       const pid = Number(quietly(() => readFileSync(children, 'latin1').trim().split(' ')[0]!) ?? 0);
       // It has a /proc of its own by the time it runs something else than unshare.
       const exe = pid > 0 ? quietly(() => readlinkSync(`/proc/${pid}/exe`)) : null;
       return exe === null || exe.endsWith('/unshare') ? null : pid;
     });
-    return child;
   }
 
   #enter(words: readonly string[], options: RunOptions): ChildProcess {
@@ -270,6 +276,17 @@ export class Namespace {
     return host !== null && host > 0 && quietly(() => process.kill(host, signal)) === true;
   }
 
+  /** Waits until a service of the fixture daemon.sh has set its traps and sleeps: SIGUSR1 and SIGUSR2 are what it is told by. */
+  async serving(pid: number): Promise<void> {
+    await until(
+      `the sleep of ${pid}`,
+      () =>
+        quietly(() => this.descriptors(pid)[9])?.endsWith('/never') === true &&
+        this.process(pid)?.state === 'S',
+      () => this.describe(),
+    );
+  }
+
   /** Ends one process the hard way and waits until it is gone. */
   async end(pid: number, signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     const { startTicks } = this.process(pid) ?? {};
@@ -338,6 +355,8 @@ export class Upkeep {
   readonly asInit: boolean;
   readonly #namespace: Namespace;
   readonly #ended: Promise<{ code: number | null; signal: string | null }>;
+  /** It has ended, and all that it wrote has been read. */
+  #isOver = false;
 
   constructor(namespace: Namespace, child: ChildProcess, asInit: boolean) {
     this.#namespace = namespace;
@@ -365,6 +384,7 @@ export class Upkeep {
     this.#ended = new Promise((resolve) => {
       child.once('close', (code, signal) => {
         if (rest !== '') take(rest);
+        this.#isOver = true;
         // unshare tells of its child's death by a signal in a shell's way.
         const told = code !== null && code > 128 ? (SIGNALS.get(code - 128) ?? null) : null;
         resolve(told === null ? { code, signal } : { code: null, signal: told });
@@ -393,7 +413,7 @@ export class Upkeep {
   event(type: string, command?: string, count = 1): Promise<Line> {
     return this.until(`${type} of ${command ?? 'anybody'}, number ${count}`, () => {
       const found = this.events(type, command)[count - 1];
-      if (found === undefined && this.child.exitCode !== null) {
+      if (found === undefined && this.#isOver) {
         throw new Error(`upkeep has exited before ${type}\n${this.describe()}`);
       }
       return found ?? null;
@@ -404,6 +424,15 @@ export class Upkeep {
   async running(...commands: string[]): Promise<number[]> {
     const seen = await Promise.all(commands.map((command) => this.event('command.running', command)));
     return seen.map(({ leader }) => leader.pid);
+  }
+
+  /** Waits until each is led by what its launcher has left: one that takes more than a second leads first. @returns their pids */
+  daemons(...commands: string[]): Promise<number[]> {
+    return this.until(`the daemons of ${commands.join(', ')}`, () => {
+      const leaders = commands.map((name) => this.events('command.running', name).at(-1)?.leader);
+      const have = leaders.every((leader) => leader !== undefined && leader.rule !== 'launcher');
+      return have ? leaders.map((leader) => leader.pid) : null;
+    });
   }
 
   until<T>(what: string, check: () => T | Promise<T>): Promise<Exclude<T, false | null | undefined>> {

@@ -25,10 +25,10 @@ describe.skipIf(noNamespace)(
       const inside = await new Namespace(context).idleInit();
       const daemon = inside.install('daemon.sh', 'alpha');
       const first = await inside.upkeep([`${daemon} --double`]);
-      const [one] = await first.running('alpha');
+      const [one] = await first.daemons('alpha');
       // Not even its name makes it the second one's.
       const second = await inside.upkeep([`${daemon} --double`], { socket: join(inside.dir, 'other') });
-      const [two] = await second.running('alpha');
+      const [two] = await second.daemons('alpha');
       expect(second.events('command.running')[0]!.how).toBe('started');
       expect(one).not.toBe(two);
       expect(await second.stop()).toMatchObject({ code: 0, stopped: { left: 0 } });

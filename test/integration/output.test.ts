@@ -67,7 +67,9 @@ describe.skipIf(noNamespace)(`what services write ${noNamespace ?? ''}`, () => {
       const before = cpu;
       cpu = inside.process(writer.pid)!.cpu;
       await new Promise((resolve) => setTimeout(resolve, 200));
-      return before === cpu && cpu > 0;
+      // More than upkeep keeps for a reader: it has been held up, and not only kept waiting for its turn.
+      const written = Number(/^wchar: (\d+)/m.exec(inside.read(writer.pid, 'io'))![1]);
+      return before === cpu && written > 200_000;
     });
     const memory = inside.residentOf(1);
     for (let round = 0, victim = pid; round < 3; round++) {
@@ -117,6 +119,7 @@ describe.skipIf(noNamespace)(`what services write ${noNamespace ?? ''}`, () => {
       for (let round = 1; round <= 3; round++) {
         const { leader } = await upkeep.event('command.running', 'alpha', round);
         await upkeep.until('the daemon alone', () => inside.named('alpha').length === 1);
+        await inside.serving(leader.pid);
         inside.kill(leader.pid, 'SIGUSR1');
         const died = await upkeep.event('command.died', 'alpha', round);
         const words = upkeep.said('alpha');

@@ -62,9 +62,14 @@ export class Kept {
 
   /** A file's lines; none where there is no file. */
   linesOf(name: string): string[] {
-    if (!this.has(name)) return [];
-    const lines = readFileSync(this.at(name), 'utf8').split('\n');
-    return lines.slice(0, -1);
+    // Who renames it may do so at any time.
+    let text = '';
+    try {
+      text = readFileSync(this.at(name), 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+    return text.split('\n').slice(0, -1);
   }
 
   /** Waits until a file has so many lines. */

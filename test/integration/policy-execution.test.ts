@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { hasProgram, noNamespace, noOtherUser } from './namespace.ts';
-import { keep } from './policies.ts';
+import { type Kept, keep } from './policies.ts';
 
 const SERVICE = 'exec sleep 1000';
 const noSetpriv = noOtherUser ?? (hasProgram('setpriv') ? null : 'setpriv is not installed');
@@ -11,6 +11,10 @@ const noPrlimit = noNamespace ?? (hasProgram('prlimit') ? null : 'prlimit is not
 /** What /proc/PID/status says of it. */
 const statusOf = (text: string, key: string): string =>
   new RegExp(`^${key}:[ \\t]*(.*)$`, 'm').exec(text)![1]!.trim();
+
+/** Waits until each has become what it runs: a shell, setpriv or prlimit may still be in between. */
+const asSleep = ({ upkeep, inside }: Pick<Kept, 'upkeep' | 'inside'>, pids: readonly number[]) =>
+  upkeep.until('their sleep', () => pids.every((pid) => inside.process(pid)?.comm === 'sleep'));
 
 describe.skipIf(noNamespace)(`how commands are run ${noNamespace ?? ''}`, { concurrent: true }, () => {
   test.skipIf(noSetpriv)(`user, group and groups ${noSetpriv ?? ''}`, async (context) => {
@@ -30,6 +34,7 @@ commands:
     const { upkeep, inside } = kept;
     const names = ['named', 'numbers', 'both', 'more', 'none', 'own', 'plain'];
     const pids = await upkeep.running(...names);
+    await asSleep(kept, pids);
     const status = Object.fromEntries(names.map((name, at) => [name, inside.read(pids[at]!, 'status')]));
     const four = (id: number) => Array(4).fill(id).join('\t');
     const id = (words: readonly string[]) => Number(execFileSync('id', words, { encoding: 'utf8' }).trim());
@@ -82,6 +87,7 @@ commands:
     );
     const { upkeep, inside } = kept;
     const [s, t] = await upkeep.running('s', 't');
+    await asSleep(kept, [s!, t!]);
     expect(statusOf(inside.read(s!, 'status'), 'Umask')).toBe('0027');
     expect(statusOf(inside.read(t!, 'status'), 'Umask')).toBe('0077');
     const niceOf = (pid: number) => Number(inside.read(pid, 'stat').split(') ')[1]!.split(' ')[16]);
@@ -138,10 +144,12 @@ commands:
     );
     const { upkeep, inside } = kept;
     const [pid] = await upkeep.running('s');
+    await upkeep.until('its line', () => upkeep.said('s').length > 0);
     expect(upkeep.said('s')[0]!.line).toBe('1 2 own');
     inside.write('two.env', 'A=new\n');
     await inside.end(pid!);
     await upkeep.event('command.running', 's', 2);
+    await upkeep.until('its line', () => upkeep.said('s').length > 1);
     expect(upkeep.said('s')[1]!.line).toBe('new 1 one own');
     expect((await upkeep.event('command.failedStart', 't')).reason).toContain('absent.env, is not there');
     inside.write('absent.env', 'A=1\n');
@@ -186,6 +194,7 @@ commands:
 `,
     );
     const [s, t] = await upkeep.running('s', 't');
+    await asSleep({ upkeep, inside }, [s!, t!]);
     const limits = inside.read(s!, 'limits');
     expect(limits).toMatch(/^Max open files +321 +321 /m);
     expect(limits).toMatch(/^Max processes +1000 +2000 /m);
@@ -234,6 +243,7 @@ commands:
 `,
     );
     const [s] = await upkeep.running('s');
+    await asSleep({ upkeep, inside }, [s!]);
     const shown = inside.read(s!, 'limits');
     for (const [, value, title] of set)
       expect(shown).toMatch(new RegExp(`^${title} +${value} +${value} `, 'm'));
@@ -254,6 +264,7 @@ commands:
     );
     const names = ['quiet', 'few', 'none', 'user', 'all'];
     const pids = await upkeep.running(...names);
+    await asSleep({ upkeep, inside }, pids);
     const [quiet, few, none, user, all] = pids.map((pid) => inside.read(pid, 'status'));
     expect(statusOf(quiet!, 'NoNewPrivs')).toBe('1');
     expect(statusOf(all!, 'NoNewPrivs')).toBe('0');

@@ -77,7 +77,7 @@ groups: {g: {members: [db, web, mail], strategy: one_for_all}}
       ({ dir }) => `
 defaults: {${QUICK}}
 commands:
-  a: {run: 'rm -f ${dir}/sick; ${SERVICE}', health: {exec: 'test ! -e ${dir}/sick', every: 30ms, failures: 1}}
+  a: {run: 'rm -f ${dir}/sick; echo up; ${SERVICE}', health: {exec: 'test ! -e ${dir}/sick', every: 30ms, failures: 1}}
   b: {run: ${SERVICE}}
 groups: {g: {members: [a, b], strategy: one_for_all}}
 `,
@@ -85,6 +85,7 @@ groups: {g: {members: [a, b], strategy: one_for_all}}
     const { upkeep, inside } = kept;
     await upkeep.running('a', 'b');
     const before = pidsOf(kept, 'a', 'b');
+    await upkeep.until('what it does first', () => upkeep.said('a').length > 0);
     kept.touch('sick');
     for (const name of ['a', 'b']) await upkeep.event('command.running', name, 2);
     expect(inside.isAlive(before.a!) || inside.isAlive(before.b!)).toBe(false);
@@ -139,6 +140,7 @@ groups:
     expect(await upkeep.event('group.failed')).toMatchObject({ group: 'g' });
     await upkeep.running('c');
     await upkeep.event('command.failed', 'd');
+    await upkeep.until('its sleep', () => inside.process(kept.pidOf('c'))?.comm === 'sleep');
     expect(inside.named('sleep').map(({ pid }) => pid)).toEqual([kept.pidOf('c')]);
     expect(upkeep.events('group.failed')).toHaveLength(1);
   });

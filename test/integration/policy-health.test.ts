@@ -13,13 +13,14 @@ describe.skipIf(noNamespace)(`health ${noNamespace ?? ''}`, { concurrent: true }
       ({ dir }) => `
 commands:
   s:
-    run: 'rm -f ${dir}/sick; ${SERVICE}'
+    run: 'rm -f ${dir}/sick; echo up; ${SERVICE}'
     health: {exec: 'test ! -e ${dir}/sick', every: 30ms}
     ${QUICK}
 `,
     );
     const { upkeep, inside } = kept;
     const [pid] = await upkeep.running('s');
+    await upkeep.until('what it does first', () => upkeep.said('s').length > 0);
     kept.touch('sick');
     expect(await upkeep.event('command.unhealthy', 's')).toMatchObject({
       next: 'restart',
@@ -60,7 +61,7 @@ commands:
     run: ${SERVICE}
     health: {exec: 'test ! -e ${dir}/sick', every: 30ms, onUnhealthy: fail}
     onFailed: exit
-  t: {run: ${SERVICE}, health: {exec: 'test ! -e ${dir}/weak', every: 30ms, failures: 1, onUnhealthy: fail}}
+  t: {run: ${SERVICE}, health: {exec: 'test ! -e ${dir}/weak', every: 30ms, timeout: 1h, failures: 1, onUnhealthy: fail}}
 `,
     );
     const { upkeep } = kept;
@@ -77,23 +78,22 @@ commands:
   });
 
   test('failures and successes: so many in a row', async (context) => {
-    const kept = await keep(
-      context,
-      ({ dir }) => `
+    const kept = await keep(context, (inside) => {
+      inside.write('mood', 'well\n', 0o666);
+      return `
 commands:
   s:
     run: ${SERVICE}
-    cwd: ${dir}
+    cwd: ${inside.dir}
     health:
       exec: 'read -r mood < mood; echo $mood >> tries; test "$mood" = well'
       every: 20ms
       failures: 4
       successes: 3
       onUnhealthy: ignore
-`,
-    );
+`;
+    });
     const { upkeep } = kept;
-    kept.touch('mood', 'well\n');
     await kept.written('tries', 2);
     // Three failures and a success count for nothing.
     const before = kept.linesOf('tries').length;
@@ -126,6 +126,7 @@ commands:
     health:
       exec: 'echo x >> tries; test $(( $(wc -l < tries) % 3 )) = 0'
       every: 10ms
+      timeout: 1h
       failures: 3
 `,
     );
@@ -178,7 +179,7 @@ commands:
     health:
       exec: |
         for pid in $(cat tries 2> /dev/null); do
-          tr '\\\\0' ' ' 2> /dev/null < /proc/$pid/cmdline | grep -q . && echo $pid >> twice
+          line=; read -r line 2> /dev/null < /proc/$pid/cmdline; test -n "$line" && echo $pid >> twice
         done
         trap '' TERM
         sleep 1111 &
@@ -187,14 +188,14 @@ commands:
         echo $$same $! $$$$ >> tries
         wait
       every: 20ms
-      timeout: 200ms
+      timeout: 1s
       failures: 2
       onUnhealthy: ignore
 `,
     );
     const { upkeep, inside } = kept;
     expect(await upkeep.event('command.unhealthy', 's')).toMatchObject({
-      reason: 'it took longer than 200 ms',
+      reason: 'it took longer than 1 s',
     });
     const tries = await kept.written('tries', 5);
     const pids = tries.slice(0, 4).join(' ').split(' ').map(Number);
@@ -262,18 +263,23 @@ commands:
   s:
     run: python3 ${inside.install('notifier.py', 'notifier.py')}
     health: {notify: true, every: 30ms, timeout: 2s, failures: 1, onUnhealthy: ignore}
+  t:
+    run: python3 ${inside.install('notifier.py', 't/notifier.py')}
+    health: {notify: true, every: 30ms, timeout: 1h, failures: 1, onUnhealthy: ignore}
 `,
       );
       const { upkeep } = kept;
       await upkeep.running('s');
-      expect(kept.linesOf('environment')).toContain('WATCHDOG_USEC=2000000');
+      await upkeep.until('what it is told', () =>
+        kept.linesOf('environment').includes('WATCHDOG_USEC=2000000'),
+      );
       expect(await upkeep.event('command.unhealthy', 's')).toMatchObject({
         reason: 'it has not said WATCHDOG=1 for 2 s',
       });
       kept.touch('say.0', 'WATCHDOG=1\n');
       await upkeep.event('command.healthy', 's');
-      kept.touch('say.1', 'STATUS=stuck\nWATCHDOG=trigger\n');
-      expect(await upkeep.event('command.unhealthy', 's', 2)).toMatchObject({
+      kept.touch('t/say.0', 'STATUS=stuck\nWATCHDOG=trigger\n');
+      expect(await upkeep.event('command.unhealthy', 't')).toMatchObject({
         reason: 'it has said WATCHDOG=trigger (its status: stuck)',
       });
     },

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { hasProgram, Namespace, noNamespace, noOtherUser } from './namespace.ts';
+import { hasProgram, Namespace, noNamespace, noOtherUser, until } from './namespace.ts';
 import { keep } from './policies.ts';
 
 const noSetpriv = noOtherUser ?? (hasProgram('setpriv') ? null : 'setpriv is not installed');
@@ -53,6 +53,7 @@ commands:
   s:
     run: ${twofold(inside, `${program(inside, 'server')} wrong`, `${program(inside, 'server')} right`)}
     match: {pattern: ' right$'}
+    settle: 1h
 `,
       );
       const { leader } = await upkeep.event('command.running', 's');
@@ -68,6 +69,7 @@ commands:
   s:
     run: ${twofold(inside, `${server} wrong`, other)}
     match: {name: server, user: 1000}
+    settle: 1h
 `;
       });
       const { leader } = await upkeep.event('command.running', 's');
@@ -84,6 +86,7 @@ commands:
   s:
     run: ${twofold(inside, `${server} wrong`, boss)}
     match: {name: server, parent: boss}
+    settle: 1h
 `;
       });
       const { leader } = await upkeep.event('command.running', 's');
@@ -163,6 +166,7 @@ commands:
       const server = program(inside, 'server');
       inside.run([server, 'one']);
       inside.run([server, 'two']);
+      await until('both', () => inside.named('server').length === 2);
       const { upkeep } = await keep(
         context,
         `

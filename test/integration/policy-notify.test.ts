@@ -41,6 +41,7 @@ describe.skipIf(lacking)(`sd_notify ${lacking ?? ''}`, { concurrent: true }, () 
     const { upkeep, inside } = kept;
     const [child] = (await kept.written('child')).map(Number);
     const [notifier] = await upkeep.running('s');
+    await upkeep.until('its sleep', () => inside.process(child!)?.comm === 'sleep');
     kept.touch('say.0', `READY=1\nMAINPID=${child}\n`);
     const handed = await upkeep.event('command.running', 's', 2);
     expect(handed).toMatchObject({ how: 'handover', leader: { pid: child, rule: 'notify', name: 'sleep' } });
@@ -76,7 +77,8 @@ describe.skipIf(lacking)(`sd_notify ${lacking ?? ''}`, { concurrent: true }, () 
   });
 
   test('STOPPING: it is not ready any more, and its end follows', async (context) => {
-    const kept = await keepNotifier(context);
+    // So long it may take for its end.
+    const kept = await keepNotifier(context, 'notify: true', `stop: {timeout: 1h}\n    ${QUICK}`);
     const { upkeep, inside } = kept;
     const [notifier] = await upkeep.running('s');
     kept.touch('say.0', 'READY=1\n');

@@ -90,7 +90,7 @@ commands:
       `
 commands:
   web: {run: ${SERVICE}, after: [broken, once]}
-  broken: {run: exit 1}
+  broken: {run: exit 1, settle: 1h}
   once: {run: exit 2, kind: oneshot}
 `,
     );
@@ -178,12 +178,13 @@ commands:
 commands:
   db: {run: exec sleep 1000}
   web:
-    run: 'trap "until test -e ${dir}/go; do sleep 0.05; done; exit 0" TERM; while :; do sleep 0.05; done'
+    run: 'trap "until test -e ${dir}/go; do sleep 0.05; done; exit 0" TERM; echo up; while :; do sleep 0.05; done'
     requires: db
 `,
     );
     const { upkeep, inside } = kept;
     const [db] = await upkeep.running('db', 'web');
+    await upkeep.until('its trap', () => upkeep.said('web').length > 0);
     upkeep.signal('SIGTERM');
     await upkeep.event('command.stopping', 'web');
     await inside.end(db!);

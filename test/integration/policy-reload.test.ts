@@ -46,9 +46,12 @@ commands:
     expect(inside.isAlive(same!)).toBe(true);
     for (const pid of [env!, run!, gone!]) expect(inside.isAlive(pid)).toBe(false);
     expect(inside.read(kept.pidOf('env'), 'environ')).toContain('A=2');
-    expect(inside.process(kept.pidOf('run'))!.argv).toEqual(['sleep', '2000']);
+    await upkeep.until(
+      'what it becomes',
+      () => inside.process(kept.pidOf('run'))?.argv.join(' ') === 'sleep 2000',
+    );
     expect(upkeep.events('command.launched', 'same')).toHaveLength(1);
-    expect(inside.named('sleep')).toHaveLength(4);
+    await upkeep.until('four of them', () => inside.named('sleep').length === 4);
     // The same upkeep, and it was not begun twice.
     expect(upkeep.events('upkeep.started')).toHaveLength(1);
     expect(await upkeep.stop()).toMatchObject({ code: 0, stopped: { left: 0 } });
@@ -65,6 +68,7 @@ groups: {g: ${members}}
     const kept = await keep(context, ({ dir }) => text('', '[j, k]').replace('JOBRAN', `${dir}/runs`));
     const { upkeep } = kept;
     const [, k] = await upkeep.running('j', 'k');
+    await kept.written('runs');
     kept.rewrite(({ dir }) => text(', schedule: "@yearly"', '[k]').replace('JOBRAN', `${dir}/runs`));
     expect(await kept.reload()).toMatchObject({ code: 0 });
     await upkeep.event('command.stopped', 'j');
@@ -379,11 +383,12 @@ commands:
       context,
       ({ dir }) => `
 commands:
-  a: {run: 'trap "until test -e ${dir}/go; do sleep 0.05; done; exit" TERM; while :; do sleep 0.05; done'}
+  a: {run: 'trap "until test -e ${dir}/go; do sleep 0.05; done; exit" TERM; echo up; while :; do sleep 0.05; done'}
 `,
     );
     const { upkeep } = kept;
     await upkeep.running('a');
+    await upkeep.until('its trap', () => upkeep.said('a').length > 0);
     upkeep.signal('SIGTERM');
     await upkeep.event('command.stopping', 'a');
     kept.rewrite(`commands: {a: ${SERVICE}, b: ${SERVICE}}`);
@@ -459,13 +464,14 @@ commands:
       context,
       ({ dir }) => `
 commands:
-  a: {run: 'trap "until test -e ${dir}/go; do sleep 0.05; done; exit" TERM; while :; do sleep 0.05; done'}
+  a: {run: 'trap "until test -e ${dir}/go; do sleep 0.05; done; exit" TERM; echo up; while :; do sleep 0.05; done'}
   b: ${SERVICE}
 `,
     );
     const text = (await import('node:fs')).readFileSync(kept.at('upkeep.yaml'), 'utf8');
     const { upkeep } = kept;
     await upkeep.running('a', 'b');
+    await upkeep.until('its trap', () => upkeep.said('a').length > 0);
     kept.rewrite(`commands: {b: ${SERVICE}}`);
     expect(await kept.reload()).toMatchObject({ code: 0 });
     await upkeep.event('command.stopping', 'a');

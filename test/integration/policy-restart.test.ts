@@ -39,6 +39,7 @@ commands:
     const { upkeep, inside } = await keep(context, served(QUICK));
     for (const [index, signal] of (['SIGUSR1', 'SIGUSR2', 'SIGKILL'] as const).entries()) {
       const { leader } = await upkeep.event('command.running', 's', index + 1);
+      await inside.serving(leader.pid);
       inside.kill(leader.pid, signal);
       expect((await upkeep.event('command.died', 's', index + 1)).restart).toBe(index + 1);
     }
@@ -48,8 +49,10 @@ commands:
   test('on-failure: with status 0 it has done what it was for', async (context) => {
     const { upkeep, inside } = await keep(context, served(`restart: on-failure, ${QUICK}`));
     const [pid] = await upkeep.running('s');
+    await inside.serving(pid!);
     inside.kill(pid!, 'SIGUSR1');
     const { leader } = await upkeep.event('command.running', 's', 2);
+    await inside.serving(leader.pid);
     inside.kill(leader.pid, 'SIGUSR2');
     expect(await upkeep.event('command.completed', 's')).toMatchObject({ success: true, exit: { code: 0 } });
     expect(upkeep.events('command.launched')).toHaveLength(2);
@@ -66,6 +69,8 @@ commands:
 `,
     );
     const [good, bad] = await upkeep.running('good', 'bad');
+    await inside.serving(good!);
+    await inside.serving(bad!);
     inside.kill(good!, 'SIGUSR2');
     inside.kill(bad!, 'SIGUSR1');
     expect(await upkeep.event('command.completed', 'good')).toMatchObject({ success: true });
@@ -89,8 +94,10 @@ commands:
     expect(await upkeep.event('command.completed', 'once')).toMatchObject({ success: true });
     // Zero is not among them.
     await upkeep.event('command.failed', 'zero');
+    await inside.serving(pid!);
     inside.kill(pid!, 'SIGUSR2');
     const { leader } = await upkeep.event('command.running', 's', 2);
+    await inside.serving(leader.pid);
     inside.kill(leader.pid, 'SIGUSR1');
     expect(await upkeep.event('command.completed', 's')).toMatchObject({ exit: { code: 3 } });
   });
@@ -143,6 +150,7 @@ commands:
     const [pid] = await upkeep.running('vital', 'other');
     await upkeep.event('command.failed', 'ignored');
     expect(upkeep.events('supervisor.stopping')).toEqual([]);
+    await inside.serving(pid!);
     inside.kill(pid!, 'SIGUSR1');
     expect(await upkeep.ended()).toMatchObject({ code: 10 });
     expect(upkeep.events('supervisor.stopping')[0]).toMatchObject({ reason: 'vital has failed for good' });
@@ -158,7 +166,7 @@ commands:
   test('backoff: first, factor, max; without jitter the waits are exact', async (context) => {
     const { upkeep } = await keep(
       context,
-      'commands: {s: {run: exit 1, backoff: {first: 40ms, factor: 3, max: 200ms, jitter: 0}}}',
+      'commands: {s: {run: exit 1, settle: 1h, backoff: {first: 40ms, factor: 3, max: 200ms, jitter: 0}}}',
     );
     await upkeep.event('command.failedStart', 's', 5);
     const waits = upkeep.events('command.failedStart').map(({ wait }) => wait);
@@ -206,14 +214,17 @@ commands:
   });
 
   test('settle: who ends before has failed to start, who ends after has died', async (context) => {
-    const { upkeep } = await keep(
-      context,
-      `
+    const kept = await keep(context, ({ dir }) => {
+      const wait = `until test -e ${dir}/go; do sleep 0.05; done; exit 3`;
+      return `
 commands:
-  soon: {run: 'sleep 1.5; exit 3', settle: 50ms, restart: never}
-  late: {run: 'sleep 1.5; exit 3', settle: 1h, restart: never}
-`,
-    );
+  soon: {run: '${wait}', settle: 50ms, restart: never}
+  late: {run: '${wait}', settle: 1h, restart: never}
+`;
+    });
+    await kept.upkeep.running('soon');
+    kept.touch('go');
+    const { upkeep } = kept;
     await upkeep.event('command.failed', 'soon');
     await upkeep.event('command.failed', 'late');
     expect(upkeep.events('command.died').map(({ command }) => command)).toEqual(['soon']);
@@ -239,8 +250,8 @@ commands:
       context,
       `
 commands:
-  s: {run: 'true', linger: 3s, intensity: {restarts: 0, within: 1h}}
-  t: {run: 'true', linger: 1h}
+  s: {run: 'true', settle: 1h, linger: 3s, intensity: {restarts: 0, within: 1h}}
+  t: {run: 'true', settle: 1h, linger: 1h}
 `,
     );
     const failed = await upkeep.event('command.failedStart', 's');

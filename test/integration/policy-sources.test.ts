@@ -138,6 +138,7 @@ commands:
     );
     const { upkeep, inside } = kept;
     const [pid] = await upkeep.running('web');
+    await upkeep.until('its line', () => upkeep.said('web').length > 0);
     expect(upkeep.said('web')[0]!.line).toBe('hello default own /nowhere .');
     expect(inside.read(pid!, 'environ').split('\0')).toContain('N=5');
   });

@@ -31,6 +31,7 @@ describe.skipIf(noNamespace)(`reaping ${noNamespace ?? ''}`, () => {
     await upkeep.running(...names);
     await upkeep.until('no launchers', () => inside.named('mixed').length === 30);
     const pids = inside.named('mixed').map(({ pid }) => pid);
+    for (const pid of pids) await inside.serving(pid);
     for (const [index, pid] of pids.entries()) inside.kill(pid, index % 3 === 0 ? 'SIGUSR1' : 'SIGKILL');
     await Promise.all(names.map((name) => upkeep.event('command.died', name)));
     for (const { id, exit } of upkeep.events('command.died')) {
@@ -57,10 +58,12 @@ describe.skipIf(noNamespace)(`reaping ${noNamespace ?? ''}`, () => {
       const upkeep = await inside.upkeep([`${daemon} --fork`, `beta: ${daemon}`], {
         args: ['--process-table', 'ps-list', '--interval', '100ms'],
       });
-      const [alpha, beta] = await upkeep.running('alpha', 'beta');
+      const [beta] = await upkeep.running('beta');
+      const [alpha] = await upkeep.daemons('alpha');
+      const { length } = upkeep.events('command.running', 'alpha');
       inside.kill(alpha!, 'SIGKILL');
       expect(await upkeep.event('command.died', 'alpha')).toMatchObject({ id: { pid: alpha } });
-      await upkeep.event('command.running', 'alpha', 2);
+      await upkeep.event('command.running', 'alpha', length + 1);
       expect(inside.isAlive(beta!)).toBe(true);
       await until('no zombies', () => inside.zombies().length === 0);
       expect(upkeep.events('upkeep.notice')).toEqual([]);

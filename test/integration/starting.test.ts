@@ -42,6 +42,7 @@ describe.skipIf(noNamespace)(
           });
           const back = await upkeep.event('command.running', 'alpha', 2);
           expect(back.leader.pid).not.toBe(pid);
+          await inside.serving(back.leader.pid);
           inside.kill(back.leader.pid, 'SIGUSR1');
           expect(await upkeep.event('command.died', 'alpha', 2)).toMatchObject({
             exit: { known: true, code: 3, signal: null },
@@ -53,15 +54,19 @@ describe.skipIf(noNamespace)(
         test('the exit status and the signal of a daemon are known', async (context) => {
           const inside = await open(context);
           const upkeep = await inside.upkeep([`${inside.install('daemon.sh', 'gamma')} --double --setsid`]);
-          const first = await upkeep.event('command.running', 'gamma');
-          expect(first.leader.rule).toBe('tag');
-          inside.kill(first.leader.pid, 'SIGUSR1');
+          const running = () => upkeep.events('command.running', 'gamma');
+          const [first] = (await upkeep.daemons('gamma')) as [number];
+          expect(running().at(-1)!.leader.rule).toBe('tag');
+          const { length } = running();
+          await inside.serving(first);
+          inside.kill(first, 'SIGUSR1');
           expect(await upkeep.event('command.died', 'gamma')).toMatchObject({
-            id: { pid: first.leader.pid },
+            id: { pid: first },
             exit: { known: true, code: 3, signal: null, core: false },
           });
-          const second = await upkeep.event('command.running', 'gamma', 2);
-          inside.kill(second.leader.pid, 'SIGKILL');
+          await upkeep.event('command.running', 'gamma', length + 1);
+          const [second] = await upkeep.daemons('gamma');
+          inside.kill(second!, 'SIGKILL');
           expect(await upkeep.event('command.died', 'gamma', 2)).toMatchObject({
             exit: { known: true, code: null, signal: 'SIGKILL', core: false },
           });
@@ -71,6 +76,7 @@ describe.skipIf(noNamespace)(
           const inside = await open(context);
           const upkeep = await inside.upkeep([inside.install('daemon.sh', 'alpha')]);
           const [pid] = await upkeep.running('alpha');
+          await inside.serving(pid!);
           inside.kill(pid!, 'SIGUSR2');
           expect(await upkeep.event('command.died', 'alpha')).toMatchObject({ exit: { code: 0 } });
           await upkeep.event('command.running', 'alpha', 2);
@@ -86,7 +92,7 @@ describe.skipIf(noNamespace)(
         const upkeep = await inside.upkeep([`${daemon} --fork`], {
           prefix: ['prlimit', '--core=unlimited:unlimited'],
         });
-        const [pid] = await upkeep.running('gamma');
+        const [pid] = await upkeep.daemons('gamma');
         inside.kill(pid!, 'SIGSEGV');
         const died = await upkeep.event('command.died', 'gamma');
         expect(died.exit).toEqual({ known: true, code: null, signal: 'SIGSEGV', core: true });

@@ -102,7 +102,7 @@ describe.skipIf(noNamespace)(`stopping ${noNamespace ?? ''}`, { concurrent: true
     const upkeep = await inside.upkeep([`${inside.install('daemon.sh', 'frozen')} --double`], {
       args: LONG_GRACE,
     });
-    const [pid] = await upkeep.running('frozen');
+    const [pid] = await upkeep.daemons('frozen');
     inside.kill(pid!, 'SIGSTOP');
     await upkeep.until('the stop', () => inside.process(pid!)!.state === 'T');
     expect((await upkeep.event('upkeep.notice', 'frozen')).message).toContain('is stalled');

@@ -63,7 +63,7 @@ describe.skipIf(missing)(`syslog ${missing ?? ''}`, { concurrent: true }, () => 
       args: ['--syslog', '--grace', '60s'],
       prefix: withOwnDev(inside.dir),
     });
-    const [pid] = await upkeep.running('quiet');
+    const [pid] = await upkeep.daemons('quiet');
     const [line] = await upkeep.until('its line', () => {
       const found = messages(upkeep, 'quiet');
       return found.length > 0 && found;

@@ -18,18 +18,20 @@ describe.skipIf(missing)(`as a user without rights ${missing ?? ''}`, { concurre
         args: ['--grace', '60s'],
       });
       expect(await upkeep.event('upkeep.started')).toMatchObject({ lineage: 'tag' });
-      const [a, b] = await upkeep.running('alpha', 'b');
+      const [a] = await upkeep.running('alpha');
+      const [b] = await upkeep.daemons('b');
       expect(inside.read(a!, 'status')).toMatch(new RegExp(`^Uid:\\s${UID}\\s`, 'm'));
       for (const [name, pid] of [
         ['alpha', a],
         ['b', b],
       ] as const) {
+        const { length } = upkeep.events('command.running', name);
         inside.kill(pid!, 'SIGKILL');
         expect(await upkeep.event('command.died', name)).toMatchObject({
           id: { pid },
           exit: { signal: 'SIGKILL' },
         });
-        await upkeep.event('command.running', name, 2);
+        await upkeep.event('command.running', name, length + 1);
       }
       await upkeep.until('two of them', () => inside.named('alpha').length === 2);
       const { code, stopped } = await upkeep.stop();

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { Namespace, noNamespace, until } from './namespace.ts';
 
 // The network is the machine's own: each test has a port of its own.
-const base = 20_000 + (process.pid % 20_000);
+const base = 10_000 + (process.pid % 20_000);
 
 /** True when something answers on the port. */
 function answers(port: number): Promise<boolean> {
@@ -35,13 +35,18 @@ describe.skipIf(noNamespace)(
         const inside = new Namespace(context);
         const master = inside.install('master.mjs', 'master.mjs');
         const upkeep = await inside.upkeep([`node ${master} ${port} --workers 3 ${options}`]);
-        const [pid] = await upkeep.running('master');
-        const first = await upkeep.until('three workers', () => {
-          const workers = workersIn(inside);
-          return workers.length === 3 ? workers.map((row) => row.pid) : null;
+        const workers = await upkeep.until('three workers', () => {
+          const found = workersIn(inside);
+          return found.length === 3 ? found : null;
         });
+        const first = workers.map((row) => row.pid);
+        const pid = workers[0]!.ppid;
+        const running = () => upkeep.events('command.running', 'master');
+        // A launcher that takes its time leads before it.
+        await upkeep.until('it leads', () => running().at(-1)?.leader.pid === pid);
+        const { length } = running();
         await until('service', () => answers(port));
-        await inside.end(pid!);
+        await inside.end(pid);
         const died = await upkeep.event('command.died', 'master');
         expect(died).toMatchObject({
           id: { pid },
@@ -49,7 +54,7 @@ describe.skipIf(noNamespace)(
           remains: { workers: 3, sessions: 0 },
         });
         await upkeep.event('command.clearing', 'master');
-        await upkeep.event('command.running', 'master', 2);
+        await upkeep.event('command.running', 'master', length + 1);
         for (const worker of first) expect(inside.isAlive(worker)).toBe(false);
         expect(upkeep.events('command.failedStart')).toEqual([]);
         await until('service again', () => answers(port));
@@ -68,7 +73,10 @@ describe.skipIf(noNamespace)(
       const upkeep = await inside.upkeep([`${init} start`]);
       const running = await upkeep.event('command.running', 'listener');
       expect(running.leader.name).toBe('listener');
-      const kept = await upkeep.until('the session', () => inside.named('session')[0] ?? null);
+      const kept = await upkeep.until(
+        'the session',
+        () => inside.named('session').find(({ pid, session }) => pid === session) ?? null,
+      );
       inside.kill(running.leader.pid, 'SIGKILL');
       await upkeep.event('command.running', 'listener', 2);
       expect(inside.isAlive(kept.pid)).toBe(true);

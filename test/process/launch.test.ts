@@ -338,7 +338,7 @@ describe.skipIf(!canDoAll)('what a policy asks of whoever is not root (needs roo
       },
     });
     chmodSync(program, 0o644);
-  });
+  }, 120_000);
 
   function asNobody(asked: Partial<Execution>[]): string[] {
     const words = ['--reuid=65534', '--regid=65534', '--clear-groups', '--', process.execPath, program];
