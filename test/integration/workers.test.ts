@@ -88,7 +88,11 @@ describe.skipIf(noNamespace)(
       const inside = new Namespace(context);
       const port = base + 3;
       const master = inside.install('master.mjs', 'master.mjs');
-      const upkeep = await inside.upkeep([`node ${master} ${port} --own-session`]);
+      // It has failed to start, however long that takes, unless it listens.
+      const run = `node ${master} ${port} --own-session`;
+      const policy = `commands: {master: {run: '${run}', settle: 1h, ready: {log: ^listens$}}}`;
+      const path = inside.write('upkeep.yaml', policy, 0o644);
+      const upkeep = await inside.upkeep([], { args: ['--policy', path] });
       const [pid] = await upkeep.running('master');
       const first = await upkeep.until('two workers', () => {
         const workers = workersIn(inside);
