@@ -7,6 +7,7 @@ const TESTS = [
   'test/policy/values.test.ts',
   'test/policy/plan.test.ts',
   'test/machines/restart-policy.test.ts',
+  'test/machines/command-books.test.ts',
   'test/machines/ports.test.ts',
   'test/machines/command-matrix.test.ts',
   'test/machines/command-scenarios.test.ts',

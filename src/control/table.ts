@@ -49,9 +49,12 @@ export function statusTable(status: Brief, { columns, colour, rows: most }: Look
   const shown = shownColumns(widths, columns);
   const others = shown.slice(1).reduce((sum, index) => sum + 2 + widths[index]!, 0);
   widths[NAME] = Math.max(1, Math.min(widths[NAME]!, columns - others));
+  const last = shown.at(-1);
   const line = ({ cells, isPlain }: Row, colourOfState: number | null): string => {
     const texts = shown.map((index) => {
       const cell = cells[index]!;
+      // Nothing stands behind the last one, and one of them may be very long.
+      if (index === last) return cell;
       const width = widths[index]!;
       return isPlain && cell.length <= width ? cell.padEnd(width) : pad(cell, width);
     });
