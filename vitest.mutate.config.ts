@@ -13,6 +13,7 @@ const TESTS = [
   'test/machines/command-scenarios.test.ts',
   'test/machines/command-rules.test.ts',
   'test/machines/command-stops.test.ts',
+  'test/machines/command-orders.test.ts',
   'test/machines/order.test.ts',
   'test/machines/tree.test.ts',
   'test/machines/dependencies.test.ts',
