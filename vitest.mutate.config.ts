@@ -6,6 +6,7 @@ const TESTS = [
   'test/process/matching.test.ts',
   'test/policy/values.test.ts',
   'test/policy/plan.test.ts',
+  'test/policy/convert.test.ts',
   'test/machines/restart-policy.test.ts',
   'test/machines/command-books.test.ts',
   'test/machines/ports.test.ts',
