@@ -20,6 +20,7 @@ describe('a mistake is told at the key that is one too many', () => {
     ['backoff: {first: 2m, max: 1m}', '4:5', 'first is longer than max'],
     ['stop: {signal: INT, signals: [TERM]}', '4:12', 'signal and signals say the same'],
     ['ready: {tcp: 80, http: "http://x/"}', '4:5', 'expected one probe, got tcp and http'],
+    ['ready: {tcp: 80, log: x}', '4:5', 'expected one probe, got tcp and log'],
     ['health: {every: 5s}', '4:5', 'expected one probe, got none'],
     ['ready: {http: {url: "http://x/", path: /up}}', '4:38', 'the path is part of url'],
     ['reload: {signal: HUP, timeout: 5s}', '4:27', 'a signal takes no time'],
@@ -63,6 +64,7 @@ describe('what is just within its bounds is none', () => {
     'ready: {http: {port: 80, path: /up}}',
     'user: a\ngroup: c',
     'user: a:b',
+    'restart: always',
   ])('%s', (lines) => {
     expect(wrong(lines)).toEqual([]);
   });
@@ -75,6 +77,26 @@ describe('what is just within its bounds is none', () => {
 
   test('a group of the defaults is none that the command has said twice', () => {
     expect(told('defaults: {group: c}\ncommands: {x: {run: prog, user: "a:b"}}')).toEqual([]);
+  });
+
+  test('a group of a command’s own is said instead of the one of the user in the defaults', () => {
+    const [own] = load('defaults: {user: "a:b"}\ncommands: {x: {run: prog, group: c}}').commands;
+    expect(own!.policy!.execution).toMatchObject({ user: 'a', group: 'c' });
+  });
+
+  test.each([
+    'backoff: {first: soon, max: 100ms}',
+    'backoff: {first: 2h, max: later}',
+    'health: {log: x}',
+    'health: {delay: 5s}',
+  ])('one mistake is told once: %s', (lines) => {
+    expect(wrong(lines)).toHaveLength(1);
+  });
+
+  test('a first wait that is longer than the longest of the defaults is the command’s mistake', () => {
+    expect(told('defaults: {backoff: {max: 1m}}\ncommands: {x: {run: prog, backoff: {first: 2m}}}')).toEqual([
+      expect.stringMatching(/^2:27 commands\.x\.backoff: first is longer than max/),
+    ]);
   });
 
   test('waits that only the defaults put in the wrong order are told there', () => {
