@@ -936,8 +936,8 @@ export function createLineage(options: LineageOptions): Lineage {
     if (leader?.pid === row.pid) return `${how}; ${LEADS_BY[leader.rule]}`;
     if (via === 'descent') return how;
     if (leader?.rule === 'launcher') return `${how}; the launcher is there, and leads as long as it stays`;
-    if (leader === null && row.session === deadSession) return `${how}; a worker of the leader that died`;
-    return `${how}; the leader is another one`;
+    if (leader !== null) return `${how}; the leader is another one`;
+    return `${how}; ${row.session === deadSession ? 'a worker of the leader that died' : 'nobody leads'}`;
   }
 
   /** Why somebody of the command's name is not the command's; null: there is no reason to speak of it. */
@@ -955,7 +955,7 @@ export function createLineage(options: LineageOptions): Lineage {
 
   function ancestorsOf(pid: number): number[] {
     const found: number[] = [];
-    for (let row = table.rows.get(pid); row !== undefined && row.ppid > 0; row = table.rows.get(row.ppid)) {
+    for (let row = table.rows.get(pid); row !== undefined; row = table.rows.get(row.ppid)) {
       if (found.includes(row.ppid)) break;
       found.push(row.ppid);
     }
@@ -979,8 +979,9 @@ const LEADS_BY: Readonly<Record<Leader['rule'], string>> = {
 };
 
 function musterFor({ match }: Kin): Muster | null {
-  const [least, most] = match?.count ?? [];
-  if (least === undefined || most === undefined) return null;
+  const count = match?.count ?? null;
+  if (count === null) return null;
+  const [least, most] = count;
   return { least, most, at: 0, changes: -1, complete: false, shortSince: 0, crowded: false };
 }
 
