@@ -190,7 +190,9 @@ on: {stuck: {events: started, run: "sleep 1001 & echo $$! $$$$ > ${dir}/begun; e
         upkeep
           .events('upkeep.notice')
           .some(({ message }) =>
-            message.includes('cannot notify stuck of started of web: it took longer than 5000 ms and was killed'),
+            message.includes(
+              'cannot notify stuck of started of web: it took longer than 5000 ms and was killed',
+            ),
           ),
       );
       await upkeep.until('its end', () => pids.every((pid) => !inside.isAlive(pid)));
