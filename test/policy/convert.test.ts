@@ -93,8 +93,12 @@ describe('what is just within its bounds is none', () => {
     expect(wrong(lines)).toHaveLength(1);
   });
 
-  test('a first wait that is longer than the longest of the defaults is the command’s mistake', () => {
-    expect(told('defaults: {backoff: {max: 1m}}\ncommands: {x: {run: prog, backoff: {first: 2m}}}')).toEqual([
+  test.each([
+    ['max: 1m', 'first: 2m'],
+    ['first: 30s', 'max: 20s'],
+  ])('of waits in the wrong order, %s in the defaults and its own %s, the command is told', (theirs, own) => {
+    const text = `defaults: {backoff: {${theirs}}}\ncommands: {x: {run: prog, backoff: {${own}}}}`;
+    expect(told(text)).toEqual([
       expect.stringMatching(/^2:27 commands\.x\.backoff: first is longer than max/),
     ]);
   });
