@@ -259,7 +259,7 @@ function checkSequence(group: GroupSpec, before: Before, membersOf: MembersOf, r
   }
   // From the first one on: whoever is reached from a member is looked at once.
   const reached = new Set<string>();
-  for (const [name, position] of [...positions].sort(([, a], [, b]) => a - b)) {
+  for (const [name, position] of positions) {
     const pending = [name];
     while (pending.length > 0) {
       for (const earlier of before.get(pending.pop()!) ?? []) {

@@ -28,6 +28,10 @@ test.each([
   [`\${NO:-\${A}}b`, 'ab'],
   [`\${NO:-\${NO:-x}}}`, 'x}'],
   [`\${NO:-$\${A}}`, `\${A}`],
+  // A dollar that closes nothing, and one of two, opens nothing.
+  [`\${NO:-$}x`, '$x'],
+  [`\${NO:-$$}x`, '$x'],
+  [`\${NO:-$\${A}b`, `\${Ab`],
   ['$$', '$'],
   ['$$$', '$$'],
   [`$\${A}`, `\${A}`],
@@ -66,6 +70,26 @@ test('a brace that is not closed, and too many in one another, are mistakes', ()
   ]);
   const deep = `\${N:-`.repeat(5000) + '}'.repeat(5000);
   expect(mistakesIn(deep)[0]).toContain('there are too many in one another');
+});
+
+test.each([8, 9, 10])('%i in one another', (depth) => {
+  for (const operator of [':-', ':?']) {
+    const nested = `\${N${operator}`.repeat(depth) + '}'.repeat(depth);
+    const isTooDeep = mistakesIn(nested).some((mistake) => mistake.includes('too many in one another'));
+    expect(isTooDeep, nested).toBe(depth > 9);
+  }
+});
+
+test('what can’t be filled in is left out, and told in forty characters', () => {
+  expect(interpolate(`<\${A#x}\${NO}>`, env).text).toBe('<>');
+  for (const [length, shown] of [
+    [40, `\${A#${'x'.repeat(35)}}`],
+    [41, `\${A#${'x'.repeat(35)}…`],
+  ] as const) {
+    const text = `\${A#${'x'.repeat(length - 5)}}`;
+    expect(text).toHaveLength(length);
+    expect(mistakesIn(text)[0]!.startsWith(`cannot fill in ${shown}:`), mistakesIn(text)[0]).toBe(true);
+  }
 });
 
 test('whatever a text is, escaped it is filled in as itself', () => {

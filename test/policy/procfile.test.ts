@@ -37,6 +37,11 @@ test('every mistake is told with its line', () => {
     'Procfile:7:1: c: cannot read the command "a \\"b": a double quote is not closed; close it, or write \\" for a double quote',
     'Procfile:8:1: d: cannot read the command "x \\\\": it ends with a backslash; write two for a backslash',
   ]);
+  // What could be read as a line in its middle is none, and nothing else is said beside a mistake.
+  for (const text of ['two words: x', 'web: a\u2028b']) {
+    expect(problems(text), text).toEqual([expect.stringContaining('expected a name and a command')]);
+  }
+  expect(read('web: echo \uFEFFx')[0]!.text).toBe('echo \uFEFFx');
   expect(problems('# nothing')).toEqual([
     'Procfile: there is no command in it; write, for instance, web: nginx',
   ]);

@@ -45,6 +45,47 @@ groups:
     expect(load(text).commands[0]?.policy?.after).toEqual(['other', 'cache']);
   });
 
+  test('a name of its own counts more, wherever it stands', () => {
+    for (const both of ['{db: started, g: ready}', '{g: ready, db: started}']) {
+      const text = file(`web: {run: x, requires: ${both}}, db: y`, 'groups: {g: [db]}');
+      expect(requiresOf(text, 'web'), both).toEqual({ db: 'started' });
+    }
+  });
+
+  test('who may end for good can be awaited', () => {
+    const text = file('a: {run: x, requires: {b: completed}}, b: {run: y, restart: on-failure}');
+    expect(requiresOf(text, 'a')).toEqual({ b: 'completed' });
+  });
+
+  test('of one that can’t be read itself, only its own mistake is told', () => {
+    const rest = 'container: {exitWhen: b done}\ngroups: {g: [b]}';
+    for (const requires of ['b', '{b: completed}', 'g']) {
+      const text = file(`a: {run: x, requires: ${requires}}, b: {run: y, nice: 99}`, rest);
+      expect(told(text), requires).toEqual([expect.stringContaining('commands.b.nice')]);
+    }
+  });
+
+  test('circles that share no step are told each, at what leads into them', () => {
+    const circles = (commands: string): string[] => told(file(commands)).map((text) => text.split(':')[2]!);
+    const x = 'x: z';
+    // Through one command, but by steps of their own.
+    expect(
+      circles('a: {run: x, requires: [b, c]}, b: {run: x, requires: a}, c: {run: x, requires: a}'),
+    ).toHaveLength(2);
+    // Who shares a step with another is broken with it.
+    expect(
+      circles(
+        'a: {run: x, requires: b}, b: {run: x, requires: c}, c: {run: x, requires: [a, d]}, d: {run: x, requires: b}',
+      ),
+    ).toHaveLength(1);
+    const place = (commands: string): string => told(file(commands))[0]!.replace(/^\S+ (\S+): .*$/, '$1');
+    expect(place(`a: {run: x, requires: [x, b]}, b: {run: x, requires: a}, ${x}`)).toBe(
+      'commands.a.requires.1',
+    );
+    expect(place(`a: {run: x, after: [x, b]}, b: {run: x, after: a}, ${x}`)).toBe('commands.a.after.1');
+    expect(place(`a: {run: x, requires: x, after: b}, b: {run: x, after: a}, ${x}`)).toBe('commands.a.after');
+  });
+
   test.each([
     [
       'web: {run: x, requires: dbx}, db: y',
