@@ -57,6 +57,11 @@ groups:
     expect(requiresOf(text, 'a')).toEqual({ b: 'completed' });
   });
 
+  test.each(['kind: oneshot', 'restart: on-failure', 'restart: never'])('%s is done at some time', (rule) => {
+    const text = file(`a: {run: x, ${rule}}`, 'container: {exitWhen: a done}');
+    expect(load(text).container.exitWhen).toEqual({ done: 'a' });
+  });
+
   test('of one that can’t be read itself, only its own mistake is told', () => {
     const rest = 'container: {exitWhen: b done}\ngroups: {g: [b]}';
     for (const requires of ['b', '{b: completed}', 'g']) {
