@@ -13,6 +13,7 @@ import { defaultSocketPath } from './socket.ts';
 import type { CommandStatus, Status } from './status.ts';
 import type { Look, Table } from './table.ts';
 import type { Why } from './why.ts';
+import { WIDTH } from './width.ts';
 
 const EXIT_NOT_SO = 1;
 const EXIT_NOT_AS_WISHED = 3;
@@ -34,8 +35,6 @@ const WAIT = 60_000;
 const OVER_GRACE = 5_000;
 /** ms between two pictures of `--watch`. */
 const WATCH = 500;
-/** Columns where there is no terminal. */
-const WIDTH = 80;
 
 export interface Terminal {
   readonly env: NodeJS.ProcessEnv;

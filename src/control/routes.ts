@@ -14,14 +14,12 @@ import { briefOf, statusOf } from './status.ts';
 import { streamEvents, streamLogs } from './streams.ts';
 import { statusTable, type Table } from './table.ts';
 import { whyOf } from './why.ts';
+import { WIDTH } from './width.ts';
 
 /** Bytes of a request's body. */
 const LARGEST_BODY = 64 * 1024;
 /** Bytes of a request's head: a thousand names have their place in the body. */
 const LARGEST_HEAD = 64 * 1024;
-
-/** Columns of a table, where nobody says how many. */
-const WIDTH = 80;
 
 interface Route {
   readonly method: 'GET' | 'POST';

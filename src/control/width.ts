@@ -1,6 +1,9 @@
 /** Text in a terminal: how wide it is, and what of it may go there. Pure. */
 import { stripVTControlCharacters } from 'node:util';
 
+/** Columns, where nobody says how many. */
+export const WIDTH = 80;
+
 /** Of East Asia's and of pictures, which take two columns. */
 const WIDE =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;

@@ -1,6 +1,7 @@
 import { createConnection } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { Namespace, noNamespace, until } from './namespace.ts';
+import { keep } from './policies.ts';
 
 // The network is the machine's own: each test has a port of its own.
 const base = 10_000 + (process.pid % 20_000);
@@ -85,14 +86,11 @@ describe.skipIf(noNamespace)(
     });
 
     test('a start that fails while others of the lineage hold its port is tried again at once without them', async (context) => {
-      const inside = new Namespace(context);
-      const port = base + 3;
-      const master = inside.install('master.mjs', 'master.mjs');
       // It has failed to start, however long that takes, unless it listens.
-      const run = `node ${master} ${port} --own-session`;
-      const policy = `commands: {master: {run: '${run}', settle: 1h, ready: {log: ^listens$}}}`;
-      const path = inside.write('upkeep.yaml', policy, 0o644);
-      const upkeep = await inside.upkeep([], { args: ['--policy', path] });
+      const { upkeep, inside } = await keep(context, (inside) => {
+        const run = `node ${inside.install('master.mjs', 'master.mjs')} ${base + 3} --own-session`;
+        return `commands: {master: {run: '${run}', settle: 1h, ready: {log: ^listens$}}}`;
+      });
       const [pid] = await upkeep.running('master');
       const first = await upkeep.until('two workers', () => {
         const workers = workersIn(inside);

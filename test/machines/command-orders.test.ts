@@ -1,16 +1,17 @@
 /** Orders, times of a schedule and handovers that come in the midst of something else. */
 import { describe, expect, test } from 'vitest';
-import type { Exit, Leader } from '../../machines/events.ts';
 import type { CommandPolicy, HealthPolicy } from '../../machines/restart-policy.ts';
 import {
+  counted,
+  exits,
   type Harness,
   type HarnessOptions,
-  idOf,
+  launched,
   left,
-  NOTHING,
   process,
   startCommand,
   status,
+  stop,
 } from './harness.ts';
 
 const HEALTH: HealthPolicy = {
@@ -23,18 +24,11 @@ const HEALTH: HealthPolicy = {
 };
 const CRON: Partial<CommandPolicy> = { kind: 'cron', restart: 'on-failure', giveUpAfter: 1 };
 
-const launched = (h: Harness, pid: number): void => h.send({ type: 'launcher.started', ...idOf(pid) });
-const exits = (h: Harness, pid: number, exit: Exit, heir: Leader | null = null, remains = NOTHING): void =>
-  h.send({ type: 'leader.exited', id: idOf(pid), exit, heir, remains });
-const counted = (h: Harness): void => h.send({ type: 'lineage.counted', remains: NOTHING });
-const stop = (h: Harness, everything = false): void =>
-  h.send({ type: 'command.stop', budget: 60_000, everything });
 const due = (h: Harness): void => h.send({ type: 'schedule.due' });
 
-/** It runs since `at`, under pid 7. */
-function running(options: HarnessOptions = {}, at = 0): Harness {
+/** It runs, under pid 7. */
+function running(options: HarnessOptions = {}): Harness {
   const h = startCommand(options);
-  h.advance(at);
   launched(h, 7);
   h.advance(1_000);
   return h;
@@ -102,7 +96,7 @@ test('a oneshot that has failed is stopped without its stop command: there is no
   launched(h, 7);
   exits(h, 7, status(1));
   expect(h.state()).toBe('failed.ended');
-  stop(h);
+  stop(h, 60_000);
   counted(h);
   expect(h.state()).toBe('stopped');
   expect(h.effects.filter(({ effect }) => effect === 'stopper')).toEqual([]);
@@ -124,7 +118,7 @@ describe('a schedule', () => {
   test('that is due while its run is stopped for good starts nothing', () => {
     for (const overlap of ['skip', 'queue', 'kill'] as const) {
       const h = inRun({ overlap });
-      stop(h);
+      stop(h, 60_000);
       due(h);
       expect(h.context().queued, overlap).toBe(false);
       exits(h, 7, status(0));
@@ -139,7 +133,7 @@ describe('a schedule', () => {
     h.send({ type: 'command.restart' });
     due(h);
     expect(h.context()).toMatchObject({ queued: true, stop: { forGood: false } });
-    stop(h, true);
+    stop(h, 60_000, true);
     expect(h.context()).toMatchObject({ queued: false, desired: 'down', stop: { forGood: true } });
     exits(h, 7, status(0));
     counted(h);
@@ -150,7 +144,7 @@ describe('a schedule', () => {
     const h = inRun({ overlap: 'kill' });
     due(h);
     expect(h.state()).toMatch(/^stopping/);
-    stop(h, true);
+    stop(h, 60_000, true);
     h.send({ type: 'command.start' });
     exits(h, 7, status(0));
     counted(h);

@@ -1,34 +1,25 @@
 /** What a policy file can say of one command, rule by rule, each as a story on a virtual clock. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Exit, Leader, Remains } from '../../machines/events.ts';
+import type { Exit } from '../../machines/events.ts';
 import type { CommandPolicy, HealthPolicy } from '../../machines/restart-policy.ts';
 import { NO_ROLE } from '../../machines/tree.ts';
 import {
+  counted,
   EXACT,
+  exits,
   type Harness,
   type HarnessOptions,
-  idOf,
   killedBy,
+  launched,
   left,
   NOTHING,
   process,
   startCommand,
   status,
+  stop,
 } from './harness.ts';
 
-const launched = (h: Harness, pid: number): void => h.send({ type: 'launcher.started', ...idOf(pid) });
-const exits = (
-  h: Harness,
-  pid: number,
-  exit: Exit,
-  heir: Leader | null = null,
-  remains: Remains = NOTHING,
-): void => h.send({ type: 'leader.exited', id: idOf(pid), exit, heir, remains });
-const counted = (h: Harness, remains: Partial<Remains> = {}): void =>
-  h.send({ type: 'lineage.counted', remains: left(remains) });
-const stop = (h: Harness, budget = 9_000, everything = false): void =>
-  h.send({ type: 'command.stop', budget, everything });
 const answers = (h: Harness, reason: string | null): void => h.send({ type: 'probe.finished', reason });
 /** The run that is under way, from the launch to its end. */
 const runs = (h: Harness, pid: number, ms: number, exit: Exit): void => {

@@ -1,26 +1,19 @@
 import { describe, expect, test } from 'vitest';
 import { commandMachine } from '../../machines/command.ts';
-import type { Exit, Leader, Remains } from '../../machines/events.ts';
 import { DEFAULT_POLICY } from '../../machines/restart-policy.ts';
 import {
+  counted,
+  exits,
   type Harness,
   type HarnessOptions,
-  idOf,
   killedBy,
+  launched,
   left,
-  NOTHING,
   process,
   startCommand,
   status,
+  stop,
 } from './harness.ts';
-
-const launched = (h: Harness, pid: number): void => h.send({ type: 'launcher.started', ...idOf(pid) });
-const exits = (h: Harness, pid: number, exit: Exit, heir: Leader | null = null, remains = NOTHING): void =>
-  h.send({ type: 'leader.exited', id: idOf(pid), exit, heir, remains });
-const counted = (h: Harness, remains: Partial<Remains> = {}): void =>
-  h.send({ type: 'lineage.counted', remains: left(remains) });
-const stop = (h: Harness, budget = 9_000, everything = false): void =>
-  h.send({ type: 'command.stop', budget, everything });
 
 /** A foreground program that has settled; what led there is not in the news. */
 function foreground(options: HarnessOptions = {}): Harness {

@@ -249,3 +249,16 @@ function toldInShort(told: Telling): string {
       return told.type;
   }
 }
+
+export const launched = (h: Harness, pid: number): void => h.send({ type: 'launcher.started', ...idOf(pid) });
+export const exits = (
+  h: Harness,
+  pid: number,
+  exit: Exit,
+  heir: Leader | null = null,
+  remains = NOTHING,
+): void => h.send({ type: 'leader.exited', id: idOf(pid), exit, heir, remains });
+export const counted = (h: Harness, remains: Partial<Remains> = {}): void =>
+  h.send({ type: 'lineage.counted', remains: left(remains) });
+export const stop = (h: Harness, budget = 9_000, everything = false): void =>
+  h.send({ type: 'command.stop', budget, everything });
