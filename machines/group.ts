@@ -97,14 +97,11 @@ const isSettled = ({ resting }: GroupContext, name: string): boolean =>
 /** Takes in whom the strategy stops. Who rests only until its own group starts it again has to rest anew, by this order. */
 function taken(context: GroupContext, names: readonly string[]): Pick<GroupContext, 'affected' | 'resting'> {
   const cycled = names.filter(
-    (name) => Object.hasOwn(context.under, name) && !context.down.has(name) && !isSettled(context, name),
+    (name) => !context.told.has(name) && !context.down.has(name) && !isSettled(context, name),
   );
   return {
     affected: new Set([...context.affected, ...names]),
-    resting: without(
-      context.resting,
-      cycled.filter((name) => !context.told.has(name)),
-    ),
+    resting: without(context.resting, cycled),
   };
 }
 
@@ -147,7 +144,7 @@ const base = setup({
       ({ context, enqueue }, params: { readonly command: string; readonly order: CommandOrder }) => {
         const { command, order } = params;
         const actor = ownOf(context.actors, command);
-        const group = actor === undefined ? ownOf(context.under, command) : undefined;
+        const group = ownOf(context.under, command);
         if (actor !== undefined) enqueue.sendTo(actor, order);
         else if (group !== undefined) enqueue.sendTo(group, { type: 'command.ordered', command, order });
       },
@@ -182,7 +179,6 @@ const stopAffected = base.enqueueActions(({ context, event, enqueue }) => {
   const { plan, affected, resting, told } = context;
   const unrested = new Set([...affected].filter((name) => !resting.has(name)));
   const next = stoppable(beforeOf(commandsOf(plan)), unrested).filter((name) => !told.has(name));
-  if (next.length === 0) return;
   const timeouts = new Map(commandsOf(plan).map(({ name, policy }) => [name, policy.stopTimeout]));
   for (const command of next) {
     const budget = timeouts.get(command) ?? DEFAULT_STOP;
@@ -218,7 +214,7 @@ export const groupMachine = base
         const parts = new Map<AnyActorRef, NamedFact[]>();
         for (const named of event.facts) {
           const actor = ownOf(context.actors, named.command);
-          const group = actor === undefined ? ownOf(context.under, named.command) : undefined;
+          const group = ownOf(context.under, named.command);
           if (actor !== undefined) enqueue.sendTo(actor, named.fact);
           else if (group !== undefined) parts.set(group, [...(parts.get(group) ?? []), named]);
         }
@@ -307,15 +303,11 @@ export const groupMachine = base
         };
       }),
       /** It has no hope any more. */
-      despair: assign(({ context, event }) => {
-        const { plan } = context;
-        const names = namesIn(plan).filter((name) => !isSettled(context, name));
-        return {
-          ...taken({ ...context, affected: NOBODY }, names),
-          dead: NOBODY,
-          reason: whyGivesUp(plan, event),
-        };
-      }),
+      despair: assign(({ context, event }) => ({
+        ...taken(context, namesIn(context.plan)),
+        dead: NOBODY,
+        reason: whyGivesUp(context.plan, event),
+      })),
       /** It is as if it had never been, but nobody is started. */
       forget: assign(({ context }) => ({
         heat: NO_HEAT,

@@ -258,7 +258,7 @@ const stopNext = base.enqueueActions(({ context, event, enqueue }) => {
     const order: CommandOrder = { type: 'command.stop', at, budget, everything: true };
     enqueue({ type: 'order', params: { command, order } });
   }
-  if (next.length > 0) enqueue.assign({ told: new Set([...told, ...next]) });
+  enqueue.assign({ told: new Set([...told, ...next]) });
 });
 
 /** No more waiting for anybody. */
@@ -393,7 +393,6 @@ function afterChange(
   const { groups, down, waiting } = context;
   const plans = plan.groups.flatMap(commandsOf);
   const leavers = Object.values(context.plans).filter(({ name }) => removed.has(name));
-  const known = new Set([...plans, ...leavers].map(({ name }) => name));
   const groupOf = Object.entries(context.groupOf).filter(([name]) => stay.has(name) || removed.has(name));
   const busy = new Set(groupOf.map(([, group]) => group));
   // Who was on its way out is started again as well.
@@ -407,13 +406,11 @@ function afterChange(
     groups: groups.filter((group) => busy.has(group)),
     groupOf: Object.fromEntries(groupOf),
     leaving: removed,
-    down: new Set([...down, ...stopped].filter((name) => known.has(name))),
+    down: new Set([...down, ...stopped]),
     // Those who move tell anew how far they come.
     waiting: new Set([...waiting].filter((name) => stay.has(name))),
     reached: Object.fromEntries(
-      Object.entries(reached).filter(
-        ([name]) => known.has(name) && (!moved.has(name) || rest.has(name) || restarted.has(name)),
-      ),
+      Object.entries(reached).filter(([name]) => !moved.has(name) || rest.has(name) || restarted.has(name)),
     ),
   };
 }
@@ -693,5 +690,5 @@ function isNewsFor(
   }
   if (event.type !== 'command.rested' || !missing.some((each) => each.command === event.command))
     return false;
-  return event.state === 'failed' || (event.state === 'stopped' && down.has(event.command));
+  return event.state === 'failed' || down.has(event.command);
 }
