@@ -22,6 +22,7 @@ const TESTS = [
   'test/machines/reload.test.ts',
   'test/machines/supervisor-paths.test.ts',
   'test/machines/supervisor.test.ts',
+  'test/machines/supervisor-books.test.ts',
   'test/machines/supervisor-matrix.test.ts',
   'test/machines/supervisor-order.test.ts',
   'test/machines/group-matrix.test.ts',

@@ -244,6 +244,13 @@ const acts: fc.Arbitrary<readonly Act[]> = fc.array(
   { maxLength: 25 },
 ) as fc.Arbitrary<readonly Act[]>;
 
+/** Nobody is in a book of the root whom no policy knows. */
+function checkBooks(w: World): void {
+  const { plans, groupOf, reached, down, waiting, leaving } = w.root.getSnapshot().context;
+  const names = [Object.keys(groupOf), Object.keys(reached), [...down], [...waiting], [...leaving]].flat();
+  expect(names.filter((name) => !Object.hasOwn(plans, name))).toEqual([]);
+}
+
 function live(w: World, first: Policy, all: readonly Act[]): void {
   let policy = first;
   const reload = (next: Policy, restarted: readonly number[]): void => {
@@ -289,6 +296,7 @@ function live(w: World, first: Policy, all: readonly Act[]): void {
         else w[each.act](name);
       }
     }
+    checkBooks(w);
   }
 }
 
