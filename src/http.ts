@@ -88,14 +88,15 @@ export function createHttp(options: HttpOptions): Http {
       await rest();
       for (const status of found) {
         let processes = 0;
-        let bytes = 0;
+        let bytes = resident === null ? null : 0;
         for (const id of membersOf(status.name)) {
-          const own = resident === null ? 0 : resident(id);
-          if (own !== null) processes++;
-          bytes += own ?? 0;
+          const own = resident === null ? null : resident(id);
+          if (own === 'gone') continue;
+          processes++;
+          bytes = own === null || bytes === null ? null : bytes + own;
           await rest();
         }
-        commands.push(sampleOf(known, status, processes, resident === null ? null : bytes));
+        commands.push(sampleOf(known, status, processes, bytes));
       }
     }
     const { user, system } = process.cpuUsage();
@@ -103,7 +104,7 @@ export function createHttp(options: HttpOptions): Http {
       commands,
       processes: table.rows.size,
       dropped: options.dropped(),
-      self: { resident: process.memoryUsage.rss(), cpu: (user + system) / 1e6, since: began },
+      self: { resident: ownResident(), cpu: (user + system) / 1e6, since: began },
     };
   }
 
@@ -193,6 +194,15 @@ export function createHttp(options: HttpOptions): Http {
     },
     ...metrics,
   };
+}
+
+/** Bytes; null: it can't be read. Node opens a file for it, and there may be no file descriptors left. */
+function ownResident(): number | null {
+  try {
+    return process.memoryUsage.rss();
+  } catch {
+    return null;
+  }
 }
 
 function sampleOf(

@@ -1,5 +1,5 @@
 import { createServer } from 'node:net';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { createHttp } from '../src/http.ts';
 import { createInside } from './control/inside.ts';
 
@@ -43,4 +43,31 @@ test('before the process table has been read nobody is told that all is ready', 
   ]);
   isRead = true;
   expect([await statusOf('/readyz'), await statusOf('/metrics')]).toEqual([200, 200]);
+});
+
+test('without file descriptors a scrape is answered nevertheless', async (context) => {
+  const port = await freePort();
+  const inside = createInside();
+  const http = createHttp({
+    version: '1.2.3',
+    inside: () => inside,
+    journal: inside.journal,
+    table: { kind: 'ps-list', rows: new Map() },
+    membersOf: () => [],
+    dropped: () => ({ stdout: 0, file: 0, syslog: 0 }),
+    now: () => 0,
+    notice: () => {},
+  });
+  http.listen(`127.0.0.1:${port}`);
+  context.onTestFinished(() => http.listen(null));
+  // Node opens a file to learn it.
+  const spy = vi.spyOn(process.memoryUsage, 'rss').mockImplementation(() => {
+    throw new Error('EMFILE: too many open files, uv_resident_set_memory');
+  });
+  context.onTestFinished(() => spy.mockRestore());
+  const scrape = () =>
+    fetch(`http://127.0.0.1:${port}/metrics`, { headers: { connection: 'close' } }).catch(() => null);
+  const answer = await vi.waitFor(async () => (await scrape())!.text(), { timeout: 60_000 });
+  expect(answer).toMatch(/^process_start_time_seconds /m);
+  expect(answer).not.toMatch(/^process_resident_memory_bytes /m);
 });

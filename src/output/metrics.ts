@@ -22,8 +22,8 @@ export interface Sample {
   readonly processes: number;
   /** Until now. */
   readonly dropped: { readonly stdout: number; readonly file: number; readonly syslog: number };
-  /** upkeep itself: bytes, seconds, seconds since 1970. */
-  readonly self: { readonly resident: number; readonly cpu: number; readonly since: number };
+  /** upkeep itself: bytes (null: nobody can tell), seconds, seconds since 1970. */
+  readonly self: { readonly resident: number | null; readonly cpu: number; readonly since: number };
 }
 
 export interface Metrics {
@@ -304,7 +304,8 @@ export function createMetrics(version: string): Metrics {
     everybody.set(all);
     dropped.reset();
     for (const [log, count] of Object.entries(lines)) dropped.inc({ log }, count);
-    ownMemory.set(self.resident);
+    if (self.resident === null) ownMemory.remove();
+    else ownMemory.set(self.resident);
     ownCpu.reset();
     ownCpu.inc(self.cpu);
     ownStart.set(self.since);

@@ -1,5 +1,6 @@
 /** Who listens on a TCP port, as /proc tells it. No connection is made: a service does not notice. */
 import { closeSync, openSync, readdirSync, readlinkSync, readSync, statSync } from 'node:fs';
+import { isGone } from './table-procfs.ts';
 
 /**
  * `descriptor`: a process holds the very socket. `user`: a socket on the port belongs to the user of a process whose
@@ -59,9 +60,6 @@ export function findListener(pids: readonly number[], port: number, root = '/pro
     );
   return nobody(`nothing listens on port ${port}`);
 }
-
-const isGone = (error: unknown): boolean =>
-  ['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '');
 
 /** Those of a process's network namespace, of which the number of the file tells. */
 function listenersOf(

@@ -3,7 +3,7 @@ import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { endianness } from 'node:os';
 import type { ProcessId } from '../../machines/events.ts';
 import { isDead } from './table.ts';
-import { parseStat } from './table-procfs.ts';
+import { isGone, parseStat } from './table-procfs.ts';
 
 const AT_PAGESZ = 6n;
 /** Of nearly all machines. */
@@ -12,12 +12,13 @@ const USUAL_PAGE = 4096;
 /**
  * Reads one process in some ten microseconds.
  *
- * @returns bytes of resident memory; null: it is not there any more, or it can't be read
+ * @returns bytes of resident memory; `gone`: it is not there any more; null: it can't be read now (no file descriptors are
+ *   left, say)
  */
 export function createResident({
   root = '/proc',
   pageSize = pageSizeOf(),
-} = {}): (id: ProcessId) => number | null {
+} = {}): (id: ProcessId) => number | 'gone' | null {
   const buffer = Buffer.allocUnsafe(1024);
   return ({ pid, startTicks }) => {
     let file = -1;
@@ -25,9 +26,9 @@ export function createResident({
       file = openSync(`${root}/${pid}/stat`, 'r');
       const stat = parseStat(buffer, readSync(file, buffer, 0, buffer.length, null));
       const isIt = stat !== null && (startTicks === 0 || stat.startTicks === startTicks) && !isDead(stat);
-      return isIt ? stat.pages * pageSize : null;
-    } catch {
-      return null;
+      return isIt ? stat.pages * pageSize : 'gone';
+    } catch (error) {
+      return isGone(error) ? 'gone' : null;
     } finally {
       if (file >= 0) closeSync(file);
     }

@@ -86,6 +86,10 @@ const NEWCOMERS_PER_LISTED = 0.25;
 const MOST_NEWCOMERS = 500;
 const COMM_BYTES = 15;
 
+/** True when a file of /proc could not be read because its process is not there any more. */
+export const isGone = (error: unknown): boolean =>
+  ['ENOENT', 'ESRCH', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '');
+
 /** Reads the first `length` bytes of a /proc/PID/stat; null where that is not what they are. */
 export function parseStat(bytes: Buffer, length = bytes.length): Stat | null {
   // comm may hold anything, `)` too, but nothing behind it does.
@@ -184,7 +188,7 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       refused = code === 'EACCES' || code === 'EPERM';
-      if (code === 'ENOENT' || code === 'ESRCH' || code === 'ENOTDIR') return 'gone';
+      if (isGone(error)) return 'gone';
       return refused ? 'denied' : 'unknown';
     } finally {
       if (file >= 0) closeSync(file);

@@ -64,14 +64,14 @@ describe('orders', () => {
   test('a restart takes back a stop, and what was reached', () => {
     const w = startWorld({ commands: [command('a'), command('b', { after: ['a'] })] }, ['a', 'b']);
     w.advance(200);
-    expect(book(w).reached['a']).toMatchObject({ state: 'ready', tried: true });
+    expect(book(w).reached.a).toMatchObject({ state: 'ready', tried: true });
     w.stop('a');
     w.advance(200);
     expect([...book(w).down]).toEqual(['a']);
-    expect(book(w).reached['a']).toMatchObject({ state: 'stopped' });
+    expect(book(w).reached.a).toMatchObject({ state: 'stopped' });
     w.restart('a');
     expect([...book(w).down]).toEqual([]);
-    expect(book(w).reached['a']).toMatchObject({ state: 'down', tried: false });
+    expect(book(w).reached.a).toMatchObject({ state: 'down', tried: false });
   });
 
   test('a restart of one that runs is a new begin', () => {
@@ -81,7 +81,7 @@ describe('orders', () => {
     w.restart('a');
     w.advance(10);
     expect(w.state('a')).toMatch(/^stopping/);
-    expect(book(w).reached['a']).toMatchObject({ state: 'down', tried: false });
+    expect(book(w).reached.a).toMatchObject({ state: 'down', tried: false });
   });
 });
 
@@ -327,7 +327,7 @@ describe('a policy that is read again', () => {
     w.advance(20);
     const x = command('x', { after: ['a'] });
     w.reload({ commands: [command('a'), command('b'), x] });
-    expect(book(w).reached['a']).toMatchObject({ state: 'down', tried: false });
+    expect(book(w).reached.a).toMatchObject({ state: 'down', tried: false });
     expect(w.state('x')).toBe('waiting');
     w.advance(500);
     expect(w.news()).toEqual(['SIGTERM a', 'end a', 'start a', 'start x']);
@@ -344,7 +344,7 @@ describe('a policy that is read again', () => {
     expect([...book(w).down]).toEqual(['a']);
     w.advance(500);
     expect(w.state('a')).toBe('stopped');
-    expect(book(w).reached['a']).toMatchObject({ state: 'stopped' });
+    expect(book(w).reached.a).toMatchObject({ state: 'stopped' });
     expect(w.alive()).toEqual(['b', 'x']);
   });
 
@@ -368,7 +368,7 @@ describe('a policy that is read again', () => {
     w.advance(200);
     expect([w.state('m'), w.alive()]).toEqual(['stopped', ['a']]);
     expect([...book(w).down]).toEqual(['m']);
-    expect(book(w).reached['m']).toMatchObject({ state: 'stopped' });
+    expect(book(w).reached.m).toMatchObject({ state: 'stopped' });
     w.start('m');
     w.advance(200);
     expect(w.alive()).toEqual(['a', 'm']);
@@ -402,10 +402,10 @@ describe('a policy that is read again', () => {
     const late = command('late', { after: ['db'] });
     const w = startWorld({ groups: [group('g', 'one_for_one', [db])], commands: [late] }, ['db', 'late']);
     w.advance(200);
-    expect(book(w).reached['db']).toMatchObject({ state: 'ready' });
+    expect(book(w).reached.db).toMatchObject({ state: 'ready' });
     const x = command('x', { requires: { db: 'ready' } });
     w.reload({ groups: [group('h', 'one_for_one', [x])], commands: [db, late] });
-    expect(book(w).reached['db']).toMatchObject({ state: 'started' });
+    expect(book(w).reached.db).toMatchObject({ state: 'started' });
     expect(w.state('x')).toBe('waiting');
     w.advance(100);
     expect(w.alive()).toEqual(['db', 'late', 'x']);
@@ -506,7 +506,7 @@ describe('what a group does', () => {
     w.advance(45);
     expect(w.groupState('g')).toBe('tending');
     expect(heard.orders()).toEqual(['stop b', 'start b']);
-    expect(book(w).reached['a']).toMatchObject({ state: 'ready', tried: true });
+    expect(book(w).reached.a).toMatchObject({ state: 'ready', tried: true });
   });
 
   test('but whoever else comes up meanwhile leaves the dead one to be begun', () => {

@@ -160,6 +160,25 @@ test('what is measured when it is asked for', async () => {
   });
 });
 
+test('memory that nobody can tell is left out, and told again when it is known', async () => {
+  const metrics = createMetrics('1');
+  const text = async (resident: number | null): Promise<Record<string, number>> => {
+    const measured = sample(command('web', { resident }));
+    return seriesOf(
+      await metrics.text({ ...measured, self: { ...measured.self, resident } }, async () => {}),
+    );
+  };
+  const memory = [
+    'process_resident_memory_bytes',
+    'upkeep_command_resident_memory_bytes{command="web"}',
+  ] as const;
+  for (const bytes of [null, 5, null, 7]) {
+    const series = await text(bytes);
+    expect(memory.map((name) => series[name])).toEqual([bytes ?? undefined, bytes ?? undefined]);
+    expect(series['upkeep_command_processes{command="web"}']).toBe(3);
+  }
+});
+
 test('what is measured says nothing of before', async () => {
   const metrics = createMetrics('1');
   await metrics.text(sample(), async () => {});
