@@ -186,6 +186,30 @@ describe('those that wait', () => {
   });
 });
 
+describe('what is told of those that wait', () => {
+  test('that the one they require fails', () => {
+    const a = command('a', { policy: { giveUpAfter: 1 } });
+    const w = startWorld({ commands: [a, command('x', { requires: { a: 'ready' } })] });
+    w.broken.add('a');
+    w.advance(100);
+    expect(reasonsFor(w, 'x')).toEqual([['a: ready'], ['a: ready (it is failed)']]);
+  });
+
+  test('but not that one fails which they only come after, nor that the policy was read again', () => {
+    const commands = [
+      command('a', { policy: { giveUpAfter: 1 } }),
+      command('b', { policy: { settle: 5_000 } }),
+      command('x', { requires: { b: 'started' }, after: ['a'] }),
+    ];
+    const w = startWorld({ commands });
+    w.broken.add('a');
+    w.advance(100);
+    expect(w.state('a')).toMatch(/^failed/);
+    w.reload({ commands });
+    expect(reasonsFor(w, 'x')).toEqual([['b: started', 'a: its start']]);
+  });
+});
+
 describe('groups', () => {
   test('none is made for nobody', () => {
     const w = startWorld({ groups: [group('empty', 'one_for_all', [])], commands: [command('a')] });
@@ -334,14 +358,17 @@ describe('a policy that is read again', () => {
   });
 
   test('but for one that an operator had stopped: it stays as it is', () => {
-    const w = startWorld({ commands: [command('a'), command('b')] }, ['a', 'b']);
+    const late = command('b', { after: ['a'] });
+    const w = startWorld({ commands: [command('a'), late] }, ['a', 'b']);
     w.dies.set('a', 100);
     w.advance(200);
     w.stop('a');
     w.advance(20);
-    w.reload({ commands: [command('b')] });
-    w.reload({ commands: [command('a'), command('b'), command('x', { after: ['a'] })] });
+    w.reload({ commands: [late] });
+    w.reload({ commands: [command('a'), late, command('x', { after: ['a'] })] });
     expect([...book(w).down]).toEqual(['a']);
+    expect(book(w).reached.a, 'nobody begins it').toMatchObject({ tried: true });
+    expect(w.state('x'), 'it has nobody to wait for').not.toBe('waiting');
     w.advance(500);
     expect(w.state('a')).toBe('stopped');
     expect(book(w).reached.a).toMatchObject({ state: 'stopped' });
@@ -411,6 +438,21 @@ describe('a policy that is read again', () => {
     expect(w.alive()).toEqual(['db', 'late', 'x']);
   });
 
+  test('who moves and has done its work, or has failed, is not one that was stopped', () => {
+    const members = [
+      oneshot('done'),
+      command('failed', { policy: { giveUpAfter: 1 } }),
+      command('x', { after: ['done', 'failed'] }),
+    ];
+    const w = startWorld({ commands: members });
+    w.runs.set('done', { ms: 5, code: 0 });
+    w.broken.add('failed');
+    w.advance(100);
+    w.reload({ groups: [group('g', 'one_for_one', members)] });
+    expect([...book(w).down]).toEqual([]);
+    expect(book(w).reached).toMatchObject({ done: { state: 'completed' }, failed: { state: 'failed' } });
+  });
+
   test('each hears of its new part, though nothing else of it has changed', () => {
     const roleOf = (w: World, name: string) => w.actorOf(name)!.getSnapshot().context.role;
     const w = startWorld(
@@ -430,6 +472,19 @@ describe('a policy that is read again', () => {
     });
     expect(heard.orders().slice(2)).toEqual(['adjust b']);
     expect(roleOf(w, 'b')).toEqual({ waits: true, watched: true, grouped: true });
+  });
+
+  test('also where each was watched before', () => {
+    const of = (strategy: 'one_for_one' | 'one_for_all'): WorldOptions => ({
+      groups: [group('g', strategy, [command('a')], { intensity: { restarts: 5, within: 1_000 } })],
+    });
+    const w = startWorld(of('one_for_one'), ['a']);
+    w.reload(of('one_for_all'));
+    expect(w.actorOf('a')!.getSnapshot().context.role).toEqual({
+      waits: false,
+      watched: true,
+      grouped: true,
+    });
   });
 
   test('what is left of a run, and what kind it was, is told to whoever takes it over', () => {
@@ -496,17 +551,19 @@ describe('what a group does', () => {
   });
 
   test('a dead one that is found alive is not begun again', () => {
-    const w = startWorld(together([command('a'), command('b')]), ['a', 'b']);
+    const a = command('a', { policy: { ready: { timeout: 1_000, interval: 5 } } });
+    const w = startWorld(together([a, command('b')]), ['a', 'b']);
     w.dies.set('b', 50);
     w.advance(200);
     const heard = overhear(w);
     w.die('a');
-    w.advance(10);
+    w.advance(49);
     w.appear('a');
-    w.advance(45);
+    w.advance(2);
     expect(w.groupState('g')).toBe('tending');
     expect(heard.orders()).toEqual(['stop b', 'start b']);
-    expect(book(w).reached.a).toMatchObject({ state: 'ready', tried: true });
+    // Its probe has not answered yet.
+    expect(book(w).reached.a).toMatchObject({ state: 'started', tried: true });
   });
 
   test('but whoever else comes up meanwhile leaves the dead one to be begun', () => {
@@ -553,7 +610,7 @@ describe('what a group does', () => {
     const w = startWorld(
       {
         groups: [
-          group('outer', 'one_for_all', [command('a'), inner, command('b')], {
+          group('outer', 'rest_for_one', [inner, command('a'), command('b')], {
             intensity: { restarts: 5, within: 10_000 },
           }),
         ],
@@ -567,6 +624,7 @@ describe('what a group does', () => {
     w.advance(1);
     w.die('x');
     w.advance(1_000);
+    expect(w.toldOf('group.failed').map((each) => each.group)).toEqual(['inner']);
     expect(w.alive()).toEqual(['a', 'b', 'x']);
     expect(heard.orders().filter((each) => each.endsWith(' a'))).toEqual(['rejoin a', 'release a']);
   });
