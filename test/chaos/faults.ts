@@ -290,14 +290,15 @@ export const KINDS: readonly Kind[] = [
   },
   {
     name: 'pid-reuse',
-    about: 'a process dies, and a stranger is born with its pid (ns_last_pid)',
+    about: 'pids go round (ns_last_pid): a process dies, and a stranger is born with its pid',
     weight: 4,
     needs: () =>
       needsRoot() ?? (existsSync('/proc/sys/kernel/ns_last_pid') ? null : 'there is no ns_last_pid'),
     inject(scene) {
       const victim = scene.random.chance(0.5) ? scene.leader() : some(scene, 'worker');
-      if (victim === null) return 0;
-      scene.world.order(`reuse ${victim.pid} 3`);
+      const upkeep = scene.world.upkeepPid();
+      if (victim === null || upkeep === null) return 0;
+      scene.world.order(`reuse ${victim.pid} 3 ${upkeep}`);
       return 1;
     },
   },
