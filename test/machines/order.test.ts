@@ -220,6 +220,22 @@ describe('how a shutdown shares its time', () => {
     expect(stopShare(all, 'app', 9_000)).toBe(9_000);
   });
 
+  test('where others come to their end beside it, it has its share', () => {
+    const before = new Map([
+      ['done', []],
+      ['db', []],
+      ['app', ['done', 'db']],
+    ]);
+    const plan = stopPlan(
+      before,
+      (name) => (name === 'app' ? 9_000 : null),
+      9_000,
+      (name) => name === 'done',
+    );
+    // Half of the grace is set aside for db, and all of it is scaled: 9,000 of 13,500 for app.
+    expect(stopShare(plan, 'app', 9_000)).toBe(6_000);
+  });
+
   test('one alone has all of it', () => {
     expect(
       stopShare(
