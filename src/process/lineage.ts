@@ -382,8 +382,11 @@ export function createLineage(options: LineageOptions): Lineage {
     return isService(member) && (member.row.session === service.deadSession || member.row.session === 0);
   }
 
-  function living(service: Service): Member[] {
-    return [...service.members.values()].filter(isAlive);
+  /** A leader whose end is known is none of them, though it stays a member until that is told: its number may be a stranger's. */
+  function living({ members, leader, ended }: Service): Member[] {
+    const isOver = ({ row }: Member): boolean =>
+      ended !== null && row.pid === leader?.pid && row.startTicks === leader.startTicks;
+    return [...members.values()].filter((member) => !isOver(member) && isAlive(member));
   }
 
   /** Of its own, those that may lead at all. */

@@ -285,6 +285,14 @@ describe('the end of a leader', () => {
     },
   );
 
+  test('keeps signals from its number, which may be a stranger by then, also where that cannot be read', () => {
+    const { lineage, die, unreadable } = started();
+    unreadable.add(10);
+    expect(lineage.targets('web', 'tagged').map(({ pid }) => pid)).toEqual([10]);
+    die(10, KILLED);
+    expect(lineage.targets('web', 'tagged')).toEqual([]);
+  });
+
   test('is waited for no longer than the linger time where looks cannot read everybody', () => {
     const { pass, look, die } = daemon();
     die(40, KILLED);
