@@ -88,7 +88,7 @@ const COMM_BYTES = 15;
 
 /** True when a file of /proc could not be read because its process is not there any more. */
 export const isGone = (error: unknown): boolean =>
-  ['ENOENT', 'ESRCH', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '');
+  ['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '');
 
 /** Reads the first `length` bytes of a /proc/PID/stat; null where that is not what they are. */
 export function parseStat(bytes: Buffer, length = bytes.length): Stat | null {
@@ -188,7 +188,7 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       refused = code === 'EACCES' || code === 'EPERM';
-      if (isGone(error)) return 'gone';
+      if (isGone(error) || code === 'ENOTDIR') return 'gone';
       return refused ? 'denied' : 'unknown';
     } finally {
       if (file >= 0) closeSync(file);
