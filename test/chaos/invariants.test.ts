@@ -28,6 +28,25 @@ function watched(startup = 500) {
   return { invariants, told, look };
 }
 
+describe('a worker', () => {
+  test('leads where its daemon stays in the session of its launcher, and upkeep says so; and nowhere else', () => {
+    for (const inSession of [true, false]) {
+      const web = { name: 'web', startup: 500, crashes: false, inSession };
+      const invariants = new Invariants([web], BOUNDS);
+      const told = (event: string, of: Told = {}) => invariants.told({ event, command: 'web', ...of });
+      const worker = seen(11, { role: 'worker' });
+      const look = (fair: number) =>
+        invariants.look({ fair, processes: [worker], upkeep: UPKEEP, impaired: false, logged: true });
+      told('upkeep.started');
+      told('command.running', { leader: { pid: 10 } });
+      expect(invariants.missing([worker])).toEqual(['web']);
+      told('command.running', { leader: { pid: 11 } });
+      expect(invariants.missing([worker])).toEqual(inSession ? [] : ['web']);
+      expect(look(100_000).map(({ invariant }) => invariant)).toEqual(inSession ? [] : ['up again in time']);
+    }
+  });
+});
+
 describe('one leader', () => {
   test('two masters, seen twice, are one too many', () => {
     const { look } = watched();

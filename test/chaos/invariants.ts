@@ -44,6 +44,9 @@ export interface Watched {
   readonly startup: number;
   /** Ends by itself again and again: nothing is due but its next start. */
   readonly crashes: boolean;
+  /** Its daemon stays in the session of its launcher: where its master dies in the start, the oldest of its workers leads from then
+   * on (docs/reference/matching.md). */
+  readonly inSession?: boolean;
 }
 
 export interface Bounds {
@@ -111,6 +114,8 @@ interface State {
   stopped: boolean;
   /** The last order for it was to stop. */
   wishedDown: boolean;
+  /** Whom upkeep calls its leader. */
+  leader: number;
 }
 
 export class Invariants {
@@ -139,6 +144,7 @@ export class Invariants {
         starts: 0,
         stopped: false,
         wishedDown: false,
+        leader: 0,
       });
     }
   }
@@ -193,7 +199,8 @@ export class Invariants {
           });
       }
 
-      if (masters.length > 0) {
+      const isLed = masters.length > 0 || mine.some((process) => leadsAsWorker(process, state));
+      if (isLed) {
         state.lastMaster = fair;
         state.dueAt = Math.max(state.dueAt === Number.POSITIVE_INFINITY ? 0 : state.dueAt, this.#noticed());
       }
@@ -206,7 +213,7 @@ export class Invariants {
         continue;
       }
       this.#check('up again in time');
-      if (masters.length === 0) {
+      if (!isLed) {
         this.#most('longest time without a leader, its waits included, ms', fair - state.lastMaster);
         if (fair > state.dueAt) {
           found.push({
@@ -299,8 +306,10 @@ export class Invariants {
         if (state !== undefined) this.#allow(state, (event.wait ?? Number.POSITIVE_INFINITY) + CLEARING);
         break;
       case 'command.running':
+        if (state === undefined) break;
+        state.leader = event.leader?.pid ?? 0;
         // A launcher that stayed, or a daemon on its way.
-        if (state !== undefined) this.#allow(state, state.watched.startup);
+        this.#allow(state, state.watched.startup);
         break;
       case 'command.stopped':
         if (state === undefined) break;
@@ -429,13 +438,21 @@ export class Invariants {
   missing(processes: readonly Seen[]): string[] {
     const up = new Set(
       processes
-        .filter((process) => isAlive(process) && process.role === 'master')
+        .filter((process) => isAlive(process))
+        .filter(
+          (process) =>
+            process.role === 'master' || leadsAsWorker(process, this.#states.get(process.command ?? '')),
+        )
         .map(({ command }) => command),
     );
     return [...this.#states.values()]
       .filter(({ watched, wishedDown }) => !watched.crashes && !wishedDown && !up.has(watched.name))
       .map(({ watched }) => watched.name);
   }
+}
+
+function leadsAsWorker({ pid, role }: Seen, state: State | undefined): boolean {
+  return role === 'worker' && state?.watched.inSession === true && state.leader === pid;
 }
 
 /**

@@ -108,7 +108,15 @@ function planCommands(random: Random, count: number, service: string): CommandPl
     const line = words.join(' ');
     const wrapped = !script && fork === '' && random.chance(0.2);
     const command = script ? `{dir}/init.d/${name} start` : wrapped ? `sh -c '${line} & wait $!'` : line;
-    return { name, command: `${name}: ${command}`, startup, crashes, script: script ? line : null };
+    const inSession = fork !== '' && !words.includes('--setsid');
+    return {
+      name,
+      command: `${name}: ${command}`,
+      startup,
+      crashes,
+      inSession,
+      script: script ? line : null,
+    };
   });
 }
 

@@ -56,6 +56,8 @@ interface Book {
   probes: string;
   /** No file names it since, fair ms; null: one does. */
   unnamed: number | null;
+  /** Whom upkeep calls its leader. */
+  leader: number;
 }
 
 export class PolicyInvariants {
@@ -270,6 +272,7 @@ export class PolicyInvariants {
         return found;
       }
       case 'command.running':
+        book.leader = event.leader?.pid ?? 0;
         if (event.how === 'handover') return [];
         book.bound = false;
         book.tried = true;
@@ -476,11 +479,19 @@ export class PolicyInvariants {
     return [];
   }
 
+  /** A daemon that stays in the session of its launcher: see `Watched.inSession`. */
+  #leadsAsWorker({ pid, role, command }: Seen): boolean {
+    const run = this.#file.commands[command ?? '']?.run ?? '';
+    const inSession = /--(fork|double)/.test(run) && !run.includes('--setsid');
+    return role === 'worker' && inSession && this.#bookOf(command!).leader === pid;
+  }
+
   /** Commands that are not what they should be when nobody has done anything for a while. */
   missing(processes: readonly Seen[]): string[] {
     const masters = new Set(
       processes
-        .filter((process) => isAlive(process) && process.role === 'master')
+        .filter((process) => isAlive(process))
+        .filter((process) => process.role === 'master' || this.#leadsAsWorker(process))
         .map(({ command }) => command),
     );
     const found: string[] = [];
@@ -520,6 +531,7 @@ const newBook = (): Book => ({
   remains: '',
   probes: '',
   unnamed: null,
+  leader: 0,
 });
 
 const isAtRest = (state: State): boolean =>
