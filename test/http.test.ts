@@ -3,6 +3,14 @@ import { expect, test, vi } from 'vitest';
 import { createHttp } from '../src/http.ts';
 import { createInside } from './control/inside.ts';
 
+/** Of processes and lines that there are none of. */
+const nothing: Pick<Parameters<typeof createHttp>[0], 'version' | 'table' | 'membersOf' | 'dropped'> = {
+  version: '1.2.3',
+  table: { kind: 'ps-list', rows: new Map() },
+  membersOf: () => [],
+  dropped: () => ({ stdout: 0, file: 0, syslog: 0 }),
+};
+
 async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -20,12 +28,9 @@ test('before the process table has been read nobody is told that all is ready', 
   let at = 0;
   const listening = new Promise<void>((resolve) => {
     const http = createHttp({
-      version: '1.2.3',
+      ...nothing,
       inside: () => answers,
       journal: inside.journal,
-      table: { kind: 'ps-list', rows: new Map() },
-      membersOf: () => [],
-      dropped: () => ({ stdout: 0, file: 0, syslog: 0 }),
       // What was found before is too old each time.
       now: () => (at += 10_000),
       notice: () => resolve(),
@@ -49,12 +54,9 @@ test('without file descriptors a scrape is answered nevertheless', async (contex
   const port = await freePort();
   const inside = createInside();
   const http = createHttp({
-    version: '1.2.3',
+    ...nothing,
     inside: () => inside,
     journal: inside.journal,
-    table: { kind: 'ps-list', rows: new Map() },
-    membersOf: () => [],
-    dropped: () => ({ stdout: 0, file: 0, syslog: 0 }),
     now: () => 0,
     notice: () => {},
   });

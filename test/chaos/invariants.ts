@@ -199,7 +199,9 @@ export class Invariants {
           });
       }
 
-      const isLed = masters.length > 0 || mine.some((process) => leadsAsWorker(process, state));
+      const isLed =
+        masters.length > 0 ||
+        mine.some((process) => leadsAsWorker(process, state.watched.inSession, state.leader));
       if (isLed) {
         state.lastMaster = fair;
         state.dueAt = Math.max(state.dueAt === Number.POSITIVE_INFINITY ? 0 : state.dueAt, this.#noticed());
@@ -438,11 +440,11 @@ export class Invariants {
   missing(processes: readonly Seen[]): string[] {
     const up = new Set(
       processes
-        .filter((process) => isAlive(process))
-        .filter(
-          (process) =>
-            process.role === 'master' || leadsAsWorker(process, this.#states.get(process.command ?? '')),
-        )
+        .filter((process) => {
+          const state = this.#states.get(process.command ?? '');
+          const leads = state !== undefined && leadsAsWorker(process, state.watched.inSession, state.leader);
+          return isAlive(process) && (process.role === 'master' || leads);
+        })
         .map(({ command }) => command),
     );
     return [...this.#states.values()]
@@ -451,8 +453,9 @@ export class Invariants {
   }
 }
 
-function leadsAsWorker({ pid, role }: Seen, state: State | undefined): boolean {
-  return role === 'worker' && state?.watched.inSession === true && state.leader === pid;
+/** Such a worker leads; upkeep says which. */
+export function leadsAsWorker({ pid, role }: Seen, inSession: boolean | undefined, leader: number): boolean {
+  return role === 'worker' && inSession === true && leader === pid;
 }
 
 /**

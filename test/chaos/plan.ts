@@ -75,6 +75,10 @@ export function planEpisode(runSeed: number, index: number, options: PlanOptions
   };
 }
 
+/** Does this service go to the background, and stay in the session of its launcher? */
+export const staysInSession = (line: string): boolean =>
+  / --(fork|double)\b/.test(line) && !line.includes(' --setsid');
+
 /** Services of every kind: see fixtures/service.pl. */
 function planCommands(random: Random, count: number, service: string): CommandPlan[] {
   return Array.from({ length: count }, (_, index) => {
@@ -108,13 +112,12 @@ function planCommands(random: Random, count: number, service: string): CommandPl
     const line = words.join(' ');
     const wrapped = !script && fork === '' && random.chance(0.2);
     const command = script ? `{dir}/init.d/${name} start` : wrapped ? `sh -c '${line} & wait $!'` : line;
-    const inSession = fork !== '' && !words.includes('--setsid');
     return {
       name,
       command: `${name}: ${command}`,
       startup,
       crashes,
-      inSession,
+      inSession: staysInSession(line),
       script: script ? line : null,
     };
   });

@@ -2,7 +2,8 @@
  * What must be true of commands that a policy file orders. Pure, as invariants.ts is: fed with looks, with upkeep's events, and
  * with the files that were written.
  */
-import { isAlive, type Look, type Seen, type Told, type Violation } from './invariants.ts';
+import { isAlive, type Look, leadsAsWorker, type Seen, type Told, type Violation } from './invariants.ts';
+import { staysInSession } from './plan.ts';
 import { commandsIn, groupsOf, type Milestone, type PolicyFile, relationsOf } from './policy-plan.ts';
 import { isWish, type Wishes } from './wishes.ts';
 
@@ -480,10 +481,10 @@ export class PolicyInvariants {
   }
 
   /** A daemon that stays in the session of its launcher: see `Watched.inSession`. */
-  #leadsAsWorker({ pid, role, command }: Seen): boolean {
-    const run = this.#file.commands[command ?? '']?.run ?? '';
-    const inSession = /--(fork|double)/.test(run) && !run.includes('--setsid');
-    return role === 'worker' && inSession && this.#bookOf(command!).leader === pid;
+  #leadsAsWorker(process: Seen): boolean {
+    const { run } = this.#file.commands[process.command ?? ''] ?? {};
+    if (run === undefined) return false;
+    return leadsAsWorker(process, staysInSession(run), this.#bookOf(process.command!).leader);
   }
 
   /** Commands that are not what they should be when nobody has done anything for a while. */

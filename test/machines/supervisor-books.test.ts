@@ -492,20 +492,8 @@ describe('a policy that is read again', () => {
     const w = startWorld({ commands: [job, command('b')] }, ['b']);
     w.broken.add('job');
     w.advance(5);
-    const before = w.root.getSnapshot().context;
     const remains = left({ tagged: 2, sessions: 1 });
-    const plan = { ...before.plan, groups: [group('g', 'one_for_one', [job, command('b')])] };
-    const diff = {
-      started: [],
-      stopped: [],
-      restarted: [],
-      adjusted: [],
-      unchanged: 0,
-      sections: [],
-      notes: {},
-    };
-    const type = 'policy.changed';
-    w.root.send({ type, at: w.clock.now(), plan, diff, found: {}, remains: { job: remains } });
+    w.reload({ groups: [group('g', 'one_for_one', [job, command('b')])] }, { remains: { job: remains } });
     expect(w.actorOf('job')!.getSnapshot().context).toMatchObject({ remains, runOf: 'oneshot' });
     expect(w.actorOf('b')!.getSnapshot().context.remains).toEqual(left({}));
   });

@@ -362,7 +362,11 @@ export function startWorld(
     },
     reload(
       next: WorldOptions,
-      { adjusted = [], restarted = [] }: { adjusted?: string[]; restarted?: string[] } = {},
+      {
+        adjusted = [],
+        restarted = [],
+        remains = {},
+      }: { adjusted?: string[]; restarted?: string[]; remains?: Record<string, Remains> } = {},
     ): void {
       const plan = planOf(next);
       const before = Object.keys(root.getSnapshot().context.plans).filter(
@@ -379,7 +383,7 @@ export function startWorld(
       }
       for (const name of stopped) unwanted.add(name);
       const diff = { started, stopped, restarted, adjusted, unchanged: 0, sections: [], notes: {} };
-      root.send({ type: 'policy.changed', at: clock.now(), plan, diff, found: leaders() });
+      root.send({ type: 'policy.changed', at: clock.now(), plan, diff, found: leaders(), remains });
       check();
     },
     shutdown(): void {
