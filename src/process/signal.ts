@@ -1,9 +1,10 @@
 /** Sends signals to what is alive of a service. */
+import { readFileSync } from 'node:fs';
 import type { SignalScope } from '../../machines/events.ts';
 import type { Lineage } from './lineage.ts';
 import type { ProcessRow } from './table.ts';
 
-/** Start ticks, and what they are counted from, are known to 10 ms each. */
+/** ms. Start ticks, and what they are counted from, are known to 10 ms each. */
 const CLOCK_SLACK = 20;
 
 export interface Signaller {
@@ -19,54 +20,67 @@ export interface Signaller {
 /**
  * @param now monotonic ms
  * @param sinceOf monotonic ms at which a process with these start ticks began
+ * @param newest the pid that was given last; null: not known
  * @param onRefused hears of a process that may not be signalled, once each
  */
 export function createSignaller(
   lineage: Pick<Lineage, 'targets' | 'count' | 'changes'>,
   now: () => number,
   sinceOf: (startTicks: number) => number,
+  newest: () => number | null,
   onRefused: (command: string, pid: number, signal: string, error: Error) => void,
 ): Signaller {
   const pursued = new Map<string, Pursuit>();
   const refused = new Set<number>();
 
-  function deliver(command: string, row: ProcessRow, signal: NodeJS.Signals): void {
+  function deliver(command: string, row: ProcessRow, signal: NodeJS.Signals): Telling {
+    // Before, not after: it may fork at once.
+    const telling = { at: now(), newest: newest() };
     try {
       process.kill(row.pid, signal);
       // A stopped process can't act on a signal before it goes on.
       if (row.state === 'T' && signal !== 'SIGKILL') process.kill(row.pid, 'SIGCONT');
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ESRCH' || refused.has(row.pid)) return;
-      refused.add(row.pid);
-      onRefused(command, row.pid, signal, error as Error);
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH' && !refused.has(row.pid)) {
+        refused.add(row.pid);
+        onRefused(command, row.pid, signal, error as Error);
+      }
     }
+    return telling;
+  }
+
+  /** A program that ends at once forks what cleans up within the tick in which it was told: then the pids say which of the
+   * two was first. Where they have begun anew since, or are not known, it counts as unseen. */
+  function forkedSince({ startTicks, pid }: ProcessRow, { at, newest }: Telling): boolean {
+    const later = sinceOf(startTicks) - at;
+    if (Math.abs(later) > CLOCK_SLACK) return later > 0;
+    return newest !== null && pid > newest;
   }
 
   return {
     send(command, scope, signal) {
-      const reached = new Set<string>();
+      const reached = new Map<string, Telling>();
       // Read anew right here: (pid, start time) is checked with the last look before the kill.
       for (const row of lineage.targets(command, scope)) {
-        reached.add(identityOf(row));
-        deliver(command, row, signal);
+        reached.set(identityOf(row), deliver(command, row, signal));
       }
-      pursued.set(command, { scope, signal, reached, sentAt: now(), changes: lineage.changes(command) });
+      pursued.set(command, { scope, signal, reached, changes: lineage.changes(command) });
       lineage.count(command, scope);
     },
     pursue() {
       for (const [command, pursuit] of pursued) {
-        const { scope, signal, reached, sentAt } = pursuit;
+        const { scope, signal, reached } = pursuit;
         if (lineage.changes(command) === pursuit.changes) continue;
         pursuit.changes = lineage.changes(command);
         const left = lineage.targets(command, scope);
-        const told = new Set(left.filter((row) => reached.has(identityOf(row))).map(({ pid }) => pid));
+        const told = new Map(left.map((row) => [row.pid, reached.get(identityOf(row))]));
         for (const row of left) {
           // Forked since by one that has been told, and so its way to clean up.
-          const cleansUp = sinceOf(row.startTicks) > sentAt + CLOCK_SLACK && told.has(row.ppid);
-          if (cleansUp) told.add(row.pid);
+          const telling = told.get(row.ppid);
+          const cleansUp = telling !== undefined && forkedSince(row, telling);
+          if (cleansUp) told.set(row.pid, telling);
           if (signal !== 'SIGKILL' && (cleansUp || reached.has(identityOf(row)))) continue;
-          reached.add(identityOf(row));
-          deliver(command, row, signal);
+          reached.set(identityOf(row), deliver(command, row, signal));
         }
       }
     },
@@ -79,10 +93,25 @@ export function createSignaller(
 interface Pursuit {
   readonly scope: SignalScope;
   readonly signal: NodeJS.Signals;
-  readonly reached: Set<string>;
-  readonly sentAt: number;
+  readonly reached: Map<string, Telling>;
   /** At how many changes the last look at its processes was. */
   changes: number;
+}
+
+/** When a process was sent the signal, ms, and the pid that had been given last. */
+interface Telling {
+  readonly at: number;
+  readonly newest: number | null;
+}
+
+/** The pid that was given last in upkeep's own PID namespace; null where the kernel does not say. */
+export function newestPid(): number | null {
+  try {
+    const pid = Number(readFileSync('/proc/loadavg', 'latin1').trim().split(' ')[4]);
+    return pid > 0 ? pid : null;
+  } catch {
+    return null;
+  }
 }
 
 const identityOf = (row: ProcessRow): string => `${row.pid} ${row.startTicks}`;

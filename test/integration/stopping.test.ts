@@ -97,6 +97,30 @@ describe.skipIf(noNamespace)(`stopping ${noNamespace ?? ''}`, { concurrent: true
     await nobodyLeft(inside);
   });
 
+  test('what a service forks to clean up, at once when it is told, is left to it', async (context) => {
+    const inside = new Namespace(context);
+    const tidy = inside.write(
+      'tidy',
+      `#!/bin/sh
+       trap 'sh -c "sleep 0.3; echo tidied"; exit' TERM
+       echo up
+       while :; do sleep 1000 & wait; done`,
+    );
+    const names = ['a', 'b', 'c', 'd', 'e'];
+    const upkeep = await inside.upkeep(
+      names.map((name) => `${name}: ${tidy}`),
+      { args: LONG_GRACE },
+    );
+    for (const name of names)
+      await upkeep.until(`${name} is up`, () => upkeep.said(name).some(({ line }) => line === 'up'));
+    expect((await upkeep.stop()).code).toBe(0);
+    for (const name of names)
+      expect(
+        upkeep.said(name).map(({ line }) => line),
+        name,
+      ).toContain('tidied');
+  });
+
   test('a stopped process is told to go on, so that SIGTERM reaches it', async (context) => {
     const inside = new Namespace(context);
     const upkeep = await inside.upkeep([`${inside.install('daemon.sh', 'frozen')} --double`], {
