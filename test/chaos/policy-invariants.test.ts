@@ -50,6 +50,7 @@ function watched(file: PolicyFile) {
   };
   return {
     invariants,
+    wishes,
     told,
     look,
     of: (command: string, ...events: string[]): string[] =>
@@ -222,8 +223,11 @@ describe('orders', () => {
     ordered(one, 'stop', 'a');
     one.of('a', 'stopping', 'stopped');
     one.of('c', 'launched', 'stopping', 'stopped');
-    one.told('group.failed', { group: 'g' });
+    one.told('group.failed', { group: 'g', time: '2026-01-01T00:00:00Z' });
     expect([one.invariants.stateOf('a'), one.invariants.stateOf('c')]).toEqual(['stopped', 'failed']);
+    expect([one.wishes.stageOf('a'), one.wishes.stageOf('c')]).toEqual(['stopped', 'failed']);
+    const at = Date.parse('2026-01-01T00:00:00Z');
+    expect(['a', 'c'].filter((name) => one.wishes.was(name, ['failed'], at, at))).toEqual(['c']);
   });
 });
 

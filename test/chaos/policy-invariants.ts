@@ -72,7 +72,7 @@ export class PolicyInvariants {
   #followed: readonly PolicyFile[];
   /** Those that upkeep may read at the next reload, the newest last. */
   #written: PolicyFile[];
-  readonly #wishes: Pick<Wishes, 'isDown' | 'isToStop'>;
+  readonly #wishes: Pick<Wishes, 'isDown' | 'isToStop' | 'gaveUp'>;
   #fair = 0;
   #stoppingAt: number | null = null;
   #hurried = false;
@@ -81,7 +81,11 @@ export class PolicyInvariants {
   constructor(
     file: PolicyFile,
     bounds: PolicyBounds,
-    wishes: Pick<Wishes, 'isDown' | 'isToStop'> = { isDown: () => false, isToStop: () => false },
+    wishes: Pick<Wishes, 'isDown' | 'isToStop' | 'gaveUp'> = {
+      isDown: () => false,
+      isToStop: () => false,
+      gaveUp: () => {},
+    },
   ) {
     this.#bounds = bounds;
     this.#wishes = wishes;
@@ -232,7 +236,9 @@ export class PolicyInvariants {
         // None but those who hold it start it again.
         for (const name of commandsIn(this.#file, event.group)) {
           const book = this.#bookOf(name);
-          if (book.state === 'stopped' && !this.#wishes.isDown(name)) book.state = 'failed';
+          if (book.state !== 'stopped' || this.#wishes.isDown(name)) continue;
+          book.state = 'failed';
+          this.#wishes.gaveUp(name, Date.parse(event.time));
         }
         return [];
       default:

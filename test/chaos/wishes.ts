@@ -114,6 +114,12 @@ export class Wishes {
     return wasIn(this.#books.get(name)?.changes ?? [], stages, from, to);
   }
 
+  /** Its group has failed, by the clock on the wall, ms. The event does not say whose group that is. */
+  gaveUp(name: string, time: number): void {
+    const book = this.#books.get(name);
+    if (book !== undefined) enter(book, 'failed', time);
+  }
+
   /** Upkeep has ended and another one begins, which knows of no order. */
   restarted(): void {
     for (const name of this.#books.keys()) this.#books.set(name, newBook());
@@ -197,10 +203,7 @@ export class Wishes {
 
   #toldOf(name: string, book: Book, event: Told, time: number): Violation[] {
     const stage = stageAfter(event);
-    if (stage !== null) {
-      book.stage = stage;
-      keep(book.changes, { time, stage });
-    }
+    if (stage !== null) enter(book, stage, time);
     const { order } = book;
     const found: Violation[] = [];
     switch (event.event) {
@@ -360,6 +363,11 @@ function stageAfter(event: Told): Stage | null {
     default:
       return null;
   }
+}
+
+function enter(book: Book, stage: Stage, time: number): void {
+  book.stage = stage;
+  keep(book.changes, { time, stage });
 }
 
 /** It was in one of these stages at some time from `from` to `to`. */
