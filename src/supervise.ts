@@ -46,7 +46,7 @@ import { createDeathWatch } from './process/pidfd.ts';
 import { createPrograms, type Runnable } from './process/programs.ts';
 import { chooseReaping, createReaper } from './process/reap.ts';
 import { scanProcesses } from './process/scan.ts';
-import { createSignaller, endAll, newestPid } from './process/signal.ts';
+import { createSignaller, endAll } from './process/signal.ts';
 import { createStreams } from './process/streams.ts';
 import { chooseTable } from './process/table-choose.ts';
 import { chooseTagging } from './process/tagging.ts';
@@ -246,7 +246,7 @@ export async function supervise(
   });
 
   const news = new Subject<void>();
-  const signaller = createSignaller(lineage, now, sinceOf, newestPid, (name, pid, signal, error) =>
+  const signaller = createSignaller(lineage, now, sinceOf, table.lastPid, (name, pid, signal, error) =>
     notice(
       name,
       `cannot send ${signal} to pid ${pid}: ${error.message}; upkeep needs the same user, or CAP_KILL`,

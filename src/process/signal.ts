@@ -1,5 +1,4 @@
 /** Sends signals to what is alive of a service. */
-import { readFileSync } from 'node:fs';
 import type { SignalScope } from '../../machines/events.ts';
 import type { Lineage } from './lineage.ts';
 import type { ProcessRow } from './table.ts';
@@ -20,14 +19,14 @@ export interface Signaller {
 /**
  * @param now monotonic ms
  * @param sinceOf monotonic ms at which a process with these start ticks began
- * @param newest the pid that was given last; null: not known
+ * @param lastPid the pid that was handed out last; 0: not told
  * @param onRefused hears of a process that may not be signalled, once each
  */
 export function createSignaller(
   lineage: Pick<Lineage, 'targets' | 'count' | 'changes'>,
   now: () => number,
   sinceOf: (startTicks: number) => number,
-  newest: () => number | null,
+  lastPid: () => number,
   onRefused: (command: string, pid: number, signal: string, error: Error) => void,
 ): Signaller {
   const pursued = new Map<string, Pursuit>();
@@ -35,7 +34,7 @@ export function createSignaller(
 
   function deliver(command: string, row: ProcessRow, signal: NodeJS.Signals): Telling {
     // Before, not after: it may fork at once.
-    const telling = { at: now(), newest: newest() };
+    const telling = { at: now(), lastPid: lastPid() };
     try {
       process.kill(row.pid, signal);
       // A stopped process can't act on a signal before it goes on.
@@ -50,11 +49,11 @@ export function createSignaller(
   }
 
   /** A program that ends at once forks what cleans up within the tick in which it was told: then the pids say which of the
-   * two was first. Where they have begun anew since, or are not known, it counts as unseen. */
-  function forkedSince({ startTicks, pid }: ProcessRow, { at, newest }: Telling): boolean {
+   * two was first. Where they have begun anew since, or are not told, it counts as unseen. */
+  function forkedSince({ startTicks, pid }: ProcessRow, { at, lastPid }: Telling): boolean {
     const later = sinceOf(startTicks) - at;
     if (Math.abs(later) > CLOCK_SLACK) return later > 0;
-    return newest !== null && pid > newest;
+    return lastPid !== 0 && pid > lastPid;
   }
 
   return {
@@ -98,20 +97,10 @@ interface Pursuit {
   changes: number;
 }
 
-/** When a process was sent the signal, ms, and the pid that had been given last. */
+/** When a process was sent the signal, ms, and the pid that had been handed out last. */
 interface Telling {
   readonly at: number;
-  readonly newest: number | null;
-}
-
-/** The pid that was given last in upkeep's own PID namespace; null where the kernel does not say. */
-export function newestPid(): number | null {
-  try {
-    const pid = Number(readFileSync('/proc/loadavg', 'latin1').trim().split(' ')[4]);
-    return pid > 0 ? pid : null;
-  } catch {
-    return null;
-  }
+  readonly lastPid: number;
 }
 
 const identityOf = (row: ProcessRow): string => `${row.pid} ${row.startTicks}`;

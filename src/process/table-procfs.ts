@@ -264,17 +264,22 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
   const loadavgFile = keptOpen(`${root}/loadavg`);
   const statFile = keptOpen(`${root}/stat`);
 
-  /** `pidMax`: where it is known already. */
-  function readCursor(at: number, known?: number): Cursor {
+  /** 0 where it is not told. */
+  function readLoadavg(): Pick<Cursor, 'lastPid' | 'tasks'> {
     // gVisor says 0 for the last pid.
     genuine ??= isGenuine();
     const loadavg = genuine ? /\/(\d+) (\d+)\s*$/.exec(loadavgFile.read()) : null;
+    return { lastPid: Number(loadavg?.[2] ?? 0), tasks: Number(loadavg?.[1] ?? 0) };
+  }
+
+  /** `pidMax`: where it is known already. */
+  function readCursor(at: number, known?: number): Cursor {
+    const loadavg = readLoadavg();
     const pidMax = known ?? (Number.parseInt(readText('sys/kernel/pid_max'), 10) || 0);
     const processes = pidMax < HUGE_PID_MAX ? /^processes (\d+)$/m.exec(statFile.read()) : null;
     return {
       at,
-      lastPid: Number(loadavg?.[2] ?? 0),
-      tasks: Number(loadavg?.[1] ?? 0),
+      ...loadavg,
       pidMax,
       forks: processes ? Number(processes[1]) : Number.NaN,
     };
@@ -435,6 +440,7 @@ export function procfsTable(options: ProcfsOptions = {}): ProcessTable {
       if (!rows.has(pid)) met.add(pid);
       return stat.startTicks;
     },
+    lastPid: () => readLoadavg().lastPid,
     ended(pid) {
       forget(pid);
       book.refreshed(pid, null);

@@ -94,6 +94,7 @@ export function psListTable(options: PsListOptions = {}): ProcessTable {
     scan: () => book.scan(work),
     newcomers: () => null,
     startTicksOf: () => 0,
+    lastPid: () => 0,
     ended: (pid) => book.refreshed(pid, null),
     refresh(pid) {
       try {

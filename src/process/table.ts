@@ -46,6 +46,8 @@ export interface ProcessTable {
   /** When this process began, read anew; 0: nobody is there, or the table cannot tell. `rows` stays as it is, and the next
    * look for newcomers passes the process over: whoever asks knows of it. */
   startTicksOf(pid: number): number;
+  /** The pid that was handed out last, read anew; 0: not told. */
+  lastPid(): number;
   /** Takes this row out: the kernel has told that its process has ended and was reaped. */
   ended(pid: number): void;
   /** Reads one process anew and updates `rows`. null: gone, or the pid now belongs to somebody else.

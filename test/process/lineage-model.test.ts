@@ -104,6 +104,7 @@ function world() {
     newcomers: () => null,
     ended: (pid) => book.refreshed(pid, null),
     startTicksOf: (pid) => processes.get(pid)?.startTicks ?? 0,
+    lastPid: () => 0,
     refresh(pid) {
       const one = processes.get(pid);
       const row = one === undefined ? null : rowOf(one);

@@ -56,6 +56,7 @@ export function world(
       rows.delete(pid);
     },
     startTicksOf: (pid) => rows.get(pid)?.startTicks ?? 0,
+    lastPid: () => 0,
     refresh(pid) {
       if (unreadable.has(pid)) return 'unknown';
       const row = living.get(pid) ?? null;

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterEach, expect, test } from 'vitest';
-import { createSignaller, newestPid } from '../../src/process/signal.ts';
+import { createSignaller } from '../../src/process/signal.ts';
 import type { ProcessRow } from '../../src/process/table.ts';
 
 const children: ChildProcess[] = [];
@@ -31,14 +31,14 @@ function sleeper(startTicks: number, ppid = 1): Sleeper {
 }
 
 /** A tick is a millisecond here, and it is now 1,000. */
-function signallerOf(rows: ProcessRow[], newest: () => number | null = () => null) {
+function signallerOf(rows: ProcessRow[], lastPid = () => 0) {
   const refused: number[] = [];
   const lineage = { targets: () => rows, count: () => {}, changes: () => rows.length };
   const signaller = createSignaller(
     lineage,
     () => 1_000,
     (ticks) => ticks,
-    newest,
+    lastPid,
     (_, pid) => refused.push(pid),
   );
   return { signaller, refused };
@@ -59,29 +59,23 @@ test('what was there unseen gets the SIGTERM as well, and what an unseen one for
 
 test('within the tick of the SIGTERM the pids tell what is forked since, and what that one forks; but not in another tick', async () => {
   const byPid = Array.from({ length: 6 }, () => sleeper(0)).sort((a, b) => a.row.pid - b.row.pid);
-  const [seen, later, earlier, cleaner, below, old] = byPid as [
-    Sleeper,
-    Sleeper,
-    Sleeper,
-    Sleeper,
-    Sleeper,
-    Sleeper,
-  ];
-  Object.assign(seen.row, { startTicks: 900 });
-  for (const [{ row }, startTicks, parent] of [
-    [earlier, 1_020, seen],
-    [cleaner, 1_000, seen],
-    [below, 1_020, cleaner],
-    // Their pids are of another round.
-    [old, 979, seen],
-    [later, 1_021, seen],
-  ] as const)
-    Object.assign(row, { startTicks, ppid: parent.row.pid });
+  const born = (startTicks: number, parent?: Sleeper): Sleeper => {
+    const next = byPid.shift()!;
+    Object.assign(next.row, { startTicks, ppid: parent?.row.pid ?? 1 });
+    return next;
+  };
+  const seen = born(900);
+  const later = born(1_021, seen);
+  const earlier = born(1_020, seen);
+  const cleaner = born(1_000, seen);
+  const below = born(1_020, cleaner);
+  // Its pid is of the round before, as the one of `later` is of the next.
+  const old = born(979, seen);
   const rows = [seen.row];
-  let newest = earlier.row.pid;
-  const { signaller } = signallerOf(rows, () => newest);
+  let lastPid = earlier.row.pid;
+  const { signaller } = signallerOf(rows, () => lastPid);
   signaller.send('web', 'tagged', 'SIGTERM');
-  newest = old.row.pid;
+  lastPid = old.row.pid;
   rows.push(earlier.row, cleaner.row, below.row, old.row, later.row);
   signaller.pursue();
   for (const { ended } of [seen, earlier, old]) expect((await ended)[1]).toBe('SIGTERM');
@@ -89,7 +83,7 @@ test('within the tick of the SIGTERM the pids tell what is forked since, and wha
   for (const { ended } of [cleaner, below, later]) expect((await ended)[1]).toBe('SIGKILL');
 });
 
-test('where the kernel does not tell the newest pid, what may have been there is told', async () => {
+test('where the kernel does not tell the last pid, what may have been there is told', async () => {
   const seen = sleeper(900);
   const unsure = sleeper(1_020, seen.row.pid);
   const rows = [seen.row];
@@ -98,16 +92,6 @@ test('where the kernel does not tell the newest pid, what may have been there is
   rows.push(unsure.row);
   signaller.pursue();
   expect((await unsure.ended)[1]).toBe('SIGTERM');
-});
-
-test('the newest pid is one that has just been given', () => {
-  // Once, the pids may begin anew in between.
-  const told = [1, 2].some(() => {
-    const before = newestPid()!;
-    const { pid } = sleeper(900).row;
-    return before < pid && pid <= newestPid()!;
-  });
-  expect(told).toBe(true);
 });
 
 test('SIGKILL goes on to whatever is forked behind its back', async () => {

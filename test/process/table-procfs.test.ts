@@ -484,6 +484,17 @@ describe('a made-up /proc', () => {
     expect(t.newcomers()).toBeNull();
   });
 
+  it('tells the pid that was handed out last, at once, and 0 where the kernel does not', () => {
+    const t = table();
+    expect(t.lastPid()).toBe(1000);
+    proc.kernel(1007);
+    expect(t.lastPid()).toBe(1007);
+    proc.kernel(null);
+    expect(t.lastPid()).toBe(0);
+    proc.write('loadavg', 'none\n');
+    expect(t.lastPid()).toBe(0);
+  });
+
   it('reads a young process again, and not an old one', async () => {
     const t = table();
     await t.scan();
@@ -715,6 +726,18 @@ describe.skipIf(!linux)('the real /proc', () => {
     expect(table.rows.has(tid)).toBe(false);
     expect(table.refresh(tid)).toBeNull();
     expect(table.rows.has(tid)).toBe(false);
+  });
+
+  it('tells the pid that has just been handed out', () => {
+    const table = procfsTable();
+    // Once, the pids may begin anew in between.
+    const told = [1, 2].some(() => {
+      const before = table.lastPid();
+      const child = spawn('sleep', ['1000']);
+      started.push(child);
+      return before < child.pid! && child.pid! <= table.lastPid();
+    });
+    expect(told).toBe(true);
   });
 
   it('tells sessions and limits', async () => {
